@@ -1,0 +1,22 @@
+"""Where text goes: results to stdout, everything else to stderr."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+
+
+def results() -> Console:
+    """Return the console for what was asked for."""
+    return Console(file=sys.stdout, highlight=False)
+
+
+def messages() -> Console:
+    """Return the console for banners, progress and errors."""
+    return Console(file=sys.stderr, highlight=False)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print exactly one JSON object on stdout."""
+    sys.stdout.write(json.dumps(value) + "\n")

@@ -1,0 +1,101 @@
+"""`orchestrate ui` and `orchestrate doctor`."""
+
+import shutil
+import signal
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from orchestrator.errors import BadInput
+
+
+def ui(port: Annotated[int | None, typer.Option(help="port on 127.0.0.1; a free one by default")] = None) -> None:
+    """Open MLflow's own UI on this project's store, on this machine only, until Ctrl-C."""
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import messages, results
+    from orchestrator.tracking.server import free_port, mlflow_server
+    from orchestrator.tracking.store import open_store, tracking_uri
+
+    home = environment.home()
+    given = environment.tracking_uri()
+    if given is not None and given.startswith(("http:", "https:")):
+        raise BadInput(f"MLFLOW_TRACKING_URI={given}: that store has its own server; open it in a browser")
+    open_store(home, given)
+    with mlflow_server(tracking_uri(home, given), home.mlflow / "artifacts", port or free_port()) as url:
+        results().print(f"MLflow: {url}")
+        messages().print("Ctrl-C ends it")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            messages().print("ended")
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False) -> None:
+    """Say what is here, and what to do about each fault; exits 2 when a sweep could not run."""
+    from orchestrator.cli.console import print_json, results
+
+    checks = [_python(), *(_package(name) for name in PACKAGES), _torch_pair(), _gpus(), _home(), _kaggle()]
+    if as_json:
+        print_json({"checks": [{"name": name, "ok": ok, "found": found} for name, ok, found in checks]})
+    else:
+        for name, ok, found in checks:
+            mark = {True: "ok   ", False: "FAULT", None: "note "}[ok]
+            results().print(f"{mark} {name}: {found}", markup=False, soft_wrap=True)
+    if any(ok is False for _, ok, _ in checks):
+        raise typer.Exit(2)
+
+
+Check = tuple[str, bool | None, str]
+PACKAGES = ("torch", "torchvision", "timm", "ray", "optuna", "mlflow", "opencv-python-headless", "grad-cam")
+
+
+def _python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    return ("python", sys.version_info >= (3, 11), found)
+
+
+def _package(name: str) -> Check:
+    try:
+        return (name, True, version(name))
+    except PackageNotFoundError:
+        return (name, False, "not installed: pip install -c constraints.txt -e .")
+
+
+def _torch_pair() -> Check:
+    try:
+        import torch
+        import torchvision
+    except (ImportError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        way_out = "torch and torchvision must come as a pair from one index: install both anew with constraints.txt"
+        return ("torch and torchvision", False, f"{reason}; {way_out}")
+    return ("torch and torchvision", True, f"{torch.__version__} and {torchvision.__version__} load together")
+
+
+def _gpus() -> Check:
+    try:
+        import torch
+
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    except (ImportError, RuntimeError) as error:
+        return ("GPUs", None, f"cannot be counted: {str(error).splitlines()[0]}")
+    return ("GPUs", True if names else None, ", ".join(names) or "none: sweeps take preset quick and train on CPUs")
+
+
+def _home() -> Check:
+    from orchestrator.cli import environment
+
+    try:
+        home = environment.home()
+    except BadInput as error:
+        return ("ORCHESTRATE_HOME", False, str(error))
+    free_gib = shutil.disk_usage(home.root).free / 2**30
+    return ("ORCHESTRATE_HOME", True, f"{home.root}, {free_gib:.1f} GiB free")
+
+
+def _kaggle() -> Check:
+    found = shutil.which("kaggle")
+    return ("kaggle", None, found or "not installed: nothing needs it, data sets are then downloaded by hand")

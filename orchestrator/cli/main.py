@@ -1,0 +1,49 @@
+"""`orchestrate`: the entry point; commands import what they need when they run, so that --help is quick."""
+
+import os
+import sys
+
+import typer
+from typer.exceptions import Exit, TyperException
+
+from orchestrator.cli import machine, models, results, sweeps
+from orchestrator.errors import Interrupted, OrchestratorError
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__
+)
+app.command("sweep")(sweeps.sweep)
+app.command("list")(results.list_things)
+app.command("leaderboard")(results.show_leaderboard)
+app.command("models")(models.show_models)
+app.command("predict")(models.predict)
+app.command("ui")(machine.ui)
+app.command("doctor")(machine.doctor)
+
+
+@app.callback()
+def orchestrate() -> None:
+    """Sweep architectures for a medical imaging task; every run goes to MLflow, the best model to its registry."""
+
+
+def main() -> None:
+    """Run a command; a fault that the user can mend is one line and an exit code, never a traceback."""
+    try:
+        app(standalone_mode=False)
+    except OrchestratorError as error:
+        _fail(str(error), error.exit_code)
+    except Exit as error:
+        sys.exit(error.exit_code)
+    except TyperException as error:
+        _fail(error.format_message(), 2)
+    except KeyboardInterrupt:
+        _fail("interrupted", Interrupted.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, say) has seen enough
+        sys.exit(0)
+
+
+def _fail(message: str, exit_code: int) -> None:
+    for line in message.splitlines():
+        sys.stderr.write(f"orchestrate: {line}\n")
+    sys.exit(exit_code)

@@ -1,0 +1,211 @@
+"""What a sweep looks like in the terminal: a banner, a live line, a line per finished trial, the leaderboard."""
+
+import json
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from orchestrator.cli.console import messages, print_json, results
+from orchestrator.errors import Interrupted
+from orchestrator.journal import Event, FinalistEvaluated, SweepEnded, SweepStarted, SweepState, TrialEnded
+from orchestrator.leaderboard import LeaderboardRow, format_metric, leaderboard
+from orchestrator.plan import SweepPlan
+from orchestrator.space import Choice, Fixed, Parameter
+from orchestrator.sweep import SweepResult
+
+TOP_ROWS = 10
+
+
+class DataProgress:
+    """A bar while images are read and decoded; silent when that takes no time or nobody watches."""
+
+    def __init__(self) -> None:
+        self._console = messages()
+        self._progress = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            console=self._console, transient=True, disable=not self._console.is_terminal,
+        )  # fmt: skip
+        self._tasks: dict[str, int] = {}
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        """Show how far a step is; called from the thread that began it."""
+        key = f"{what}-{of}"
+        if key not in self._tasks:
+            self._tasks[key] = int(self._progress.add_task(f"{what} images", total=of))
+            self._progress.start()
+        self._progress.update(self._tasks[key], completed=done)  # type: ignore[arg-type]
+        if done == of:
+            self._progress.stop()
+
+    def __enter__(self) -> Self:
+        """Return itself; the bar appears with the first step."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+
+class SweepProgress:
+    """Hear every journal event; show a live line on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = messages()
+        self._live = Progress(
+            SpinnerColumn(), BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.description}"),
+            TimeElapsedColumn(), console=self._console, transient=True, disable=not self._console.is_terminal,
+        )  # fmt: skip
+        self._task: int | None = None
+        self._state: SweepState | None = None
+        self._began_s = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Fold one event in and show what changed."""
+        if isinstance(event, SweepStarted):
+            self._state = SweepState(started=event)
+            self._say_banner(event)
+            self._live.start()
+            self._task = int(self._live.add_task("starting", total=event.plan.budget.trials))
+        assert self._state is not None
+        self._state.apply(event)
+        if isinstance(event, TrialEnded):
+            self._say_trial(self._state, event)
+        elif isinstance(event, FinalistEvaluated):
+            metric = self._state.plan.metric
+            self._say(f"finalist {event.trial}: test {metric} {format_metric(event.test.get(metric))}")
+        elif isinstance(event, SweepEnded):
+            self._live.stop()
+        if self._task is not None:
+            done = sum(trial.state != "running" for trial in self._state.trials.values())
+            self._live.update(self._task, completed=done, description=self._line(self._state, done))  # type: ignore[arg-type]
+
+    def __enter__(self) -> Self:
+        """Return itself; the live line appears when the sweep starts."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Take the live line away; say what was kept of an interrupted sweep."""
+        self._live.stop()
+        if isinstance(error, Interrupted | KeyboardInterrupt) and self._state is not None:
+            self._say(
+                f"interrupted; {len(self._state.trials)} trials are kept in the journal and in MLflow as "
+                f"{self._state.started.sweep_id}. Resuming is not built yet: run the sweep again to start anew."
+            )
+
+    def _say(self, text: str) -> None:
+        self._console.print(escape(text), soft_wrap=True)
+
+    def _say_banner(self, event: SweepStarted) -> None:
+        plan = event.plan
+        data = "phantom data (no --data, no ORCHESTRATE_DATA)" if plan.data.kind == "phantom" else "real data"
+        images = sum(sum(counts.values()) for counts in plan.data.images.values())
+        split = f"{images} images split by {plan.data.grouped_by}"
+        where = f"{event.slots} slots on {event.device}"
+        preset = f"preset {plan.preset}" + (" (no GPU)" if event.device == "cpu" else "")
+        self._say(f"{event.sweep_id}: {plan.task}, {data}, {split}; {preset}, {plan.weights} weights, {where}")
+        self._say(
+            f"{plan.budget.trials} trials of at most {plan.budget.epochs} epochs; best by validation {plan.metric}"
+        )
+        if plan.data.unreadable:
+            self._say(f"{plan.data.unreadable} images cannot be read and are left out (listed in unreadable.tsv)")
+        if plan.data.grouped_by == "image":
+            self._say("no patients.csv: slices of one patient may stand on both sides of the validation split")
+
+    def _say_trial(self, state: SweepState, event: TrialEnded) -> None:
+        trial = state.trials[event.trial]
+        metric = state.plan.metric
+        best = format_metric(trial.validation.get(metric))
+        self._say(f"trial {event.trial:>3} {trial.architecture}: {event.state}, best {metric} {best}; {event.reason}")
+
+    def _line(self, state: SweepState, done: int) -> str:
+        metric, total = state.plan.metric, state.plan.budget.trials
+        scored = [trial for trial in state.trials.values() if trial.validation.get(metric) is not None]
+        running = [trial for trial in state.trials.values() if trial.state == "running"]
+        parts = [f"of {total} trials"]
+        if scored:
+            rows = leaderboard([state])
+            parts.append(f"best {metric} {format_metric(rows[0].validation.get(metric))} (trial {rows[0].trial_id})")
+        if running:
+            now = ", ".join(f"{trial.number}:{len(trial.epochs)}/{state.plan.budget.epochs}" for trial in running[:4])
+            parts.append(f"epochs {now}")
+        if done:
+            left_s = (time.monotonic() - self._began_s) / done * (total - done)
+            parts.append(f"about {left_s:.0f} s left")
+        return " · ".join(parts)
+
+
+def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
+    """Print the resolved plan of --dry-run."""
+    if as_json:
+        print_json({"plan": json.loads(plan.model_dump_json()), "plan_digest": plan.digest, "slots": slots})
+        return
+    console = results()
+    console.print(f"[bold]{escape(plan.sweep)}[/]: task {plan.task}, preset {plan.preset}, seed {plan.seed}")
+    console.print(
+        f"plan digest {plan.digest}; data {plan.data.kind} {plan.data.digest}, split {plan.data.split_digest}"
+    )
+    for side, counts in plan.data.images.items():
+        console.print(f"  {side}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    budget = plan.budget
+    console.print(
+        f"{budget.trials} trials of at most {budget.epochs} epochs on {slots} slots, {budget.finalists} finalists; "
+        f"{plan.weights} weights; {plan.search.algorithm}, {plan.scheduler.name}; best by validation {plan.metric}"
+    )
+    for architecture, space in plan.architectures.items():
+        table = Table("hyperparameter", "searched", "trial 0", title=architecture, title_justify="left", box=None)
+        for name, parameter in space.items():
+            table.add_row(name, escape(_shown(parameter)), escape(str(parameter.default)))
+        console.print(table)
+
+
+def show_result(result: SweepResult, as_json: bool) -> None:
+    """Print the leaderboard, what was registered and the next command to type."""
+    if as_json:
+        print_json(result.to_json())
+        return
+    state, console = result.state, results()
+    show_rows(leaderboard([state]), state.plan.metric)
+    tracked = state.tracked
+    if tracked is not None and tracked.registered is not None:
+        registered = tracked.registered
+        aliases = ", ".join(registered.aliases) or "no alias"
+        console.print(f"registered: {registered.name} version {registered.version} ({aliases})")
+        console.print(f"next: orchestrate predict {registered.name} IMAGE...   or   orchestrate ui")
+    else:
+        console.print(f"not registered: {escape(tracked.fault if tracked else 'the sweep did not end')}")
+    console.print(f"{result.wall_s:.0f} s; journal: {escape(str(result.folder / 'journal.jsonl'))}", soft_wrap=True)
+
+
+def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
+    """Print the first rows of a leaderboard."""
+    table = Table("rank", "trial", "architecture", f"val {metric}", f"test {metric}", "epochs", "state", box=None)
+    for row in rows[:TOP_ROWS]:
+        test = row.test[metric][0] if row.test else None
+        table.add_row(
+            str(row.rank),
+            str(row.trial_id),
+            row.architecture + (" *" if row.is_winner else ""),
+            format_metric(row.validation.get(metric)),
+            format_metric(test),
+            str(row.epochs),
+            row.state,
+        )
+    console = results()
+    console.print(table)
+    if len(rows) > TOP_ROWS:
+        console.print(f"... and {len(rows) - TOP_ROWS} more")
+    if any(row.is_winner for row in rows):
+        console.print("* winner, chosen by validation")
+
+
+def _shown(parameter: Parameter) -> str:
+    if isinstance(parameter, Fixed):
+        return "fixed"
+    if isinstance(parameter, Choice):
+        return "one of " + ", ".join(map(str, parameter.choices))
+    scale = ", log" if parameter.log else ""
+    return f"{parameter.low:g} to {parameter.high:g}{scale}"

@@ -1,0 +1,116 @@
+"""`orchestrate list` and `orchestrate leaderboard`: read from journals alone."""
+
+import csv
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestrator.errors import BadInput, unknown_name
+from orchestrator.sweep_file import sweep_names
+from trainables.catalog import ARCHITECTURES, TASKS
+
+KINDS = ("tasks", "architectures", "sweeps", "runs")
+
+
+def list_things(
+    what: Annotated[str, typer.Argument(metavar="[tasks|architectures|sweeps|runs]")] = "sweeps",
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """List what is defined (tasks, architectures, sweeps) or what was run (runs)."""
+    from orchestrator.cli.console import print_json, results
+
+    if what not in KINDS:
+        raise BadInput(f"list: {unknown_name('list', what, KINDS)}")
+    rows = _runs() if what == "runs" else _defined(what)
+    if as_json:
+        print_json({what: rows})
+        return
+    from rich.table import Table
+
+    if not rows:
+        results().print(f"no {what} yet")
+        return
+    table = Table(*rows[0], box=None)
+    for row in rows:
+        table.add_row(*row.values())
+    results().print(table)
+
+
+def show_leaderboard(
+    name: Annotated[str, typer.Argument(metavar="TASK|SWEEP_ID")],
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="print CSV")] = False,
+) -> None:
+    """Rank the trials of a sweep, or of every sweep of a task that shares data and split with the newest."""
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import messages, print_json
+    from orchestrator.cli.progress import show_rows
+    from orchestrator.history import same_data, sweeps_of
+    from orchestrator.leaderboard import leaderboard
+
+    sweeps = sweeps_of(environment.home(), name)
+    kept = same_data(sweeps)
+    rows = leaderboard(kept)
+    metric = kept[0].plan.metric
+    if as_json:
+        print_json({"task": kept[0].plan.task, "rows": [row.to_json() for row in rows]})
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        scores = [f"validation_{metric}", f"test_{metric}"]
+        writer.writerow(["rank", "sweep_id", "trial_id", "architecture", *scores, "state"])
+        for row in rows:
+            test = row.test[metric][0] if row.test else None
+            value = row.validation.get(metric)
+            writer.writerow([row.rank, row.sweep_id, row.trial_id, row.architecture, value, test, row.state])
+    else:
+        show_rows(rows, metric)
+    if len(kept) < len(sweeps):
+        messages().print(f"{len(sweeps) - len(kept)} sweeps on other data, split or metric are left out")
+
+
+def _defined(what: str) -> list[dict[str, str]]:
+    if what == "tasks":
+        return [
+            {"task": task.name, "classes": ", ".join(task.classes), "metric": task.primary_metric, "title": task.title}
+            for task in TASKS.values()
+        ]
+    if what == "architectures":
+        return [{"architecture": record.name, "source": record.source} for record in ARCHITECTURES.values()]
+    from orchestrator.sweep_file import find_sweep_file, load_sweep_file
+
+    files = [load_sweep_file(find_sweep_file(name), "full") for name in sweep_names()]
+    return [
+        {
+            "sweep": file.name,
+            "task": file.task,
+            "architectures": ", ".join(file.architectures),
+            "trials": str(file.budget.trials),
+            "epochs": str(file.budget.epochs),
+        }
+        for file in files
+    ]
+
+
+def _runs() -> list[dict[str, str]]:
+    from orchestrator.cli import environment
+    from orchestrator.history import all_sweeps
+    from orchestrator.leaderboard import format_metric, rank_trials
+
+    rows = []
+    for state in all_sweeps(environment.home()):
+        ranked = rank_trials(list(state.trials.values()), state.plan.metric)
+        best = ranked[0].validation.get(state.plan.metric) if ranked else None
+        registered = state.tracked.registered if state.tracked else None
+        rows.append(
+            {
+                "sweep_id": state.started.sweep_id,
+                "task": state.plan.task,
+                "data": state.plan.data.kind,
+                "state": state.ended.state if state.ended else "running or killed",
+                "trials": str(len(state.trials)),
+                "best": f"{state.plan.metric} {format_metric(best)}",
+                "registered": f"{registered.name} v{registered.version}" if registered else "-",
+            }
+        )
+    return rows

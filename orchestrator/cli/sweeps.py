@@ -1,0 +1,101 @@
+"""`orchestrate sweep`: flags in, one sweep run, results out."""
+
+import logging
+from typing import Annotated, Any
+
+import typer
+
+from orchestrator.errors import BadInput, unknown_name
+from orchestrator.sweep_file import PRESETS, Preset
+
+
+def sweep(
+    names: Annotated[list[str], typer.Argument(metavar="NAME|FILE.yaml", help="a sweep's name or file")],
+    data: Annotated[str | None, typer.Option(help="folder of images, or phantom", metavar="DIR|phantom")] = None,
+    trials: Annotated[int | None, typer.Option(help="trials in all")] = None,
+    epochs: Annotated[int | None, typer.Option(help="epochs per trial at most")] = None,
+    preset: Annotated[str, typer.Option(help="auto, quick or full; auto is full where there is a GPU")] = "auto",
+    architectures: Annotated[str, typer.Option(help="some of the sweep's architectures", metavar="A,B")] = "",
+    seed: Annotated[int, typer.Option(help="every random number derives from it", min=0)] = 0,
+    finalists: Annotated[int | None, typer.Option(help="best trials that are evaluated on test")] = None,
+    slots: Annotated[str, typer.Option(help="trials at once", metavar="auto|N")] = "auto",
+    metric: Annotated[str | None, typer.Option(help="validation metric that decides")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="fix or change one setting, e.g. lr=1e-4", metavar="KEY=VALUE")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="pretrained or random")] = None,
+    address: Annotated[str, typer.Option(help="local: a Ray of its own on this machine")] = "local",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved plan and stop")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Run a sweep: trials, finalists, the winner registered."""
+    from orchestrator.sweep import SweepRequest, plan_sweep, run_sweep
+
+    if len(names) > 1:
+        raise BadInput(f"sweep {' '.join(names)}: several at once are not built yet; run one after the other")
+    if address != "local":
+        raise BadInput(f"--address {address}: clusters are not built yet; leave the flag out or say local")
+    request_values = {
+        "preset": _preset(preset),
+        "slots": _slots(slots),
+        "weights": _one_of("--weights", weights, ("pretrained", "random")),
+        "overrides": _overrides(overrides or []),
+        "architectures": tuple(name.strip() for name in architectures.split(",") if name.strip()),
+    }
+    from orchestrator.cli import environment
+    from orchestrator.cli.progress import DataProgress, SweepProgress, show_plan, show_result
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    request = SweepRequest(
+        name=names[0],
+        home=environment.home(),
+        data=data,
+        data_root=environment.data_root(),
+        tracking_uri=environment.tracking_uri(),
+        trials=trials,
+        epochs=epochs,
+        finalists=finalists,
+        seed=seed,
+        metric=metric,
+        **request_values,
+    )
+    if dry_run:
+        with DataProgress() as progress:
+            planned = plan_sweep(request, progress)
+        show_plan(planned.plan, planned.slots.count, as_json)
+        return
+    with DataProgress() as progress, SweepProgress() as live:
+        result = run_sweep(request, progress, live)
+    show_result(result, as_json)
+
+
+def _preset(value: str) -> Preset | None:
+    if value == "auto":
+        return None
+    chosen: Preset = _one_of("--preset", value, (*PRESETS, "auto"))
+    return chosen
+
+
+def _slots(value: str) -> int | None:
+    if value == "auto":
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise BadInput(f"--slots {value}: expected auto or a whole number of at least 1") from None
+
+
+def _one_of(flag: str, value: str | None, known: tuple[str, ...]) -> Any:
+    if value is not None and value not in known:
+        raise BadInput(f"{flag}: {unknown_name('value', value, known)}")
+    return value
+
+
+def _overrides(pairs: list[str]) -> dict[str, str]:
+    overrides = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise BadInput(f"--set {pair}: expected KEY=VALUE, e.g. --set lr=1e-4")
+        overrides[key.strip()] = value
+    return overrides

@@ -1,0 +1,54 @@
+"""The sweeps of a home, read back from their journals."""
+
+from orchestrator.errors import BadInput, unknown_name
+from orchestrator.home import Home
+from orchestrator.journal import SweepState, read_events, replay
+from trainables.catalog import TASKS
+
+
+def all_sweeps(home: Home) -> list[SweepState]:
+    """Return every sweep of the home, oldest first; a journal without a first line yet is left out."""
+    states = []
+    for folder in home.sweep_folders():
+        events, _ = read_events(folder / "journal.jsonl")
+        if events:
+            states.append(replay(events))
+    return sorted(states, key=lambda state: state.started.time)
+
+
+def sweeps_of(home: Home, name: str) -> list[SweepState]:
+    """Return the sweeps that a task, <task>_phantom or a sweep's id means. Raises BadInput when there are none.
+
+    A bare task means real data; where there is none, its phantom sweeps.
+    """
+    sweeps = all_sweeps(home)
+    by_id = [state for state in sweeps if state.started.sweep_id == name]
+    if by_id:
+        return by_id
+    task = name.removesuffix("_phantom")
+    if task not in TASKS:
+        known = [*TASKS, *(state.started.sweep_id for state in sweeps)]
+        raise BadInput(unknown_name("task or sweep", name, known))
+    kind = "phantom" if name.endswith("_phantom") else "real"
+    own = [state for state in sweeps if state.plan.task == task]
+    found = [state for state in own if state.plan.data.kind == kind]
+    if not found and own and kind == "real":
+        return own
+    if not found:
+        raise BadInput(f"{name}: no sweep has been run yet; see: orchestrate list sweeps")
+    return found
+
+
+def same_data(sweeps: list[SweepState]) -> list[SweepState]:
+    """Return the sweeps whose scores may be compared with the newest one's: same data, split and metric."""
+    newest = sweeps[-1].plan
+
+    def comparable(state: SweepState) -> bool:
+        data = state.plan.data
+        return (data.digest, data.split_digest, state.plan.metric) == (
+            newest.data.digest,
+            newest.data.split_digest,
+            newest.metric,
+        )
+
+    return [state for state in sweeps if comparable(state)]

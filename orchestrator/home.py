@@ -1,0 +1,83 @@
+"""ORCHESTRATE_HOME: where sweeps, decoded images, phantoms and the embedded MLflow store live."""
+
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.errors import BadInput, unknown_name
+
+MIN_FREE_MIB = 500
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths below one home folder; nothing else in the project composes them."""
+
+    root: Path
+
+    @property
+    def sweeps(self) -> Path:
+        """Hold one folder per sweep."""
+        return self.root / "sweeps"
+
+    @property
+    def cache(self) -> Path:
+        """Hold decoded images."""
+        return self.root / "cache"
+
+    @property
+    def phantoms(self) -> Path:
+        """Hold generated phantom data sets."""
+        return self.root / "phantoms"
+
+    @property
+    def mlflow(self) -> Path:
+        """Hold the embedded MLflow store: database and artifacts."""
+        return self.root / "mlflow"
+
+    def new_sweep(self, name: str) -> Path:
+        """Create the folder of a new sweep; its name is the sweep's id, unique even for two starts in one second."""
+        started = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        folder = self.sweeps / f"{name}-{started}-{secrets.token_hex(2)}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def find_sweep(self, sweep_id: str) -> Path:
+        """Return a sweep's folder. Raises BadInput for an unknown id."""
+        folder = self.sweeps / sweep_id
+        if not (folder / "journal.jsonl").is_file():
+            raise BadInput(unknown_name("sweep", sweep_id, (path.name for path in self.sweep_folders())))
+        return folder
+
+    def sweep_folders(self) -> list[Path]:
+        """Return every sweep that has a journal, oldest first."""
+        folders = [journal.parent for journal in self.sweeps.glob("*/journal.jsonl")]
+        return sorted(folders, key=lambda folder: folder.stat().st_ctime)
+
+
+def open_home(root: Path) -> Home:
+    """Create the home folder where needed and prove that it can be written.
+
+    Raises BadInput when it cannot, or when less than MIN_FREE_MIB is free: said before anything starts.
+    """
+    root = root.expanduser().absolute()
+    probe = root / f".probe-{os.getpid()}-{secrets.token_hex(2)}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"\0" * 4096)
+        probe.unlink()
+        free_mib = shutil.disk_usage(root).free // 2**20
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BadInput(
+            f"ORCHESTRATE_HOME={root}: cannot be written ({reason}); set ORCHESTRATE_HOME to a folder that can"
+        ) from error
+    if free_mib < MIN_FREE_MIB:
+        raise BadInput(
+            f"ORCHESTRATE_HOME={root}: {free_mib} MiB free, a sweep needs at least {MIN_FREE_MIB} MiB; "
+            "free some space or set ORCHESTRATE_HOME to another disk"
+        )
+    return Home(root)

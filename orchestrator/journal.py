@@ -1,0 +1,290 @@
+"""The one state of a sweep: append-only JSON lines, one writer; replay(events) gives everything else."""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from orchestrator.errors import BadInput
+from orchestrator.plan import SweepPlan
+from orchestrator.space import Scalar
+from trainables.evaluation.metrics import is_better
+
+SYNC_TO_DISK_S = 1.0
+
+Metrics = dict[str, float | None]
+TrialEnd = Literal["completed", "pruned", "failed"]
+SweepEnd = Literal["completed", "interrupted", "failed"]
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time: float = Field(default_factory=time.time)  # seconds since 1970
+
+
+class SweepStarted(_Event):
+    """First line of every journal."""
+
+    kind: Literal["sweep_started"] = "sweep_started"
+    schema_version: Literal[1] = 1
+    sweep_id: str
+    plan: SweepPlan
+    plan_digest: str
+    slots: int
+    device: str
+    versions: dict[str, str]
+    git: dict[str, str]
+
+
+class ArchitectureChecked(_Event):
+    """Preflight: the architecture was built and took one training batch."""
+
+    kind: Literal["architecture_checked"] = "architecture_checked"
+    architecture: str
+    trainable_parameters: int
+    total_parameters: int
+    step_s: float
+
+
+class TrialStarted(_Event):
+    """A trial got an actor; its number is its identity."""
+
+    kind: Literal["trial_started"] = "trial_started"
+    trial: int
+    architecture: str
+    hyperparameters: dict[str, Scalar]
+    seed: int
+    published: bool
+
+
+class EpochEnded(_Event):
+    """One epoch of one trial."""
+
+    kind: Literal["epoch_ended"] = "epoch_ended"
+    trial: int
+    epoch: int
+    metrics: Metrics
+
+
+class TrialEnded(_Event):
+    """A trial will train no further; the reason is in words."""
+
+    kind: Literal["trial_ended"] = "trial_ended"
+    trial: int
+    state: TrialEnd
+    reason: str
+
+
+class FinalistEvaluated(_Event):
+    """One of the best trials, its best epoch's weights evaluated on validation and, once, on test."""
+
+    kind: Literal["finalist_evaluated"] = "finalist_evaluated"
+    trial: int
+    validation: Metrics
+    test: Metrics
+
+
+class WinnerChosen(_Event):
+    """The best finalist by validation; its folder is ready to be registered."""
+
+    kind: Literal["winner_chosen"] = "winner_chosen"
+    trial: int
+
+
+class Registered(BaseModel):
+    """A version in the model registry."""
+
+    name: str
+    version: str
+    aliases: list[str]
+
+
+class SweepTracked(_Event):
+    """What sync made of the journal in MLflow."""
+
+    kind: Literal["sweep_tracked"] = "sweep_tracked"
+    tracking_uri: str
+    run_id: str | None
+    trial_run_ids: dict[int, str]
+    registered: Registered | None
+    fault: str = ""  # why nothing was registered
+
+
+class SweepEnded(_Event):
+    """Last line of a journal."""
+
+    kind: Literal["sweep_ended"] = "sweep_ended"
+    state: SweepEnd
+    reason: str = ""
+
+
+Event = Annotated[
+    SweepStarted
+    | ArchitectureChecked
+    | TrialStarted
+    | EpochEnded
+    | TrialEnded
+    | FinalistEvaluated
+    | WinnerChosen
+    | SweepTracked
+    | SweepEnded,
+    Field(discriminator="kind"),
+]
+Watch = Callable[[Event], None]
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class JournalWriter:
+    """The only writer of a journal; every event also goes to `watch`. On disk within a second of being appended."""
+
+    def __init__(self, path: Path, watch: Watch) -> None:
+        self._file = path.open("ab")
+        self._watch = watch
+        self._synced_at_s = time.monotonic()
+
+    def append(self, event: Event) -> None:
+        """Write one line; other processes see it at once."""
+        self._file.write(_EVENT.dump_json(event) + b"\n")
+        self._file.flush()
+        if time.monotonic() - self._synced_at_s > SYNC_TO_DISK_S or not isinstance(event, EpochEnded):
+            os.fsync(self._file.fileno())
+            self._synced_at_s = time.monotonic()
+        self._watch(event)
+
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Bring the last lines to disk and close the file."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
+    """Return the events from a byte offset on, and the offset after the last whole line; a torn last line waits.
+
+    Raises BadInput naming the line that is damaged.
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        content = file.read()
+    whole = content[: content.rfind(b"\n") + 1]
+    events = []
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            events.append(_EVENT.validate_json(line))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = ".".join(map(str, fault["loc"]))
+            raise BadInput(f"{path}: line {number} after byte {offset} is damaged: {where}: {fault['msg']}") from None
+    return events, offset + len(whole)
+
+
+@dataclass
+class TrialState:
+    """One trial as the journal tells it."""
+
+    number: int
+    architecture: str
+    hyperparameters: dict[str, Scalar]
+    seed: int
+    published: bool
+    started_at: float
+    epochs: list[EpochEnded] = field(default_factory=list)
+    state: Literal["running", "completed", "pruned", "failed", "interrupted"] = "running"
+    reason: str = ""
+    best: EpochEnded | None = None
+    ended_at: float | None = None
+
+    @property
+    def validation(self) -> Metrics:
+        """Return the validation metrics of the best epoch, without their prefix."""
+        return validation_metrics(self.best.metrics) if self.best else {}
+
+    @property
+    def compute_s(self) -> float:
+        """Return the seconds spent in epochs."""
+        return sum(epoch.metrics.get("perf/epoch_s") or 0.0 for epoch in self.epochs)
+
+
+@dataclass
+class SweepState:
+    """A sweep as the journal tells it."""
+
+    started: SweepStarted
+    checked: dict[str, ArchitectureChecked] = field(default_factory=dict)
+    trials: dict[int, TrialState] = field(default_factory=dict)
+    finalists: dict[int, FinalistEvaluated] = field(default_factory=dict)
+    winner: int | None = None
+    tracked: SweepTracked | None = None
+    ended: SweepEnded | None = None
+
+    @property
+    def plan(self) -> SweepPlan:
+        """Return the plan the sweep was started with."""
+        return self.started.plan
+
+    def apply(self, event: Event) -> None:
+        """Fold one event into the state."""
+        match event:
+            case SweepStarted():
+                self.started = event
+            case ArchitectureChecked():
+                self.checked[event.architecture] = event
+            case TrialStarted():
+                self.trials[event.trial] = TrialState(
+                    event.trial, event.architecture, event.hyperparameters, event.seed, event.published, event.time
+                )
+            case EpochEnded():
+                self._apply_epoch(event)
+            case TrialEnded():
+                trial = self.trials[event.trial]
+                trial.state, trial.reason, trial.ended_at = event.state, event.reason, event.time
+            case FinalistEvaluated():
+                self.finalists[event.trial] = event
+            case WinnerChosen():
+                self.winner = event.trial
+            case SweepTracked():
+                self.tracked = event
+            case SweepEnded():
+                self._apply_end(event)
+
+    def _apply_epoch(self, event: EpochEnded) -> None:
+        trial = self.trials[event.trial]
+        trial.epochs.append(event)
+        best = validation_metrics(trial.best.metrics) if trial.best else None
+        if is_better(validation_metrics(event.metrics), best, self.plan.metric):
+            trial.best = event
+
+    def _apply_end(self, event: SweepEnded) -> None:
+        self.ended = event
+        for trial in self.trials.values():
+            if trial.state == "running":
+                trial.state, trial.reason, trial.ended_at = "interrupted", f"the sweep was {event.state}", event.time
+
+
+def validation_metrics(metrics: Metrics) -> Metrics:
+    """Return the validation metrics of an epoch without their prefix."""
+    return {name.removeprefix("val/"): value for name, value in metrics.items() if name.startswith("val/")}
+
+
+def replay(events: Iterable[Event]) -> SweepState:
+    """Return the state that a sequence of events leads to. Raises ValueError when the first is not SweepStarted."""
+    state: SweepState | None = None
+    for event in events:
+        if state is None:
+            if not isinstance(event, SweepStarted):
+                raise ValueError(f"a journal begins with sweep_started, not {event.kind}")
+            state = SweepState(started=event)
+        else:
+            state.apply(event)
+    if state is None:
+        raise ValueError("the journal is empty")
+    return state

@@ -1,0 +1,65 @@
+"""Sweep file + data + budget -> one frozen plan with a digest; what --dry-run prints."""
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from orchestrator.space import Space
+from orchestrator.sweep_file import Budget, Preset, Scheduler, Search
+from trainables.catalog import TASKS, Task, Weights
+
+DataKind = Literal["real", "phantom"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSummary(_Frozen):
+    """What the plan says of the data: digests and counts, no path (paths may name people)."""
+
+    kind: DataKind
+    digest: str
+    split_digest: str
+    split: Literal["shipped"] = "shipped"
+    grouped_by: Literal["patient", "image"]
+    images: dict[str, dict[str, int]]  # side -> class -> images
+    unreadable: int
+
+
+class SweepPlan(_Frozen):
+    """Everything that decides a sweep's results, and nothing else; equal plans have equal digests."""
+
+    schema_version: Literal[1] = 1
+    sweep: str
+    task: str
+    classes: tuple[str, ...]
+    data: DataSummary
+    preset: Preset
+    weights: Weights
+    seed: int
+    metric: str
+    direction: Literal["max", "min"]
+    architectures: dict[str, Space]
+    published: dict[str, bool]
+    budget: Budget
+    search: Search
+    scheduler: Scheduler
+
+    @property
+    def digest(self) -> str:
+        """Return 16 hex digits that change with anything in the plan."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def registered_name(self) -> str:
+        """Return the model's name in the registry; phantom results never stand under the real name."""
+        return registered_name(TASKS[self.task], self.data.kind)
+
+
+def registered_name(task: Task, kind: DataKind) -> str:
+    """Return the registry's name for a task's models on a kind of data."""
+    return task.name if kind == "real" else f"{task.name}_phantom"

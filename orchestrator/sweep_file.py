@@ -1,0 +1,253 @@
+"""Sweep files: YAML -> typed values, every fault with its file and key path, before anything heavy is imported."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import search_spaces
+from orchestrator.errors import BadInput, unknown_name
+from orchestrator.space import Space, SpaceFaults, parse_space
+from orchestrator.yaml_file import read_yaml, shortened
+from trainables.catalog import ARCHITECTURES, TASKS
+
+Preset = Literal["quick", "full"]
+PRESETS: tuple[Preset, ...] = ("quick", "full")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Budget(_Section):
+    """How much is tried: trials in all, epochs per trial at most, finalists that see the test set."""
+
+    trials: Annotated[int, Field(ge=1)] = 20
+    epochs: Annotated[int, Field(ge=1)] = 30
+    finalists: Annotated[int, Field(ge=1)] = 3
+
+
+class Search(_Section):
+    """Which Optuna sampler proposes configurations."""
+
+    algorithm: Literal["tpe", "random"] = "tpe"
+
+
+class Scheduler(_Section):
+    """Which trials are stopped early; epochs are the unit."""
+
+    name: Literal["asha", "none"] = "asha"
+    grace_epochs: Annotated[int, Field(ge=1)] = 1
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+
+
+class SweepFile(BaseModel):
+    """One sweep, resolved for one preset; its name is the file's name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    task: str
+    preset: Preset
+    architectures: dict[str, Space]
+    budget: Budget
+    search: Search
+    scheduler: Scheduler
+    published: dict[str, bool]  # per architecture: nothing changed its file's defaults, preset included
+
+
+SECTIONS: Mapping[str, type[_Section]] = {"budget": Budget, "search": Search, "scheduler": Scheduler}
+KEYS = {"task", "architectures", "presets", *SECTIONS}
+
+
+def sweep_names() -> list[str]:
+    """Return the names of the sweeps that come with the project."""
+    return sorted(path.stem for path in _packaged_folder().glob("*.yaml"))
+
+
+def find_sweep_file(name: str) -> Path:
+    """Return the file of a sweep's name, or the given YAML file. Raises BadInput."""
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+        if not path.is_file():
+            raise BadInput(f"sweep file {name}: no such file")
+        return path
+    if name not in sweep_names():
+        raise BadInput(unknown_name("sweep", name, sweep_names()))
+    return _packaged_folder() / f"{name}.yaml"
+
+
+def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | None = None) -> SweepFile:
+    """Read, check and resolve a sweep file; both presets are checked whatever the one asked for.
+
+    `overrides` are the command line's --set KEY=VALUE pairs. Raises BadInput with one line per fault.
+    """
+    raw = read_yaml(path)
+    base = _Reading(path.name)
+    base.check(raw, {})
+    if not base.faults:
+        for name in PRESETS:
+            base.check(raw, _preset(raw, name), prefix=f"presets.{name}.")
+    _raise(path.name, base.faults)
+    merged = _merge(raw, _preset(raw, preset))
+    changed = {name: name in _preset(raw, preset).get("architectures", {}) for name in raw["architectures"]}
+    if overrides:
+        overlay = _overlay(overrides, merged)
+        changed |= {name: True for name in overlay.get("architectures", {})}
+        reading = _Reading("--set")
+        reading.check(merged, overlay)
+        _raise("--set", reading.faults)
+        merged = _merge(merged, overlay)
+    return SweepFile(
+        name=path.stem,
+        task=merged["task"],
+        preset=preset,
+        architectures={
+            name: parse_space(space, ARCHITECTURES[name].config) for name, space in merged["architectures"].items()
+        },
+        published={name: not changed[name] for name in merged["architectures"]},
+        **{key: section(**merged.get(key, {})) for key, section in SECTIONS.items()},
+    )
+
+
+class _Reading:
+    """One pass of checks over a raw sweep file, collecting every fault."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.faults: list[tuple[str, str]] = []
+
+    def check(self, raw: Mapping[str, Any], overlay: Mapping[str, Any], prefix: str = "") -> None:
+        """Check `raw` with `overlay` laid over it; key paths that the overlay holds carry `prefix`."""
+        before = len(self.faults)
+        for key in overlay if overlay else raw:
+            if key not in KEYS:
+                self.faults.append((f"{prefix}{key}", unknown_name("key", str(key), KEYS)))
+        merged = _merge(raw, overlay)
+        self._check_task(merged.get("task"))
+        self._check_architectures(merged.get("architectures"))
+        for key, section in SECTIONS.items():
+            self._check_section(key, section, merged.get(key, {}))
+        if not overlay:
+            self._check_presets(raw.get("presets", {}))
+        self.faults[before:] = [(_prefixed(key, overlay, prefix), message) for key, message in self.faults[before:]]
+
+    def _check_task(self, task: object) -> None:
+        if task is None:
+            self.faults.append(("task", "missing; name the task that the sweep is for"))
+        elif task not in TASKS:
+            self.faults.append(("task", unknown_name("task", str(task), TASKS)))
+
+    def _check_architectures(self, architectures: object) -> None:
+        if not isinstance(architectures, dict) or not architectures:
+            self.faults.append(("architectures", f"expected at least one architecture, got {shortened(architectures)}"))
+            return
+        for name, space in architectures.items():
+            where = f"architectures.{name}"
+            if name not in ARCHITECTURES:
+                self.faults.append((where, unknown_name("architecture", str(name), ARCHITECTURES)))
+            elif not isinstance(space, dict):
+                self.faults.append((where, f"expected hyperparameters, got {shortened(space)}"))
+            else:
+                try:
+                    parse_space(space, ARCHITECTURES[name].config)
+                except SpaceFaults as error:
+                    self.faults += [(f"{where}.{key}".rstrip("."), message) for key, message in error.faults]
+
+    def _check_section(self, key: str, section: type[_Section], value: object) -> None:
+        if not isinstance(value, dict):
+            self.faults.append(
+                (key, f"expected keys such as {', '.join(section.model_fields)}, got {shortened(value)}")
+            )
+            return
+        try:
+            section.model_validate(value)
+        except ValidationError as error:
+            for fault in error.errors():
+                where = ".".join([key, *map(str, fault["loc"])])
+                if fault["type"] == "extra_forbidden":
+                    self.faults.append((where, unknown_name("key", str(fault["loc"][-1]), section.model_fields)))
+                else:
+                    message = fault["msg"].removeprefix("Input ").replace("should be", "must be")
+                    self.faults.append((where, f"{message}, got {shortened(fault['input'])}"))
+
+    def _check_presets(self, presets: object) -> None:
+        if not isinstance(presets, dict):
+            self.faults.append(("presets", f"expected {' and '.join(PRESETS)}, got {shortened(presets)}"))
+            return
+        for name, overlay in presets.items():
+            if name not in PRESETS:
+                self.faults.append((f"presets.{name}", unknown_name("preset", str(name), PRESETS)))
+            elif overlay is not None and not isinstance(overlay, dict):
+                self.faults.append((f"presets.{name}", f"expected keys, got {shortened(overlay)}"))
+
+
+def _packaged_folder() -> Path:
+    return Path(search_spaces.__file__).parent
+
+
+def _preset(raw: Mapping[str, Any], preset: str) -> dict[str, Any]:
+    overlay: dict[str, Any] = raw.get("presets", {}).get(preset) or {}
+    return overlay
+
+
+def _merge(raw: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay the overlay over the sections; a hyperparameter is replaced whole, never mixed."""
+    merged = dict(raw)
+    for key, value in overlay.items():
+        if key == "architectures" and isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = {
+                name: ({**space, **value[name]} if isinstance(value.get(name), dict) else value.get(name, space))
+                for name, space in merged[key].items()
+            } | {name: space for name, space in value.items() if name not in merged[key]}
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = {**merged[key], **value}
+        else:
+            merged[key] = value
+    return merged
+
+
+def _overlay(overrides: Mapping[str, str], merged: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn --set pairs into an overlay: NAME, ARCHITECTURE.NAME or SECTION.KEY = a YAML value."""
+    overlay: dict[str, Any] = {}
+    for key, text in overrides.items():
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise BadInput(f"--set {key}={text}: the value is not YAML") from None
+        first, _, rest = key.partition(".")
+        if rest and first in SECTIONS:
+            overlay.setdefault(first, {})[rest] = value
+            continue
+        owners = [first] if rest else _owners(key, merged)
+        if rest and first not in merged["architectures"]:
+            raise BadInput(f"--set {key}: " + unknown_name("section", first, [*SECTIONS, *merged["architectures"]]))
+        for owner in owners:
+            overlay.setdefault("architectures", {}).setdefault(owner, {})[rest or key] = value
+    return overlay
+
+
+def _owners(key: str, merged: Mapping[str, Any]) -> list[str]:
+    owners = [name for name in merged["architectures"] if key in ARCHITECTURES[name].config.model_fields]
+    if not owners:
+        known = {field for name in merged["architectures"] for field in ARCHITECTURES[name].config.model_fields}
+        raise BadInput(f"--set {key}: " + unknown_name("hyperparameter", key, known))
+    return owners
+
+
+def _prefixed(key: str, overlay: Mapping[str, Any], prefix: str) -> str:
+    value: object = overlay
+    for part in key.split(".")[:3]:
+        if not isinstance(value, dict) or part not in value:
+            return key
+        value = value[part]
+    return key if key.startswith(prefix) else prefix + key
+
+
+def _raise(source: str, faults: list[tuple[str, str]]) -> None:
+    if faults:
+        raise BadInput(
+            "\n".join(f"{source}: {key}: {message}" if key else f"{source}: {message}" for key, message in faults)
+        )

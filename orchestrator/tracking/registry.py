@@ -1,0 +1,205 @@
+"""Model registry: a sweep's winner becomes a version; names, aliases and versions are found again for use."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import mlflow.pyfunc
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.pyfunc import PyFuncModel
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+from orchestrator.errors import BadInput, unknown_name
+from orchestrator.journal import Registered, SweepState
+from orchestrator.tracking import registered_model_file
+from trainables.catalog import TASKS
+from trainables.packaging import runtime_requirements, write_standalone
+
+SWEEP_TAG = "orchestrate.sweep_id"
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A version to be used: which one, and by what name it was found."""
+
+    name: str
+    version: str
+    alias: str | None
+
+
+def register_winner(
+    client: MlflowClient, state: SweepState, weights: Path, experiment_id: str, run_id: str
+) -> Registered:
+    """Log the winner as a model and register it as challenger, and as champion where the task has none yet.
+
+    Asked again for the same sweep, it finds the version that it made.
+    """
+    name = state.plan.registered_name
+    version = _version_of_sweep(client, name, state.started.sweep_id)
+    if version is None:
+        _ensure_registered_model(client, name)
+        model_id = _log_model(client, state, weights, experiment_id, run_id)
+        created = client.create_model_version(
+            name, f"models:/{model_id}", run_id, tags=_version_tags(state), model_id=model_id
+        )
+        version = str(created.version)
+    client.set_registered_model_alias(name, "challenger", version)
+    if "champion" not in client.get_registered_model(name).aliases:
+        client.set_registered_model_alias(name, "champion", version)
+    aliases = client.get_registered_model(name).aliases
+    return Registered(name=name, version=version, aliases=sorted(a for a, v in aliases.items() if str(v) == version))
+
+
+def find_model(client: MlflowClient, reference: str) -> FoundModel:
+    """Return the version that TASK or TASK@alias means: the champion, else the challenger.
+
+    Raises BadInput for an unknown task or alias, and for a task with no model: then the phantom's is named if there.
+    """
+    name, _, alias = reference.partition("@")
+    _check_name(name)
+    aliases = {key: str(value) for key, value in _aliases(client, name).items()}
+    if alias:
+        if alias not in aliases:
+            raise BadInput(f"{reference}: {unknown_name('alias', alias, aliases)}")
+        return FoundModel(name, aliases[alias], alias)
+    for usual in ("champion", "challenger"):
+        if usual in aliases:
+            return FoundModel(name, aliases[usual], usual)
+    phantom = f"{name}_phantom"
+    if not name.endswith("_phantom") and _aliases(client, phantom):
+        raise BadInput(f"{name}: no registered model; there is one trained on phantom data only: {phantom}")
+    raise BadInput(f"{name}: no registered model; run a sweep of its task first (orchestrate list sweeps)")
+
+
+def list_versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
+    """Return the versions of a task's model, newest first, with aliases and tags. Raises BadInput."""
+    _check_name(name)
+    aliases = _aliases(client, name)
+    versions: list[ModelVersion] = list(client.search_model_versions(f"name='{name}'"))
+    return [
+        {
+            "name": name,
+            "version": str(version.version),
+            "aliases": sorted(alias for alias, number in aliases.items() if str(number) == str(version.version)),
+            "run_id": version.run_id,
+            "tags": {key.removeprefix("orchestrate."): value for key, value in sorted(version.tags.items())},
+        }
+        for version in sorted(versions, key=lambda version: int(version.version), reverse=True)
+    ]
+
+
+def load_model(found: FoundModel) -> PyFuncModel:
+    """Load a version for prediction. Loading runs code of the version: trust the registry's writers."""
+    model: PyFuncModel = mlflow.pyfunc.load_model(f"models:/{found.name}/{found.version}")
+    return model
+
+
+def predict(model: PyFuncModel, contents: list[bytes]) -> pd.DataFrame:
+    """Return predicted, p_<class>... and error per image."""
+    frame = model.predict(pd.DataFrame({"image": contents}))
+    assert isinstance(frame, pd.DataFrame)
+    return frame
+
+
+def _check_name(name: str) -> None:
+    known = {*TASKS, *(f"{task}_phantom" for task in TASKS)}
+    if name not in known:
+        raise BadInput(unknown_name("task", name, known))
+
+
+def _log_model(client: MlflowClient, state: SweepState, weights: Path, experiment_id: str, run_id: str) -> str:
+    """Log the winner's files as a LoggedModel of its trial's run and return the model's id."""
+    assert state.winner is not None
+    trial, sweep_id = state.trials[state.winner], state.started.sweep_id
+    for found in client.search_logged_models([experiment_id], filter_string=f"tags.`{SWEEP_TAG}` = '{sweep_id}'"):
+        if found.status == LoggedModelStatus.READY:
+            return str(found.model_id)
+    logged = client.create_logged_model(
+        experiment_id,
+        name=f"{state.plan.task}-{trial.architecture}",
+        source_run_id=run_id,
+        tags={SWEEP_TAG: sweep_id},
+        model_type="classifier",
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        classifier, model = Path(temporary, "classifier"), Path(temporary, "model")
+        write_standalone(
+            classifier,
+            architecture=trial.architecture,
+            hyperparameters=trial.hyperparameters,
+            classes=state.plan.classes,
+            weights=weights,
+        )
+        mlflow.pyfunc.save_model(
+            model,
+            python_model=str(registered_model_file()),
+            artifacts={"classifier": str(classifier)},
+            signature=_signature(state.plan.classes),
+            pip_requirements=["mlflow==" + mlflow.__version__, *runtime_requirements()],
+        )
+        for stray in model.rglob("__pycache__"):
+            for file in stray.iterdir():
+                file.unlink()
+            stray.rmdir()
+        client.log_model_artifacts(logged.model_id, str(model))
+    client.finalize_logged_model(logged.model_id, "READY")
+    return str(logged.model_id)
+
+
+def _signature(classes: tuple[str, ...]) -> ModelSignature:
+    outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, "predicted")]
+    outputs += [ColSpec(DataType.float, f"p_{name}") for name in classes]
+    outputs += [ColSpec(DataType.string, "error")]
+    return ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")]), outputs=Schema(outputs))
+
+
+def _version_tags(state: SweepState) -> dict[str, str]:
+    assert state.winner is not None
+    plan, trial = state.plan, state.trials[state.winner]
+    finalist = state.finalists[state.winner]
+    scores = {
+        f"orchestrate.{side}_{plan.metric}": f"{metrics[plan.metric]:.6f}"
+        for side, metrics in (("validation", finalist.validation), ("test", finalist.test))
+        if metrics.get(plan.metric) is not None
+    }
+    return {
+        SWEEP_TAG: state.started.sweep_id,
+        "orchestrate.trial_id": str(trial.number),
+        "orchestrate.architecture": trial.architecture,
+        "orchestrate.plan_digest": state.started.plan_digest,
+        "orchestrate.data_digest": plan.data.digest,
+        "orchestrate.split_digest": plan.data.split_digest,
+        "orchestrate.data_kind": plan.data.kind,
+        **scores,
+    }
+
+
+def _version_of_sweep(client: MlflowClient, name: str, sweep_id: str) -> str | None:
+    for version in client.search_model_versions(f"name='{name}'"):
+        if version.tags.get(SWEEP_TAG) == sweep_id:
+            return str(version.version)
+    return None
+
+
+def _ensure_registered_model(client: MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _aliases(client: MlflowClient, name: str) -> dict[str, Any]:
+    try:
+        return dict(client.get_registered_model(name).aliases)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return {}

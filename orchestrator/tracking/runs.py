@@ -1,0 +1,257 @@
+"""Journal events -> MLflow runs: one parent per sweep, one child per trial for life, found by tag before created."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+
+from orchestrator.journal import EpochEnded, FinalistEvaluated, Registered, SweepState, TrialState
+from orchestrator.leaderboard import leaderboard, to_markdown
+from orchestrator.tracking.outcome import SyncOutcome
+from orchestrator.tracking.registry import SWEEP_TAG, register_winner
+from trainables.evaluation.figures import draw_confusion_matrix
+from trainables.evaluation.metrics import confusion_matrix
+from trainables.evaluation.predictions import read_predictions
+
+METRICS_PER_CALL = 1000
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")  # Okabe and Ito
+STATUS = {
+    "running": "RUNNING",
+    "completed": "FINISHED",
+    "pruned": "KILLED",
+    "interrupted": "KILLED",
+    "failed": "FAILED",
+}
+
+
+class SweepRuns:
+    """The runs of one sweep in one MLflow store; every call may be repeated without doubling anything."""
+
+    def __init__(self, client: MlflowClient, experiment_id: str, sweep: Path, outcome: SyncOutcome) -> None:
+        self._client = client
+        self._experiment_id = experiment_id
+        self._sweep = sweep
+        self._outcome = outcome
+
+    def adopt(self, sweep_id: str) -> None:
+        """Find the runs that an earlier sync made for this sweep."""
+        for run in self._search(sweep_id):
+            tags = run.data.tags
+            if tags.get("orchestrate.role") == "sweep":
+                self._outcome.run_id = run.info.run_id
+            else:
+                self._outcome.trial_run_ids[int(tags["orchestrate.trial_id"])] = run.info.run_id
+
+    def send_sweep(self, state: SweepState) -> None:
+        """Make sure that the parent run exists."""
+        if self._outcome.run_id is None:
+            run = self._client.create_run(
+                self._experiment_id,
+                start_time=_ms(state.started.time),
+                run_name=state.started.sweep_id,
+                tags=_sweep_tags(state),
+            )
+            self._outcome.run_id = run.info.run_id
+        plan = state.plan
+        params = {
+            "sweep": plan.sweep,
+            "trials": plan.budget.trials,
+            "epochs": plan.budget.epochs,
+            "finalists": plan.budget.finalists,
+            "search": plan.search.algorithm,
+            "scheduler": plan.scheduler.name,
+            "metric": plan.metric,
+            "slots": state.started.slots,
+        }
+        self._client.log_batch(self._outcome.run_id, params=[Param(key, str(value)) for key, value in params.items()])
+        self._client.log_text(self._outcome.run_id, plan.model_dump_json(indent=2), "plan.json")
+
+    def send_trial(self, state: SweepState, trial: TrialState) -> str:
+        """Make sure that the trial's run exists and return its id."""
+        known = self._outcome.trial_run_ids.get(trial.number)
+        if known is not None:
+            return known
+        assert self._outcome.run_id is not None
+        run = self._client.create_run(
+            self._experiment_id,
+            start_time=_ms(trial.started_at),
+            run_name=f"{trial.number:04d} {trial.architecture}",
+            tags=_trial_tags(state, trial, self._outcome.run_id),
+        )
+        self._outcome.trial_run_ids[trial.number] = run.info.run_id
+        params = [Param(name, _shown(value)) for name, value in trial.hyperparameters.items()]
+        self._client.log_batch(run.info.run_id, params=[*params, Param("seed", str(trial.seed))])
+        return str(run.info.run_id)
+
+    def send_epochs(self, state: SweepState, epochs: Iterable[EpochEnded]) -> None:
+        """Send the metrics of epochs in few calls; their times are the journal's, so that a repeat changes nothing."""
+        by_trial: dict[int, list[Metric]] = {}
+        for event in epochs:
+            by_trial.setdefault(event.trial, []).extend(_metrics(event))
+        for number, metrics in by_trial.items():
+            run_id = self.send_trial(state, state.trials[number])
+            for batch in _batches(metrics):
+                self._client.log_batch(run_id, metrics=batch)
+
+    def send_trial_end(self, state: SweepState, trial: TrialState) -> None:
+        """Send how a trial ended: its best epoch, its confusion matrix, state and reason in words, status."""
+        run_id = self.send_trial(state, trial)
+        tags = {"orchestrate.state": trial.state, "orchestrate.stop_reason": trial.reason}
+        metrics = []
+        if trial.best is not None:
+            tags["orchestrate.best_epoch"] = str(trial.best.epoch)
+            metrics = [
+                Metric(f"best/{name}", value, _ms(trial.best.time), trial.best.epoch)
+                for name, value in trial.validation.items()
+                if value is not None
+            ]
+            self._send_validation_figure(run_id, state, trial)
+        self._client.log_batch(run_id, metrics=metrics, tags=[RunTag(key, value) for key, value in tags.items()])
+        self._client.set_terminated(run_id, STATUS[trial.state], _ms(trial.ended_at or trial.started_at))
+
+    def send_finalist(self, state: SweepState, event: FinalistEvaluated) -> None:
+        """Send a finalist's test metrics, prediction tables and confusion matrix."""
+        run_id = self.send_trial(state, state.trials[event.trial])
+        metrics = [
+            Metric(f"{side}/{name}", value, _ms(event.time), 0)
+            for side, scores in (("final_val", event.validation), ("test", event.test))
+            for name, value in scores.items()
+            if value is not None
+        ]
+        self._client.log_batch(run_id, metrics=metrics, tags=[RunTag("orchestrate.finalist", "true")])
+        folder = self._sweep / "finalists" / f"{event.trial:04d}"
+        for path in sorted(folder.glob("*")):
+            self._client.log_artifact(run_id, str(path), "finalist")
+        probs_NK, labels_N = read_predictions(folder / "predictions_test.csv", state.plan.classes)
+        self._send_confusion_matrix(run_id, state, "test", confusion_matrix(probs_NK, labels_N), "test, finalist")
+
+    def register(self, state: SweepState) -> Registered:
+        """Register the winner's best weights as a version of the task's model."""
+        assert state.winner is not None
+        run_id = self.send_trial(state, state.trials[state.winner])
+        weights = self._sweep / "trials" / f"{state.winner:04d}" / "best.safetensors"
+        return register_winner(self._client, state, weights, self._experiment_id, run_id)
+
+    def send_sweep_end(self, state: SweepState) -> None:
+        """Close every run that is still open; the parent's note is the leaderboard."""
+        for trial in state.trials.values():
+            if trial.state == "interrupted":
+                self.send_trial_end(state, trial)
+        assert self._outcome.run_id is not None and state.ended is not None
+        note = to_markdown(leaderboard([state]), state.plan.metric)
+        tags = {"mlflow.note.content": note, "orchestrate.state": state.ended.state}
+        tags["orchestrate.winner_trial_id"] = "none" if state.winner is None else str(state.winner)
+        self._client.log_batch(self._outcome.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        status = {"completed": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}[state.ended.state]
+        self._client.set_terminated(self._outcome.run_id, status, _ms(state.ended.time))
+
+    def reconcile(self, state: SweepState) -> None:
+        """Hold MLflow against the journal and send again what is missing: runs, last epochs, statuses."""
+        runs = {run.info.run_id: run for run in self._search(state.started.sweep_id)}
+        for trial in state.trials.values():
+            run = runs.get(self._outcome.trial_run_ids.get(trial.number, ""))
+            if run is None or not _has_every_metric(run, trial):
+                self._outcome.trial_run_ids.pop(trial.number, None) if run is None else None
+                self.send_epochs(state, trial.epochs)
+            if run is None or run.info.status != STATUS[trial.state]:
+                self.send_trial_end(state, trial)
+
+    def _search(self, sweep_id: str) -> Iterator[Run]:
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment_id], f"tags.`{SWEEP_TAG}` = '{sweep_id}'", max_results=1000, page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _send_validation_figure(self, run_id: str, state: SweepState, trial: TrialState) -> None:
+        path = self._sweep / "trials" / f"{trial.number:04d}" / "best_validation.npz"
+        if path.is_file():
+            with np.load(path, allow_pickle=False) as saved:
+                counts_KK = confusion_matrix(saved["probs_NK"], saved["labels_N"])
+                title = f"validation, epoch {int(saved['epoch'])}"
+            self._send_confusion_matrix(run_id, state, "validation", counts_KK, title)
+
+    def _send_confusion_matrix(
+        self, run_id: str, state: SweepState, side: str, counts_KK: np.ndarray, title: str
+    ) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"confusion_matrix_{side}.png")
+            draw_confusion_matrix(path, counts_KK, state.plan.classes, title)
+            self._client.log_artifact(run_id, str(path), "figures")
+
+
+def _ms(time_s: float) -> int:
+    return int(time_s * 1000)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _metrics(event: EpochEnded) -> list[Metric]:
+    at_ms = _ms(event.time)
+    return [Metric(name, value, at_ms, event.epoch) for name, value in event.metrics.items() if value is not None]
+
+
+def _batches(metrics: list[Metric]) -> Iterator[list[Metric]]:
+    for start in range(0, len(metrics), METRICS_PER_CALL):
+        yield metrics[start : start + METRICS_PER_CALL]
+
+
+def _has_every_metric(run: Run, trial: TrialState) -> bool:
+    """Tell whether the latest value of each metric is the journal's; earlier ones were sent before it, in order."""
+    latest = {metric.key: metric for metric in _latest(trial)}
+    return all(run.data.metrics.get(key) == metric.value for key, metric in latest.items())
+
+
+def _latest(trial: TrialState) -> list[Metric]:
+    return [metric for epoch in trial.epochs for metric in _metrics(epoch)]
+
+
+def _sweep_tags(state: SweepState) -> dict[str, str]:
+    started, plan = state.started, state.plan
+    return {
+        **_common_tags(state),
+        "orchestrate.role": "sweep",
+        "orchestrate.sweep": plan.sweep,
+        "orchestrate.weights": plan.weights,
+        "orchestrate.device": started.device,
+        "orchestrate.grouped_by": plan.data.grouped_by,
+        "orchestrate.unreadable_images": str(plan.data.unreadable),
+        **{f"orchestrate.git_{key}": value for key, value in started.git.items()},
+        **{f"orchestrate.version.{name}": value for name, value in started.versions.items()},
+    }
+
+
+def _trial_tags(state: SweepState, trial: TrialState, parent_run_id: str) -> dict[str, str]:
+    order = list(state.plan.architectures).index(trial.architecture)
+    return {
+        **_common_tags(state),
+        "mlflow.parentRunId": parent_run_id,
+        "mlflow.runColor": COLOURS[order % len(COLOURS)],
+        "orchestrate.role": "trial",
+        "orchestrate.architecture": trial.architecture,
+        "orchestrate.trial_id": str(trial.number),
+        "orchestrate.published": str(trial.published).lower(),
+    }
+
+
+def _common_tags(state: SweepState) -> dict[str, str]:
+    plan = state.plan
+    return {
+        SWEEP_TAG: state.started.sweep_id,
+        "orchestrate.plan_digest": state.started.plan_digest,
+        "orchestrate.data_digest": plan.data.digest,
+        "orchestrate.split_digest": plan.data.split_digest,
+        "orchestrate.data_kind": plan.data.kind,
+        "orchestrate.preset": plan.preset,
+        "orchestrate.seed": str(plan.seed),
+        "orchestrate.task": plan.task,
+    }

@@ -1,0 +1,70 @@
+"""The MLflow store: the embedded SQLite file, created in WAL mode before MLflow opens it, or any store by its URI."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Experiment
+from mlflow.exceptions import MlflowException
+
+from orchestrator.home import Home
+
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default of 7 blocks 247 s when a server is down
+    "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
+    "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def tracking_uri(home: Home, given: str | None) -> str:
+    """Return the store's URI: MLFLOW_TRACKING_URI as given, else the embedded one."""
+    return given or f"sqlite:///{home.mlflow / 'mlflow.db'}"
+
+
+def open_store(home: Home, given: str | None) -> MlflowClient:
+    """Return a client; the embedded store is created on first use, an SQLite file elsewhere is left as it is."""
+    os.environ.update(ENVIRONMENT)
+    uri = tracking_uri(home, given)
+    if given is None:
+        _create_in_wal_mode(home.mlflow / "mlflow.db")
+    mlflow.set_tracking_uri(uri)  # parts of the client look the store up by themselves
+    mlflow.set_registry_uri(uri)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def ensure_experiment(client: MlflowClient, name: str, home: Home) -> str:
+    """Return the experiment's id, creating it where needed; two sweeps may ask at once."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=_artifacts(client, name, home)))
+        except MlflowException:
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    assert isinstance(found, Experiment)
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def _artifacts(client: MlflowClient, name: str, home: Home) -> str | None:
+    """Return an absolute folder for stores without a server; a server knows its own place."""
+    uri = str(client.tracking_uri)
+    return (home.mlflow / "artifacts" / name).as_uri() if uri.startswith("sqlite:") else None
+
+
+def _create_in_wal_mode(path: Path) -> None:
+    """Create the file with a write-ahead log: reading never blocks writing. MLflow keeps this mode of the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        connection = sqlite3.connect(path, timeout=60)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.close()

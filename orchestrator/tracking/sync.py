@@ -1,0 +1,156 @@
+"""The process that tails a sweep's journal and alone talks to MLflow.
+
+A store that is down or locked costs the sweep nothing: sync waits and goes on from its offset.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestrator.home import Home
+from orchestrator.journal import (
+    EpochEnded,
+    Event,
+    FinalistEvaluated,
+    SweepEnded,
+    SweepStarted,
+    SweepState,
+    TrialEnded,
+    TrialStarted,
+    WinnerChosen,
+    read_events,
+    replay,
+)
+from orchestrator.tracking.outcome import read_outcome, write_outcome
+from orchestrator.tracking.runs import SweepRuns
+from orchestrator.tracking.store import ensure_experiment, open_store
+
+POLL_S = 0.5
+RETRY_S = 2.0
+RETRIES_AFTER_END = 5
+STORE_FAULTS = (MlflowException, SQLAlchemyError, OSError)
+
+
+class Sync:
+    """Send one sweep's journal to one store, batch by batch; `outcome` says how far it is."""
+
+    def __init__(self, sweep: Path, home: Home, given_uri: str | None) -> None:
+        self._sweep = sweep
+        self._home = home
+        self._given_uri = given_uri
+        self._journal = sweep / "journal.jsonl"
+        self._state: SweepState | None = None
+        self._runs: SweepRuns | None = None
+        self._read_to = 0
+        self._num_read = 0
+        self._waiting: list[Event] = []
+        self.outcome = read_outcome(sweep)
+
+    @property
+    def journal_ended(self) -> bool:
+        """Tell whether the journal's last line was read."""
+        return self._state is not None and self._state.ended is not None
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether the journal's last line was sent."""
+        return self.journal_ended and not self._waiting
+
+    def pass_once(self) -> None:
+        """Send what the journal has that the store has not. Raises one of STORE_FAULTS; nothing is lost then."""
+        self._read()
+        if self._state is None:
+            return
+        if self._runs is None:
+            self._runs = self._open(self._state)
+        if self._waiting or self.outcome.error:
+            self._send(self._state, self._runs)
+            self._waiting = []
+            self.outcome.events_sent, self.outcome.error = self._num_read, None
+            write_outcome(self._sweep, self.outcome)
+
+    def close_abandoned(self) -> None:
+        """Close the runs of a sweep whose driver is gone without a last word."""
+        if self._state is not None and self._state.ended is None:
+            self._state.apply(SweepEnded(state="interrupted", reason="the driver process died"))
+            assert self._runs is not None
+            self._runs.send_sweep_end(self._state)
+
+    def report(self, error: Exception) -> None:
+        """Leave word of why the store cannot be reached."""
+        self.outcome.error = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        write_outcome(self._sweep, self.outcome)
+
+    def _read(self) -> None:
+        """Fold new events into the state; what an earlier sync has sent is not sent again."""
+        events, self._read_to = read_events(self._journal, self._read_to)
+        if self._state is not None:
+            for event in events:
+                self._state.apply(event)
+            self._waiting += events
+        elif events:
+            self._state = replay(events)
+            self._waiting = events[self.outcome.events_sent :]
+        self._num_read += len(events)
+
+    def _open(self, state: SweepState) -> SweepRuns:
+        client = open_store(self._home, self._given_uri)
+        experiment_id = ensure_experiment(client, state.plan.task, self._home)
+        self.outcome.tracking_uri = str(client.tracking_uri)
+        runs = SweepRuns(client, experiment_id, self._sweep, self.outcome)
+        runs.adopt(state.started.sweep_id)
+        return runs
+
+    def _send(self, state: SweepState, runs: SweepRuns) -> None:
+        """Send the waiting events, one kind after the other: repeating any of it changes nothing."""
+        waiting = self._waiting
+        if any(isinstance(event, SweepStarted) for event in waiting) or self.outcome.run_id is None:
+            runs.send_sweep(state)
+        for event in waiting:
+            if isinstance(event, TrialStarted):
+                runs.send_trial(state, state.trials[event.trial])
+        runs.send_epochs(state, [event for event in waiting if isinstance(event, EpochEnded)])
+        for event in waiting:
+            if isinstance(event, TrialEnded):
+                runs.send_trial_end(state, state.trials[event.trial])
+            elif isinstance(event, FinalistEvaluated):
+                runs.send_finalist(state, event)
+            elif isinstance(event, WinnerChosen):
+                self.outcome.registered = runs.register(state)
+            elif isinstance(event, SweepEnded):
+                runs.send_sweep_end(state)
+                runs.reconcile(state)
+
+
+def follow(sync: Sync, driver_pid: int) -> None:
+    """Send until the journal ends, or until its driver is dead and everything it wrote is sent."""
+    retries_left = RETRIES_AFTER_END
+    while not sync.ended:
+        driver_is_dead = os.getppid() != driver_pid
+        try:
+            sync.pass_once()
+            if driver_is_dead:
+                sync.close_abandoned()
+                return
+        except STORE_FAULTS as error:
+            sync.report(error)
+            if driver_is_dead or sync.journal_ended:
+                retries_left -= 1
+                if retries_left == 0:
+                    return
+            time.sleep(RETRY_S)
+        time.sleep(POLL_S)
+
+
+def main() -> None:
+    """Run sync for one sweep; ends with its sweep, whatever becomes of the terminal."""
+    sweep, home, given_uri, driver_pid = sys.argv[1:5]
+    follow(Sync(Path(sweep), Home(Path(home)), given_uri or None), int(driver_pid))
+
+
+if __name__ == "__main__":
+    main()

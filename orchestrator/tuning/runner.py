@@ -1,0 +1,154 @@
+"""The trials of a sweep through ray.tune.Tuner, then its finalists, on one Ray that is started and ended here."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import ray
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from orchestrator.errors import Interrupted
+from orchestrator.journal import FinalistEvaluated, JournalWriter, TrialState
+from orchestrator.plan import SweepPlan
+from orchestrator.tuning.finalists import TestData, submit_finalist
+from orchestrator.tuning.recorder import JournalRecorder
+from orchestrator.tuning.resources import Slots
+from orchestrator.tuning.scheduler import FairAsha
+from orchestrator.tuning.searcher import OptunaSearcher
+from orchestrator.tuning.trainable import TrialActor
+from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+
+OBJECT_STORE_BYTES = 200 * 2**20  # images go by memory map, so Ray's store carries only small results
+POLL_S = 0.5
+
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints on stdout whatever the verbosity
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours also hears SIGTERM
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a failed trial reports its reason and no metric
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the journal is the state; Tune's snapshots cost more with every trial
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+@contextmanager
+def local_ray(slots: Slots) -> Iterator[threading.Event]:
+    """Start a Ray of our own on this machine; yield an event that is set by the first Ctrl-C or SIGTERM.
+
+    The second ends the process at once: Ray's processes follow their driver.
+    """
+    os.environ.update(ENVIRONMENT)
+    ray.init(
+        address="local",
+        num_cpus=slots.count,
+        num_gpus=slots.gpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE_BYTES,
+    )
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(Interrupted.exit_code)
+        stop.set()
+
+    # ray.init replaces the SIGTERM handler, so ours come after it
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        ray.shutdown()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def run_trials(
+    plan: SweepPlan, setup: Path, folder: Path, slots: Slots, journal: JournalWriter, stop: threading.Event
+) -> None:
+    """Run every trial of the plan; what happens is in the journal. Raises Interrupted when `stop` was set."""
+    stop_reasons: dict[str, str] = {}
+    scheduler: TrialScheduler = FIFOScheduler()
+    if plan.scheduler.name == "asha":
+        scheduler = FairAsha(plan)
+        stop_reasons = scheduler.stop_reasons
+    tuner = tune.Tuner(
+        tune.with_resources(TrialActor, {"cpu": 1, "gpu": slots.gpu_share}),
+        tune_config=tune.TuneConfig(
+            search_alg=OptunaSearcher(plan, setup, stop.is_set),
+            scheduler=scheduler,
+            num_samples=-1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(folder / "ray"),
+            callbacks=[JournalRecorder(journal, plan.budget.epochs, stop_reasons)],
+            stop=_StopOnRequest(stop),
+            failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+    if stop.is_set():
+        raise Interrupted("interrupted while trials were running")
+
+
+def evaluate_finalists(
+    trials: Sequence[TrialState],
+    setup: Path,
+    test: TestData,
+    folder: Path,
+    slots: Slots,
+    journal: JournalWriter,
+    stop: threading.Event,
+) -> None:
+    """Evaluate the finalists side by side; each is one line in the journal. Raises Interrupted when `stop` was set."""
+    shared = TrialSetup.model_validate_json(setup.read_text())
+    waiting = {}
+    for trial in trials:
+        config = TrialConfig(
+            trial=trial.number,
+            architecture=trial.architecture,
+            hyperparameters=trial.hyperparameters,
+            seed=trial.seed,
+            published=trial.published,
+            setup=setup,
+        )
+        target = folder / f"{trial.number:04d}"
+        waiting[submit_finalist(config, shared, test, target, slots.gpu_share)] = trial.number
+    while waiting:
+        ready, _ = ray.wait(list(waiting), timeout=POLL_S)
+        if stop.is_set():
+            raise Interrupted("interrupted while finalists were evaluated")
+        for reference in ready:
+            metrics = ray.get(reference)
+            number = waiting.pop(reference)
+            journal.append(FinalistEvaluated(trial=number, validation=metrics["validation"], test=metrics["test"]))
+
+
+class _StopOnRequest(tune.Stopper):
+    """Stop no trial by itself; end the whole run when asked to."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def __call__(self, trial_id: str, result: dict[str, object]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._stop.is_set()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {}

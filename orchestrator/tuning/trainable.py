@@ -1,0 +1,69 @@
+"""A trial as Ray Tune runs it: one step is one epoch; warm actors go from trial to trial."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+from trainables.data.prepare import read_rows
+from trainables.errors import TrainingFailed
+from trainables.training import EpochRecord, TrainingRun, load_development, train
+
+EPOCH = "epoch"
+FAILED = "failed"
+
+
+class TrialActor(tune.Trainable):
+    """Train the trial of the current config; nothing of the previous one is left after `reset_config`."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Begin the first trial of this actor."""
+        self._begin(TrialConfig.model_validate(config))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin another trial in the same process."""
+        self._begin(TrialConfig.model_validate(new_config))
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch and report it; a trial whose numbers broke down ends with the reason as its result."""
+        try:
+            record = next(self._epochs)
+        except TrainingFailed as error:
+            return {FAILED: str(error), "done": True}
+        return {EPOCH: record.epoch, **record.metrics, "done": record.epoch >= self._epochs_at_most}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Do nothing: the training loop keeps the best weights itself."""
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Do nothing, as there is nothing to load."""
+
+    def _begin(self, config: TrialConfig) -> None:
+        setup = TrialSetup.model_validate_json(config.setup.read_text())
+        torch.set_num_threads(setup.threads)
+        self._epochs_at_most = setup.epochs
+        self._epochs = begin_training(config, setup)
+
+
+def begin_training(config: TrialConfig, setup: TrialSetup) -> Iterator[EpochRecord]:
+    """Return the epochs of one trial; its folder receives the best weights."""
+    folder: Path = setup.trial_folder(config.trial)
+    folder.mkdir(parents=True, exist_ok=True)
+    side_px = int(config.hyperparameters["image_px"])
+    data = load_development(read_rows(setup.development), setup.arrays[side_px], setup.device)
+    run = TrainingRun(
+        architecture=config.architecture,
+        hyperparameters=config.hyperparameters,
+        num_classes=setup.num_classes,
+        pretrained=setup.pretrained,
+        epochs=setup.epochs,
+        seed=config.seed,
+        metric=setup.metric,
+        device=setup.device,
+        folder=folder,
+    )
+    return train(run, data)

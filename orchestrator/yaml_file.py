@@ -1,0 +1,74 @@
+"""YAML read safely: plain values only, no loops, no key twice; a fault is one line with its place."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator.errors import BadInput
+
+MAX_DEPTH = 20
+MAX_VALUES = 10_000
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping safely: no Python tags, no loops, no key twice. Raises BadInput with one line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path.name}: cannot be read as UTF-8 text ({error})") from None
+    try:
+        raw = _OneKeyLoader(text).get_single_data()
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path.name}: {_yaml_reason(error)}") from None
+    except RecursionError:
+        raise BadInput(f"{path.name}: nested too deeply for a sweep file") from None
+    if not isinstance(raw, dict):
+        raise BadInput(f"{path.name}: expected keys such as task and architectures, got {shortened(raw)}")
+    _refuse_loops(path.name, raw)
+    return raw
+
+
+class _OneKeyLoader(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode):
+                if key_node.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key_node.value!r} stands twice", key_node.start_mark
+                    )
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def _yaml_reason(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        what = error.problem or "not YAML"
+        if "could not determine a constructor for the tag" in what:
+            tag = what.split("'")[1].removeprefix("tag:yaml.org,2002:")
+            what = f"the tag !!{tag} is not allowed: sweep files hold plain values only"
+        return f"line {mark.line + 1}, column {mark.column + 1}: {what}"
+    return "not YAML: " + " ".join(str(error).split())
+
+
+def _refuse_loops(name: str, raw: object) -> None:
+    count = 0
+    stack: list[tuple[object, str, tuple[int, ...]]] = [(raw, "", ())]
+    while stack:
+        value, where, above = stack.pop()
+        count += 1
+        if id(value) in above:
+            raise BadInput(f"{name}: {where}: the alias contains itself")
+        if len(above) > MAX_DEPTH or count > MAX_VALUES:
+            raise BadInput(f"{name}: {where[:60]}: too deep or too large for a sweep file")
+        if isinstance(value, dict | list):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            stack += [(child, f"{where}.{key}".lstrip("."), (*above, id(value))) for key, child in items]
+
+
+def shortened(value: object) -> str:
+    """Return a value as an error message shows it: at most 60 characters."""
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

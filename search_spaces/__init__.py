@@ -1,0 +1,1 @@
+"""Sweep files (YAML only): task, architectures, search spaces, budget."""

@@ -1,0 +1,41 @@
+"""One image file -> one grey square. Stands alone: registered models carry a copy of this file."""
+
+import io
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+RECIPE = "grey-area-1"  # part of every cache key: raise it when the same file would give other pixels
+MAX_PIXELS = 50_000_000
+
+
+class UnreadableImage(ValueError):
+    """Bytes that are not a whole image; the message says why in one line."""
+
+
+def decode_grey(content: bytes) -> np.ndarray:
+    """Return slice_HW, uint8: one channel whatever the file's mode, alpha dropped, metadata ignored.
+
+    The content decides, not the file's name. Raises UnreadableImage.
+    """
+    if not content:
+        raise UnreadableImage("empty file")
+    if content.startswith(b"version https://git-lfs"):
+        raise UnreadableImage("a git-LFS pointer, not the image: fetch the real file (git lfs pull)")
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UnreadableImage(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}")
+            return np.asarray(image.convert("L"))
+    except UnidentifiedImageError:
+        raise UnreadableImage("not an image that Pillow knows") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UnreadableImage(" ".join(str(error).split()) or type(error).__name__) from None
+
+
+def resize_square(slice_HW: np.ndarray, side_px: int) -> np.ndarray:
+    """Return slice_HW of side_px x side_px; aspect is not kept (stroke project), area interpolation when shrinking."""
+    shrinks = slice_HW.shape[0] >= side_px and slice_HW.shape[1] >= side_px
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(slice_HW, (side_px, side_px), interpolation=how))

@@ -1,0 +1,13 @@
+"""Faults that a caller can explain to a user; each message is one line."""
+
+
+class DataError(ValueError):
+    """A data folder or file that cannot be used: what, where, the rule, the way out."""
+
+
+class WeightsError(RuntimeError):
+    """Pretrained weights that cannot be had."""
+
+
+class TrainingFailed(RuntimeError):
+    """A trial whose numbers cannot be trusted any more: the epoch and the likely cause."""

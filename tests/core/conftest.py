@@ -1,0 +1,33 @@
+import pytest
+
+from orchestrator.journal import SweepStarted
+from orchestrator.plan import DataSummary, SweepPlan
+from orchestrator.sweep_file import find_sweep_file, load_sweep_file
+
+
+@pytest.fixture
+def plan() -> SweepPlan:
+    file = load_sweep_file(find_sweep_file("stroke_hybrid"), "quick")
+    return SweepPlan(
+        sweep=file.name,
+        task=file.task,
+        classes=("normal", "stroke"),
+        data=DataSummary(kind="phantom", digest="d" * 32, split_digest="s" * 32, grouped_by="patient", images={}, unreadable=0),
+        preset="quick",
+        weights="random",
+        seed=0,
+        metric="auroc",
+        direction="max",
+        architectures=file.architectures,
+        published=file.published,
+        budget=file.budget,
+        search=file.search,
+        scheduler=file.scheduler,
+    )
+
+
+@pytest.fixture
+def started(plan: SweepPlan) -> SweepStarted:
+    return SweepStarted(
+        sweep_id="stroke_hybrid-1", plan=plan, plan_digest=plan.digest, slots=2, device="cpu", versions={}, git={}
+    )

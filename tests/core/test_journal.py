@@ -1,0 +1,149 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.errors import BadInput
+from orchestrator.journal import (
+    EpochEnded,
+    FinalistEvaluated,
+    JournalWriter,
+    SweepEnded,
+    SweepStarted,
+    TrialEnded,
+    TrialStarted,
+    WinnerChosen,
+    read_events,
+    replay,
+)
+from orchestrator.leaderboard import choose_finalists, leaderboard, to_markdown
+
+
+def trial(number: int) -> TrialStarted:
+    return TrialStarted(trial=number, architecture="resnet_vit", hyperparameters={"lr": 1e-4}, seed=number, published=False)
+
+
+def epoch(number: int, at: int, auroc: float | None, log_loss: float = 0.5) -> EpochEnded:
+    return EpochEnded(trial=number, epoch=at, metrics={"val/auroc": auroc, "val/log_loss": log_loss, "perf/epoch_s": 2.0})
+
+
+def history(started: SweepStarted) -> list:
+    return [
+        started,
+        trial(0),
+        trial(1),
+        epoch(0, 1, 0.7),
+        epoch(1, 1, 0.9),
+        epoch(0, 2, 0.8),
+        epoch(1, 2, 0.6),
+        TrialEnded(trial=0, state="completed", reason="all epochs"),
+        trial(2),
+        epoch(2, 1, 0.8, log_loss=0.4),
+        TrialEnded(trial=1, state="pruned", reason="ASHA"),
+        TrialEnded(trial=2, state="completed", reason="all epochs"),
+        FinalistEvaluated(trial=2, validation={"auroc": 0.8}, test={"auroc": 0.75}),
+        WinnerChosen(trial=2),
+        SweepEnded(state="completed"),
+    ]
+
+
+def test_what_is_written_is_read_back(tmp_path: Path, started: SweepStarted) -> None:
+    seen: list = []
+    path = tmp_path / "journal.jsonl"
+    events = [*history(started), epoch(0, 3, None), epoch(0, 4, float("nan"))]
+    with JournalWriter(path, seen.append) as journal:
+        for event in events:
+            journal.append(event)
+    read, offset = read_events(path)
+    assert read[:-1] == events[:-1] == seen[:-1]
+    assert read[-1].metrics["val/auroc"] is None, "NaN is no JSON number"
+    assert offset == path.stat().st_size
+
+
+def test_a_torn_last_line_waits(tmp_path: Path, started: SweepStarted) -> None:
+    path = tmp_path / "journal.jsonl"
+    with JournalWriter(path, lambda event: None) as journal:
+        journal.append(started)
+        journal.append(trial(0))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    events, offset = read_events(path)
+    assert events == [started]
+    path.write_bytes(whole)
+    assert read_events(path, offset)[0] == [trial(0).model_copy(update={"time": read_events(path, offset)[0][0].time})]
+
+
+def test_damage_names_its_line(tmp_path: Path, started: SweepStarted) -> None:
+    path = tmp_path / "journal.jsonl"
+    with JournalWriter(path, lambda event: None) as journal:
+        journal.append(started)
+        journal.append(trial(0))
+        journal.append(trial(1))
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b'{"kind": "trial_started", "trial": "x"}\n' + lines[2])
+    with pytest.raises(BadInput, match=r"line 2 .*damaged"):
+        read_events(path)
+
+
+def test_replay_gives_states_best_epochs_and_ends(started: SweepStarted) -> None:
+    state = replay(history(started))
+    assert [state.trials[number].state for number in range(3)] == ["completed", "pruned", "completed"]
+    assert state.trials[0].best.epoch == 2
+    assert state.trials[1].best.epoch == 1, "the best epoch counts, not the last"
+    assert state.trials[0].compute_s == 4.0
+    assert state.winner == 2
+
+
+def test_trials_that_ran_when_a_sweep_ended_are_interrupted(started: SweepStarted) -> None:
+    state = replay([started, trial(0), epoch(0, 1, 0.5), SweepEnded(state="interrupted")])
+    assert state.trials[0].state == "interrupted"
+
+
+@given(st.integers(min_value=1, max_value=15))
+def test_any_prefix_replays(length: int) -> None:
+    from orchestrator.plan import DataSummary, SweepPlan
+    from orchestrator.sweep_file import find_sweep_file, load_sweep_file
+
+    file = load_sweep_file(find_sweep_file("stroke_hybrid"), "quick")
+    data = DataSummary(kind="real", digest="", split_digest="", grouped_by="image", images={}, unreadable=0)
+    plan = SweepPlan(
+        sweep=file.name, task="stroke", classes=("a", "b"), data=data, preset="quick", weights="random", seed=0,
+        metric="auroc", direction="max", **{k: getattr(file, k) for k in
+        ("architectures", "published", "budget", "search", "scheduler")},
+    )  # fmt: skip
+    first = SweepStarted(sweep_id="s", plan=plan, plan_digest="", slots=1, device="cpu", versions={}, git={})
+    replay(history(first)[:length])
+
+
+def test_a_journal_must_begin_with_its_sweep() -> None:
+    with pytest.raises(ValueError, match="begins with"):
+        replay([trial(0)])
+    with pytest.raises(ValueError, match="empty"):
+        replay([])
+
+
+def test_ties_go_to_the_lower_log_loss(started: SweepStarted) -> None:
+    rows = leaderboard([replay(history(started))])
+    assert [(row.rank, row.trial_id) for row in rows] == [(1, 1), (2, 2), (3, 0)]
+    assert rows[1].is_winner
+    assert rows[1].test == {"auroc": (0.75, None, None)}
+    assert rows[0].test is None
+
+
+def test_finalists_are_the_best_that_trained_to_their_end(started: SweepStarted) -> None:
+    state = replay(history(started))
+    assert [trial.number for trial in choose_finalists(state)] == [2, 0]
+
+
+def test_finalists_are_pruned_trials_only_where_none_finished(started: SweepStarted) -> None:
+    events = [started, trial(0), epoch(0, 1, 0.6), TrialEnded(trial=0, state="pruned", reason="ASHA")]
+    assert [trial.number for trial in choose_finalists(replay(events))] == [0]
+    failed = [started, trial(0), TrialEnded(trial=0, state="failed", reason="NaN")]
+    assert choose_finalists(replay(failed)) == []
+
+
+def test_the_note_marks_the_winner(started: SweepStarted) -> None:
+    note = to_markdown(leaderboard([replay(history(started))]), "auroc")
+    assert "resnet_vit **winner**" in note
+    assert len(note.splitlines()) == 5

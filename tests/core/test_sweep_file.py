@@ -1,0 +1,142 @@
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import BadInput
+from orchestrator.sweep_file import find_sweep_file, load_sweep_file, sweep_names
+
+GOOD = """
+task: stroke
+architectures:
+  resnet_vit:
+    lr: {float: [1e-6, 1e-3], log: true, default: 3e-4}
+    image_px: 64
+budget: {trials: 8, epochs: 4}
+presets:
+  quick: {budget: {trials: 2}, architectures: {resnet_vit: {image_px: 32}}}
+"""
+
+
+def load(tmp_path: Path, text: str, preset="full", overrides=None):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return load_sweep_file(path, preset, overrides)
+
+
+def fault(tmp_path: Path, text: str, overrides=None) -> str:
+    with pytest.raises(BadInput) as caught:
+        load(tmp_path, text, overrides=overrides)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", sweep_names())
+@pytest.mark.parametrize("preset", ["quick", "full"])
+def test_every_packaged_sweep_loads(name: str, preset) -> None:
+    assert load_sweep_file(find_sweep_file(name), preset).name == name
+
+
+def test_stroke_hybrid_publishes_the_seed_configuration() -> None:
+    full = load_sweep_file(find_sweep_file("stroke_hybrid"), "full")
+    chosen = {name: parameter.default for name, parameter in full.architectures["resnet_vit"].items()}
+    assert chosen["resnet"] == "resnet50"
+    assert chosen["vit"] == "vit_base_patch16_224"
+    assert (chosen["lr"], chosen["weight_decay"], chosen["batch_size"]) == (3e-4, 1e-4, 32)
+    assert (chosen["hidden"], chosen["dropout"], chosen["image_px"]) == (512, 0.3, 224)
+    assert full.budget.epochs == 35
+    assert full.published == {"resnet_vit": True}
+    quick = load_sweep_file(find_sweep_file("stroke_hybrid"), "quick")
+    assert quick.published == {"resnet_vit": False}, "the preset changed the configuration"
+
+
+def test_a_preset_replaces_parameters_and_budget(tmp_path: Path) -> None:
+    quick = load(tmp_path, GOOD, "quick")
+    assert quick.architectures["resnet_vit"]["image_px"].default == 32
+    assert (quick.budget.trials, quick.budget.epochs) == (2, 4)
+
+
+def test_set_changes_hyperparameters_and_settings(tmp_path: Path) -> None:
+    file = load(tmp_path, GOOD, overrides={"lr": "1e-5", "resnet_vit.hidden": "64", "scheduler.name": "none"})
+    assert file.architectures["resnet_vit"]["lr"].default == 1e-5
+    assert file.architectures["resnet_vit"]["hidden"].default == 64
+    assert file.scheduler.name == "none"
+    assert file.published == {"resnet_vit": False}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("task: stroke", "task: strok"), ["mine.yaml: task: no task 'strok'; did you mean 'stroke'"]),
+        (("task: stroke", "tusk: stroke"), ["tusk: no key 'tusk'; did you mean 'task'", "task: missing"]),
+        (("resnet_vit:\n", "resnet_vti:\n"), ["architectures.resnet_vti", "did you mean 'resnet_vit'"]),
+        (("image_px: 64", "image_px: big"), ["architectures.resnet_vit.image_px", "valid integer", "'big'"]),
+        (("1e-3]", "1e-9]"), ["architectures.resnet_vit.lr.float: empty range"]),
+        (("default: 3e-4", "default: 0.5"), ["architectures.resnet_vit.lr.default", "outside"]),
+        (("default: 3e-4", "default: 3e-4, when: {optimizer: sgd}"), ["lr.when.optimizer", "unknown parameter"]),
+        (("trials: 8", "trials: many"), ["budget.trials", "integer", "'many'"]),
+        (("trials: 8", "trials: 0"), ["budget.trials", "greater than or equal to 1"]),
+        (("trials: 8", "trails: 8"), ["budget.trails", "did you mean 'trials'"]),
+        (("{trials: 8, epochs: 4}", "7"), ["budget: expected keys"]),
+        (("trials: 2}", "trials: no}"), ["presets.quick.budget.trials"]),
+        (("image_px: 32", "image_pix: 32"), ["presets.quick.architectures.resnet_vit.image_pix"]),
+        (("  quick:", "  quik:"), ["presets.quik", "did you mean 'quick'"]),
+        (("task: stroke", "task: stroke\ntask: stroke"), ["line 3", "'task' stands twice"]),
+        (("task: stroke", "task: [stroke"), ["mine.yaml: line"]),
+        (("task: stroke", "task: !!python/object/apply:os.system [ls]"), ["line 2", "not allowed"]),
+        (("budget: {", "budget: &b {loop: *b, "), ["contains itself"]),
+    ],
+)
+def test_a_fault_is_one_line_with_file_and_key(tmp_path: Path, change, words: list[str]) -> None:
+    text = GOOD.replace(*change, 1)
+    assert text != GOOD
+    message = fault(tmp_path, text)
+    assert all(line.startswith("mine.yaml: ") for line in message.splitlines())
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize("text", ["", "just text", "- a\n- b", "a: b: c", "\t- x", "5"])
+def test_a_file_that_is_no_sweep_is_one_line(tmp_path: Path, text: str) -> None:
+    assert len(fault(tmp_path, text).splitlines()) == 1
+
+
+def test_a_binary_file_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(BadInput, match="UTF-8"):
+        load_sweep_file(path, "full")
+
+
+def test_aliases_that_multiply_are_refused(tmp_path: Path) -> None:
+    bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"{name}: &{name} [{','.join(['*' + below] * 10)}]\n" for below, name in zip("abcdef", "bcdefg", strict=True)
+    )
+    assert "too deep or too large" in fault(tmp_path, bomb)
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("task: stroke", "task: nothing").replace("trials: 8", "trials: -1").replace("64", "x")
+    assert len(fault(tmp_path, text).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("lrr", "1", "did you mean 'lr'"),
+        ("lr", "fast", "architectures.resnet_vit.lr"),
+        ("lr", "[", "not YAML"),
+        ("budgit.trials", "3", "did you mean 'budget'"),
+        ("budget.trials", "x", "--set: budget.trials"),
+    ],
+)
+def test_set_faults_name_the_flag(tmp_path: Path, key: str, value: str, words: str) -> None:
+    message = fault(tmp_path, GOOD, {key: value})
+    assert message.startswith("--set")
+    assert words in message
+
+
+def test_unknown_sweeps_suggest_the_nearest() -> None:
+    with pytest.raises(BadInput, match="did you mean 'stroke_hybrid'"):
+        find_sweep_file("stroke_hibrid")
+    with pytest.raises(BadInput, match="no such file"):
+        find_sweep_file("nowhere.yaml")

@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from trainables.data.cache import Progress
     from trainables.data.prepare import PreparedData
 
+GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/proc/driver/nvidia"), Path("/dev/kfd"), Path("/dev/dxg"))
 PHANTOM_PATIENTS = {"train": 56, "test": 16}
 PHANTOM_SEED = 0
 
@@ -44,7 +46,9 @@ class Checked:
 
 
 def count_gpus() -> int:
-    """Return the number of GPUs that torch can use."""
+    """Return the number of GPUs that torch can use; torch is loaded only where there is a driver."""
+    if sys.platform == "linux" and not any(driver.exists() for driver in GPU_DRIVERS):
+        return 0
     import torch
 
     return torch.cuda.device_count()

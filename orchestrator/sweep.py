@@ -113,10 +113,10 @@ def plan_sweep(request: SweepRequest, progress: Progress) -> PlannedSweep:
     source = inspecting.find_data(task, request.data, request.data_root, request.home)
     random = file.preset == "quick" or source.kind == "phantom"
     weights: Weights = request.weights or ("random" if random else "pretrained")
-    inspecting.check_weights(file.architectures, weights == "pretrained")
     seed = child_seed(request.seed, SeedPath.SPLIT)
     sides_px = inspecting.image_sides(file.architectures)
     data = inspecting.prepare_data(task, source, sides_px, request.home.cache, seed, progress)
+    inspecting.check_weights(file.architectures, weights == "pretrained")
     metric = request.metric or task.primary_metric
     plan = SweepPlan(
         sweep=file.name,

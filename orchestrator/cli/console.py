@@ -9,7 +9,8 @@ from rich.console import Console
 
 def results() -> Console:
     """Return the console for what was asked for."""
-    return Console(file=sys.stdout, highlight=False)
+    wide = None if sys.stdout.isatty() else 200  # nothing is cut for a file or a pipe
+    return Console(file=sys.stdout, highlight=False, width=wide)
 
 
 def messages() -> Console:

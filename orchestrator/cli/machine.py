@@ -23,14 +23,15 @@ def ui(port: Annotated[int | None, typer.Option(help="port on 127.0.0.1; a free 
     if given is not None and given.startswith(("http:", "https:")):
         raise BadInput(f"MLFLOW_TRACKING_URI={given}: that store has its own server; open it in a browser")
     open_store(home, given)
-    with mlflow_server(tracking_uri(home, given), home.mlflow / "artifacts", port or free_port()) as url:
-        results().print(f"MLflow: {url}")
-        messages().print("Ctrl-C ends it")
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # before the server is there: it must not be left behind
+    chosen = free_port() if port is None else port
+    try:
+        with mlflow_server(tracking_uri(home, given), home.mlflow / "artifacts", chosen) as url:
+            results().print(f"MLflow: {url}")
+            messages().print("Ctrl-C ends it")
             signal.pause()
-        except KeyboardInterrupt:
-            messages().print("ended")
+    except KeyboardInterrupt:
+        messages().print("ended")
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False) -> None:

@@ -4,7 +4,7 @@ import os
 import sys
 
 import typer
-from typer.exceptions import Exit, TyperException
+from typer.exceptions import TyperException
 
 from orchestrator.cli import machine, models, results, sweeps
 from orchestrator.errors import Interrupted, OrchestratorError
@@ -29,11 +29,9 @@ def orchestrate() -> None:
 def main() -> None:
     """Run a command; a fault that the user can mend is one line and an exit code, never a traceback."""
     try:
-        app(standalone_mode=False)
+        exit_code = app(standalone_mode=False)
     except OrchestratorError as error:
         _fail(str(error), error.exit_code)
-    except Exit as error:
-        sys.exit(error.exit_code)
     except TyperException as error:
         _fail(error.format_message(), 2)
     except KeyboardInterrupt:
@@ -41,6 +39,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, say) has seen enough
         sys.exit(0)
+    sys.exit(exit_code if isinstance(exit_code, int) else 0)
 
 
 def _fail(message: str, exit_code: int) -> None:

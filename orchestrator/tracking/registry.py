@@ -142,6 +142,7 @@ def _log_model(client: MlflowClient, state: SweepState, weights: Path, experimen
             python_model=str(registered_model_file()),
             artifacts={"classifier": str(classifier)},
             signature=_signature(state.plan.classes),
+            input_example=None,  # an example would be an image of a person, and MLflow would run the model on it
             pip_requirements=["mlflow==" + mlflow.__version__, *runtime_requirements()],
         )
         for stray in model.rglob("__pycache__"):

@@ -69,22 +69,10 @@ class SweepRuns:
         self._client.log_batch(self._outcome.run_id, params=[Param(key, str(value)) for key, value in params.items()])
         self._client.log_text(self._outcome.run_id, plan.model_dump_json(indent=2), "plan.json")
 
-    def send_trial(self, state: SweepState, trial: TrialState) -> str:
-        """Make sure that the trial's run exists and return its id."""
-        known = self._outcome.trial_run_ids.get(trial.number)
-        if known is not None:
-            return known
-        assert self._outcome.run_id is not None
-        run = self._client.create_run(
-            self._experiment_id,
-            start_time=_ms(trial.started_at),
-            run_name=f"{trial.number:04d} {trial.architecture}",
-            tags=_trial_tags(state, trial, self._outcome.run_id),
-        )
-        self._outcome.trial_run_ids[trial.number] = run.info.run_id
+    def send_trial(self, state: SweepState, trial: TrialState) -> None:
+        """Make sure that the trial's run exists and holds its hyperparameters."""
         params = [Param(name, _shown(value)) for name, value in trial.hyperparameters.items()]
-        self._client.log_batch(run.info.run_id, params=[*params, Param("seed", str(trial.seed))])
-        return str(run.info.run_id)
+        self._client.log_batch(self._run_id(state, trial), params=[*params, Param("seed", str(trial.seed))])
 
     def send_epochs(self, state: SweepState, epochs: Iterable[EpochEnded]) -> None:
         """Send the metrics of epochs in few calls; their times are the journal's, so that a repeat changes nothing."""
@@ -92,13 +80,13 @@ class SweepRuns:
         for event in epochs:
             by_trial.setdefault(event.trial, []).extend(_metrics(event))
         for number, metrics in by_trial.items():
-            run_id = self.send_trial(state, state.trials[number])
+            run_id = self._run_id(state, state.trials[number])
             for batch in _batches(metrics):
                 self._client.log_batch(run_id, metrics=batch)
 
     def send_trial_end(self, state: SweepState, trial: TrialState) -> None:
         """Send how a trial ended: its best epoch, its confusion matrix, state and reason in words, status."""
-        run_id = self.send_trial(state, trial)
+        run_id = self._run_id(state, trial)
         tags = {"orchestrate.state": trial.state, "orchestrate.stop_reason": trial.reason}
         metrics = []
         if trial.best is not None:
@@ -114,7 +102,7 @@ class SweepRuns:
 
     def send_finalist(self, state: SweepState, event: FinalistEvaluated) -> None:
         """Send a finalist's test metrics, prediction tables and confusion matrix."""
-        run_id = self.send_trial(state, state.trials[event.trial])
+        run_id = self._run_id(state, state.trials[event.trial])
         metrics = [
             Metric(f"{side}/{name}", value, _ms(event.time), 0)
             for side, scores in (("final_val", event.validation), ("test", event.test))
@@ -131,7 +119,7 @@ class SweepRuns:
     def register(self, state: SweepState) -> Registered:
         """Register the winner's best weights as a version of the task's model."""
         assert state.winner is not None
-        run_id = self.send_trial(state, state.trials[state.winner])
+        run_id = self._run_id(state, state.trials[state.winner])
         weights = self._sweep / "trials" / f"{state.winner:04d}" / "best.safetensors"
         return register_winner(self._client, state, weights, self._experiment_id, run_id)
 
@@ -154,10 +142,27 @@ class SweepRuns:
         for trial in state.trials.values():
             run = runs.get(self._outcome.trial_run_ids.get(trial.number, ""))
             if run is None or not _has_every_metric(run, trial):
-                self._outcome.trial_run_ids.pop(trial.number, None) if run is None else None
+                if run is None:
+                    self._outcome.trial_run_ids.pop(trial.number, None)
+                    self.send_trial(state, trial)
                 self.send_epochs(state, trial.epochs)
             if run is None or run.info.status != STATUS[trial.state]:
                 self.send_trial_end(state, trial)
+
+    def _run_id(self, state: SweepState, trial: TrialState) -> str:
+        """Return the id of the trial's run, created where no earlier sync did."""
+        known = self._outcome.trial_run_ids.get(trial.number)
+        if known is not None:
+            return known
+        assert self._outcome.run_id is not None
+        run = self._client.create_run(
+            self._experiment_id,
+            start_time=_ms(trial.started_at),
+            run_name=f"{trial.number:04d} {trial.architecture}",
+            tags=_trial_tags(state, trial, self._outcome.run_id),
+        )
+        self._outcome.trial_run_ids[trial.number] = run.info.run_id
+        return str(run.info.run_id)
 
     def _search(self, sweep_id: str) -> Iterator[Run]:
         token = None

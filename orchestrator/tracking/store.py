@@ -1,5 +1,6 @@
 """The MLflow store: the embedded SQLite file, created in WAL mode before MLflow opens it, or any store by its URI."""
 
+import logging
 import os
 import sqlite3
 from pathlib import Path
@@ -31,6 +32,8 @@ def tracking_uri(home: Home, given: str | None) -> str:
 def open_store(home: Home, given: str | None) -> MlflowClient:
     """Return a client; the embedded store is created on first use, an SQLite file elsewhere is left as it is."""
     os.environ.update(ENVIRONMENT)
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     uri = tracking_uri(home, given)
     if given is None:
         _create_in_wal_mode(home.mlflow / "mlflow.db")

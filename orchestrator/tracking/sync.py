@@ -31,7 +31,7 @@ from orchestrator.tracking.store import ensure_experiment, open_store
 
 POLL_S = 0.5
 RETRY_S = 2.0
-RETRIES_AFTER_END = 5
+RETRIES_AFTER_END = 2
 STORE_FAULTS = (MlflowException, SQLAlchemyError, OSError)
 
 

@@ -1,0 +1,163 @@
+"""What a user can get wrong on the command line: one line, exit 2, nothing started, nothing lost."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests_support import TINY, Orchestrate, clean_environment, command
+
+SWEEP = ["sweep", "stroke_hybrid"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sweep", "stroke_hibrid"], "no sweep 'stroke_hibrid'; did you mean 'stroke_hybrid'"),
+        (["sweep", "nowhere.yaml"], "sweep file nowhere.yaml: no such file"),
+        (["sweep"], "Missing argument"),
+        (["swep", "stroke_hybrid"], "Did you mean 'sweep'"),
+        ([*SWEEP, "--trails", "3"], "No such option: --trails"),
+        ([*SWEEP, "--trials", "0"], "--trials 0: expected a whole number of at least 1"),
+        ([*SWEEP, "--epochs", "-1"], "--epochs -1"),
+        ([*SWEEP, "--finalists", "0"], "--finalists 0"),
+        ([*SWEEP, "--trials", "many"], "--trials"),
+        ([*SWEEP, "--slots", "0"], "--slots 0"),
+        ([*SWEEP, "--slots", "some"], "--slots some"),
+        ([*SWEEP, "--preset", "fast"], "--preset: no value 'fast'"),
+        ([*SWEEP, "--weights", "pretraind"], "did you mean 'pretrained'"),
+        ([*SWEEP, "--metric", "auc"], "did you mean 'auroc'"),
+        ([*SWEEP, "--architectures", "resnet_vti"], "did you mean 'resnet_vit'"),
+        ([*SWEEP, "--set", "lrr=1"], "did you mean 'lr'"),
+        ([*SWEEP, "--set", "lr"], "expected KEY=VALUE"),
+        ([*SWEEP, "--set", "lr=fast"], "--set: architectures.resnet_vit.lr"),
+        ([*SWEEP, "--set", "resnet=resnet51"], "timm has no model 'resnet51'"),
+        ([*SWEEP, "--set", "image_px=100"], "multiple of 16"),
+        ([*SWEEP, "--set", "image_px={int: [32, 64], default: 32}"], "use choice"),
+        ([*SWEEP, "--data", "nowhere"], "--data: nowhere: no such folder"),
+        ([*SWEEP, "--address", "auto"], "not built yet"),
+        ([*SWEEP, "--folds", "5"], "No such option: --folds"),
+        ([*SWEEP, "stroke_hybrid"], "not built yet"),
+        (["list", "runz"], "did you mean 'runs'"),
+        (["leaderboard", "stroke"], "no sweep has been run yet"),
+        (["predict", "stroke", "nowhere.png"], "nowhere.png: no such file or folder"),
+        (["ui", "--port", "0"], "--port 0"),
+        (["resume", "x"], "No such command 'resume'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_word_is_one_line(orchestrate: Orchestrate, tmp_path: Path, arguments: list[str], words: str) -> None:
+    done = orchestrate(*arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "home" / "sweeps").exists(), "nothing was started"
+
+
+def test_a_configured_folder_that_is_missing_is_never_replaced_by_phantoms(orchestrate: Orchestrate, tmp_path: Path) -> None:
+    done = orchestrate(*SWEEP, ORCHESTRATE_DATA=str(tmp_path / "nowhere"))
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    assert "ORCHESTRATE_DATA=" in done.stderr
+    (tmp_path / "sets").mkdir()
+    done = orchestrate(*SWEEP, ORCHESTRATE_DATA=str(tmp_path / "sets"))
+    assert "no folder 'stroke' in it" in done.stderr
+
+
+@pytest.mark.parametrize("home", ["/proc/orchestrate", "/dev/null/home"])
+def test_a_home_that_cannot_be_written_is_told_before_anything_starts(home: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(*SWEEP), env=clean_environment(Path(home)), cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "ORCHESTRATE_HOME" in done.stderr
+
+
+def test_a_full_disk_is_told_before_anything_starts(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("a small disk cannot be mounted here; the same rule is tested in tests/core/test_home.py")
+    try:
+        done = subprocess.run(
+            command(*SWEEP), env=clean_environment(disk / "home"), cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert done.returncode == 2
+    assert "0 MiB free" in done.stderr or "1 MiB free" in done.stderr
+
+
+def test_pretrained_weights_without_network_are_told_before_anything_starts(
+    orchestrate: Orchestrate, tmp_path: Path
+) -> None:
+    done = orchestrate(
+        *SWEEP, "--weights", "pretrained", "--set", "resnet=resnet18",
+        HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "empty"),
+    )  # fmt: skip
+    assert done.exit_code == 2
+    assert "pretrained weights of resnet18 cannot be had" in done.stderr
+    assert "--weights random" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "home" / "sweeps").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda root: shutil.rmtree(root / "deep" / "test" / "strokeMR"), "no stroke images of modality MR"),
+        (lambda root: shutil.rmtree(root / "deep" / "train" / "1- Stroke"), "no stroke images"),
+        (lambda root: [path.write_bytes(b"") for path in sorted(root.rglob("*.jpg"))[:8]], "more than 5%"),
+        (lambda root: shutil.rmtree(root / "deep"), "--data"),
+    ],
+    ids=["no modality", "one class", "many unreadable", "empty"],
+)
+def test_wrong_data_is_one_line(orchestrate: Orchestrate, tmp_path: Path, damage, words: str) -> None:
+    from trainables.data.phantom import write_stroke_phantom
+
+    root = tmp_path / "set"
+    root.mkdir()
+    write_stroke_phantom(root, train_patients=8, test_patients=4)
+    damage(root)
+    done = orchestrate(*SWEEP, "--data", root, *TINY)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "home" / "sweeps").exists()
+
+
+def test_a_dry_run_prints_the_plan_and_starts_nothing(orchestrate: Orchestrate, tmp_path: Path) -> None:
+    done = orchestrate(*SWEEP, "--dry-run", "--json", "--trials", "5", "--seed", "3")
+    assert done.exit_code == 0
+    plan = done.json["plan"]
+    assert (plan["budget"]["trials"], plan["seed"], plan["task"]) == (5, 3, "stroke")
+    assert sum(sum(counts.values()) for counts in plan["data"]["images"].values()) == 288
+    again = orchestrate(*SWEEP, "--dry-run", "--trials", "5", "--seed", "3")
+    assert done.json["plan_digest"] in again.stdout
+    assert not (tmp_path / "home" / "sweeps").exists()
+    assert not (tmp_path / "home" / "mlflow").exists()
+
+
+def test_lists_say_what_is_defined(orchestrate: Orchestrate) -> None:
+    assert [row["sweep"] for row in orchestrate("list", "sweeps", "--json").json["sweeps"]] == ["stroke_hybrid"]
+    assert [row["task"] for row in orchestrate("list", "tasks", "--json").json["tasks"]] == ["stroke"]
+    assert "resnet_vit" in orchestrate("list", "architectures").stdout
+    assert orchestrate("list", "runs").stdout == "no runs yet\n"
+
+
+def test_doctor_finds_this_machine_fit(orchestrate: Orchestrate) -> None:
+    done = orchestrate("doctor", "--json")
+    assert done.exit_code == 0
+    checks = {check["name"]: check for check in done.json["checks"]}
+    assert checks["torch and torchvision"]["ok"]
+    assert checks["ORCHESTRATE_HOME"]["ok"]
+
+
+def test_doctor_names_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("doctor"), env=clean_environment(Path("/proc/x")), cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "FAULT ORCHESTRATE_HOME" in done.stdout

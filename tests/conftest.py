@@ -1,0 +1,34 @@
+"""Fixtures of tests that run whole commands."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests_support import REAL_DATA, Finished, Orchestrate, run_command
+
+
+@pytest.fixture
+def orchestrate(tmp_path: Path) -> Orchestrate:
+    """Run a command in a home of its own."""
+
+    def run(*arguments: str | Path, **options: Any) -> Finished:
+        return run_command(tmp_path / "home", *arguments, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def real_stroke() -> Path:
+    folder = REAL_DATA / "stroke_multimodal"
+    if not folder.is_dir():
+        pytest.skip(f"no real images at {REAL_DATA}; set ORCHESTRATE_REAL_DATA to a folder that holds stroke_multimodal/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
+    """README's main job as it stands, once for the whole session: its home and what it printed."""
+    home = tmp_path_factory.mktemp("demo") / "home"
+    finished = run_command(home, "sweep", "stroke_hybrid", "--json")
+    assert finished.exit_code == 0, finished.stderr
+    return home, finished

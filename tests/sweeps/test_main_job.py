@@ -1,0 +1,178 @@
+"""README's main job, held from outside: what it prints, what MLflow has, what the journal says, what the model does."""
+
+import csv
+import io
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from orchestrator.home import Home
+from orchestrator.journal import SweepState, read_events, replay
+from orchestrator.tracking.store import open_store
+from tests_support import Finished, run_command
+
+pytestmark = pytest.mark.sweep
+STATUS = {"completed": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+
+
+@pytest.fixture(scope="module")
+def client(demo: tuple[Path, Finished]) -> MlflowClient:
+    return open_store(Home(demo[0]), None)
+
+
+@pytest.fixture(scope="module")
+def state(demo: tuple[Path, Finished]) -> SweepState:
+    return replay(read_events(Path(demo[1].json["journal"]))[0])
+
+
+def test_json_is_one_object_with_the_contracts_keys(demo: tuple[Path, Finished]) -> None:
+    result = demo[1].json
+    assert set(result) >= {
+        "sweep_id", "task", "data_kind", "trials", "states", "winner", "registered", "journal", "report",
+        "tracking_uri", "wall_s", "epoch_compute_s", "slots",
+    }  # fmt: skip
+    assert set(result["states"]) == {"completed", "pruned", "failed"}
+    assert (result["task"], result["data_kind"]) == ("stroke", "phantom")
+    assert set(result["winner"]) == {"trial_id", "architecture", "run_id", "validation", "test"}
+    assert result["registered"] == {"name": "stroke_phantom", "version": "1", "aliases": ["challenger", "champion"]}
+    for value, low, high in result["winner"]["test"].values():
+        assert 0 <= value
+        assert low is None and high is None
+    assert "phantom data" in demo[1].stderr
+    assert "preset quick" in demo[1].stderr
+
+
+def test_trials_were_tried_stopped_and_finished(client: MlflowClient) -> None:
+    experiment = client.get_experiment_by_name("stroke")
+    runs = client.search_runs([experiment.experiment_id], "tags.`orchestrate.role` = 'trial'")
+    states = {int(run.data.tags["orchestrate.trial_id"]): run.data.tags["orchestrate.state"] for run in runs}
+    assert len(states) == len(runs) >= 8
+    stopped = [run for run in runs if run.data.tags["orchestrate.stop_reason"].startswith("ASHA")]
+    assert len(stopped) >= 2
+    assert any(number > 0 and end == "completed" for number, end in states.items())
+
+
+def test_mlflow_holds_every_run_and_every_metric_point_once(client: MlflowClient, state: SweepState) -> None:
+    experiment = client.get_experiment_by_name("stroke")
+    runs = client.search_runs([experiment.experiment_id])
+    by_role = Counter(run.data.tags["orchestrate.role"] for run in runs)
+    assert by_role == {"sweep": 1, "trial": len(state.trials)}
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED", "FAILED"}
+    parent = next(run for run in runs if run.data.tags["orchestrate.role"] == "sweep")
+    assert parent.info.status == "FINISHED"
+    for run in runs:
+        if run is parent:
+            continue
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        trial = state.trials[int(run.data.tags["orchestrate.trial_id"])]
+        assert run.info.status == STATUS[trial.state]
+        assert run.data.tags["orchestrate.stop_reason"] == trial.reason
+        assert set(trial.hyperparameters) <= set(run.data.params)
+        names = {name for epoch in trial.epochs for name in epoch.metrics}
+        for name in names:
+            journal = [
+                (epoch.epoch, epoch.metrics[name]) for epoch in trial.epochs if epoch.metrics.get(name) is not None
+            ]
+            points = client.get_metric_history(run.info.run_id, name)
+            assert [(point.step, point.value) for point in points] == journal, (trial.number, name)
+        if trial.best is not None:
+            assert run.data.metrics["best/auroc"] == trial.validation["auroc"]
+            figures = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
+            assert "figures/confusion_matrix_validation.png" in figures
+
+
+def test_the_winner_is_best_by_validation_and_only_finalists_saw_test(state: SweepState) -> None:
+    completed = [trial for trial in state.trials.values() if trial.state == "completed"]
+    best = max(completed, key=lambda trial: (trial.validation["auroc"], -trial.validation["log_loss"]))
+    assert state.winner == best.number
+    assert set(state.finalists) <= {trial.number for trial in completed}
+    assert len(state.finalists) == min(len(completed), state.plan.budget.finalists)
+    for number, finalist in state.finalists.items():
+        for name, value in state.trials[number].validation.items():
+            assert finalist.validation[name] == pytest.approx(value, abs=1e-5), "best weights, evaluated again"
+
+
+def test_no_trial_is_told_where_the_test_images_are(demo: tuple[Path, Finished]) -> None:
+    folder = Path(demo[1].json["journal"]).parent
+    setup = (folder / "trial_setup.json").read_text()
+    assert "cache/development/" in setup
+    assert "cache/test" not in setup
+    assert "test.csv" not in setup
+
+
+def test_predict_gives_the_probabilities_of_the_finalist(demo: tuple[Path, Finished], state: SweepState) -> None:
+    home, _ = demo
+    finalist = home / "sweeps" / state.started.sweep_id / "finalists" / f"{state.winner:04d}"
+    expected = {row["path"]: row for row in csv.DictReader((finalist / "predictions_test.csv").open())}
+    (phantom,) = (home / "phantoms").iterdir()
+    done = run_command(home, "predict", "stroke_phantom", phantom / "deep" / "test")
+    assert done.exit_code == 0
+    assert "stroke_phantom version 1 (champion)" in done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert list(rows[0]) == ["path", "predicted", "p_normal", "p_stroke", "model_version"]
+    assert len(rows) == len(expected) == 64
+    for row in rows:
+        own = expected[Path(row["path"]).relative_to(phantom).as_posix()]
+        assert row["predicted"] == own["predicted"]
+        for column in ("p_normal", "p_stroke"):
+            assert float(row[column]) == pytest.approx(float(own[column]), abs=1e-5)
+
+
+def test_predict_leaves_unreadable_files_out(demo: tuple[Path, Finished], tmp_path: Path) -> None:
+    home, _ = demo
+    image = next((home / "phantoms").rglob("*.png"))
+    (tmp_path / "good (1).png").write_bytes(image.read_bytes())
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    out = tmp_path / "predictions.csv"
+    done = run_command(home, "predict", "stroke_phantom@challenger", tmp_path, "--out", out)
+    assert done.exit_code == 0
+    assert "empty.jpg: left out, empty file" in done.stderr
+    assert [Path(row["path"]).name for row in csv.DictReader(out.open())] == ["good (1).png"]
+    done = run_command(home, "predict", "stroke_phantom", tmp_path / "empty.jpg")
+    assert done.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["predict", "stroke", "{image}"], "stroke: no registered model; there is one trained on phantom data only: stroke_phantom"),
+        (["predict", "strok", "{image}"], "did you mean 'stroke'"),
+        (["predict", "stroke_phantom@champ", "{image}"], "did you mean 'champion'"),
+        (["predict", "stroke_phantom", "nowhere.png"], "nowhere.png: no such file or folder"),
+        (["models", "stroke_fantom"], "did you mean 'stroke_phantom'"),
+        (["leaderboard", "strok"], "did you mean 'stroke'"),
+    ],
+)  # fmt: skip
+def test_wrong_names_are_one_line(demo: tuple[Path, Finished], arguments: list[str], words: str) -> None:
+    home, _ = demo
+    image = next((home / "phantoms").rglob("*.png"))
+    done = run_command(home, *[argument.format(image=image) for argument in arguments])
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_leaderboard_and_lists_read_the_journal(demo: tuple[Path, Finished], state: SweepState) -> None:
+    home, finished = demo
+    board = run_command(home, "leaderboard", "stroke_phantom", "--json").json
+    assert board["task"] == "stroke"
+    assert [row["rank"] for row in board["rows"]] == list(range(1, len(state.trials) + 1))
+    assert {"rank", "architecture", "trial_id", "run_id", "validation", "test", "epochs", "stop_reason"} <= set(board["rows"][0])
+    same = run_command(home, "leaderboard", finished.json["sweep_id"], "--csv").stdout
+    assert len(same.splitlines()) == 1 + len(state.trials)
+    runs = run_command(home, "list", "runs", "--json").json["runs"]
+    assert [row["sweep_id"] for row in runs] == [finished.json["sweep_id"]]
+    versions = run_command(home, "models", "stroke_phantom", "--json").json["versions"]
+    assert [version["aliases"] for version in versions] == [["challenger", "champion"]]
+
+
+def test_nothing_of_the_user_reaches_mlflow(demo: tuple[Path, Finished], client: MlflowClient) -> None:
+    home, _ = demo
+    experiment = client.get_experiment_by_name("stroke")
+    for run in client.search_runs([experiment.experiment_id]):
+        text = json.dumps([run.data.tags, run.data.params])
+        assert str(home) not in text

@@ -1,0 +1,135 @@
+"""Sweeps beside the main job: twice the same, two at once, real images, no MLflow, Ctrl-C. Tiny networks throughout."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from tests_support import TINY, Orchestrate, clean_environment, command
+
+from orchestrator.home import Home
+from orchestrator.journal import SweepState, read_events, replay
+from orchestrator.tracking.store import open_store
+
+pytestmark = pytest.mark.sweep
+SMALL = ["sweep", "stroke_hybrid", *TINY, "--trials", "4", "--epochs", "3", "--slots", "1", "--json"]
+
+
+def start(home: Path, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(*arguments), env=clean_environment(home, **environment), cwd=home.parent,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def journal_of(result: dict) -> SweepState:
+    return replay(read_events(Path(result["journal"]))[0])
+
+
+def decisions(state: SweepState) -> list:
+    return [
+        (
+            trial.number, trial.hyperparameters, trial.seed, trial.state, trial.reason,
+            [{k: v for k, v in epoch.metrics.items() if not k.startswith("perf/")} for epoch in trial.epochs],
+        )
+        for trial in state.trials.values()
+    ]  # fmt: skip
+
+
+def trial_runs(client: MlflowClient, sweep_id: str) -> list:
+    experiment = client.get_experiment_by_name("stroke")
+    return client.search_runs([experiment.experiment_id], f"tags.`orchestrate.sweep_id` = '{sweep_id}'")
+
+
+def test_two_sweeps_at_once_in_one_home_are_equal_and_not_mixed(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    both = [start(home, *SMALL) for _ in range(2)]
+    outputs = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    first, second = (json.loads(stdout) for stdout, _ in outputs)
+    assert first["sweep_id"] != second["sweep_id"]
+    states = [journal_of(result) for result in (first, second)]
+    assert decisions(states[0]) == decisions(states[1]), "one slot and one seed: the same trials, metrics and stops"
+    assert first["winner"]["trial_id"] == second["winner"]["trial_id"]
+    assert first["winner"]["test"] == second["winner"]["test"]
+    client = open_store(Home(home), None)
+    for result, state in zip((first, second), states, strict=True):
+        assert len(trial_runs(client, result["sweep_id"])) == 1 + len(state.trials)
+        assert result["registered"]["name"] == "stroke_phantom"
+    assert {first["registered"]["version"], second["registered"]["version"]} == {"1", "2"}
+    assert len(list((home / "phantoms").iterdir())) == 1
+    assert not list((home / "cache").rglob("*.part-*"))
+
+
+def test_real_images_go_the_whole_way(orchestrate: Orchestrate, real_stroke: Path, tmp_path: Path) -> None:
+    done = orchestrate(*SMALL, "--trials", "2", "--data", real_stroke / "deep")
+    assert done.exit_code == 0, done.stderr
+    result = done.json
+    assert (result["data_kind"], result["registered"]["name"]) == ("real", "stroke")
+    state = journal_of(result)
+    counts = state.plan.data.images
+    assert counts["test"] == {"normal": 14, "stroke": 14}
+    assert sum(counts["training"].values()) + sum(counts["validation"].values()) == 28
+    assert state.plan.data.grouped_by == "image"
+    assert "no patients.csv" in done.stderr
+    predicted = orchestrate("predict", "stroke", real_stroke / "deep" / "test" / "normalMR")
+    assert len(predicted.stdout.splitlines()) == 1 + 7
+
+
+def test_a_store_that_is_down_costs_the_sweep_nothing(orchestrate: Orchestrate) -> None:
+    done = orchestrate(*SMALL, "--trials", "2", "--epochs", "1", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.exit_code == 0, done.stderr
+    assert done.json["registered"] is None
+    assert done.json["trials"] == 2
+    assert done.json["winner"]["run_id"] is None
+
+
+def test_ctrl_c_ends_cleanly_and_keeps_what_was_done(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    process = start(home, *SMALL[:-1], "--trials", "50", "--epochs", "50")
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        journals = list(home.glob("sweeps/*/journal.jsonl"))
+        if journals and journals[0].read_text().count("epoch_ended") >= 3:
+            break
+        time.sleep(0.2)
+    children = _descendants(process.pid)
+    assert len(children) > 3, "ray and sync are running"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=90)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert "not built yet" in stderr, "until resume is there, it is said"
+    state = replay(read_events(journals[0])[0])
+    assert state.ended.state == "interrupted"
+    runs = trial_runs(open_store(Home(home), None), state.started.sweep_id)
+    assert len(runs) == 1 + len(state.trials)
+    assert {run.info.status for run in runs} <= {"KILLED", "FINISHED"}
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(_is_alive(pid) for pid in children):
+        time.sleep(0.5)
+    assert not [pid for pid in children if _is_alive(pid)], "orphans"
+
+
+def _descendants(pid: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+        if parent == pid:
+            found += [int(folder.name), *_descendants(int(folder.name))]
+    return found
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False

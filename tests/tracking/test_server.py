@@ -1,0 +1,274 @@
+"""The server of `orchestrate ui`, started for real: who is answered, what is off, and that nothing is left behind."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from orchestrator.errors import BadInput, OrchestratorError
+from orchestrator.tracking import server
+from orchestrator.tracking.hardened_app import SWITCHED_OFF
+from orchestrator.tracking.server import SERVER_ENVIRONMENT, free_port, mlflow_server
+
+SERVER_ENV = Path(__file__).parents[2] / "mlflow" / "server.env"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mlflow")
+
+
+@pytest.fixture(scope="module")
+def url(store: Path) -> Iterator[str]:
+    weakening = {
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "true",
+        "MLFLOW_ENABLE_AI_GATEWAY": "true",
+        "MLFLOW_STATIC_PREFIX": "/elsewhere",
+        "MLFLOW_WORKERS": "3",
+        "MLFLOW_GUNICORN_OPTS": "--reload",
+        "UVICORN_ROOT_PATH": "/elsewhere",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in weakening.items():
+            patch.setenv(name, value)
+        with mlflow_server(f"sqlite:///{store / 'mlflow.db'}", store / "artifacts", free_port()) as url:
+            yield url
+
+
+def ask(
+    url: str, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, bytes]:
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
+    try:
+        content = None if body is None else json.dumps(body)
+        connection.request(method, path, content, {"Content-Type": "application/json"} | (headers or {}))
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def pids_on(port: int) -> list[int]:
+    """Return the processes that were started with this port, whoever their parent is."""
+    wanted = f"\0--port\0{port}\0".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if wanted in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:  # ended meanwhile
+            continue
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_health_and_the_ui_itself_answer(url: str) -> None:
+    assert url.startswith("http://127.0.0.1:")
+    assert ask(url, "GET", "/health") == (200, b"OK")
+    status, page = ask(url, "GET", "/")
+    assert status == 200
+    assert b"<title>MLflow</title>" in page
+
+
+@pytest.mark.parametrize("prefix", ["/api", "/ajax-api"])
+def test_an_ordinary_route_answers(url: str, prefix: str) -> None:
+    status, body = ask(url, "POST", f"{prefix}/2.0/mlflow/experiments/search", {"max_results": 5})
+    assert status == 200
+    assert [experiment["name"] for experiment in json.loads(body)["experiments"]] == ["Default"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "10.1.2.3.evil.example", "192.168.0.1", "127.0.0.1:1", "localhost"])
+def test_a_foreign_host_header_is_refused(url: str, host: str) -> None:
+    """MLflow's own list would take 10.*: DNS rebinding."""
+    status, _ = ask(url, "POST", "/api/2.0/mlflow/experiments/search", {"max_results": 5}, {"Host": host})
+    assert status == 403
+
+
+def test_localhost_is_no_foreign_host(url: str) -> None:
+    headers = {"Host": f"localhost:{urlsplit(url).port}"}
+    assert ask(url, "POST", "/api/2.0/mlflow/experiments/search", {"max_results": 5}, headers)[0] == 200
+
+
+def test_a_foreign_page_cannot_write(url: str) -> None:
+    headers = {"Origin": "https://evil.example"}
+    assert ask(url, "POST", "/api/2.0/mlflow/experiments/create", {"name": "planted"}, headers)[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/ajax-api/3.0/mlflow/assistant/config"),
+        ("GET", "/ajax-api/3.0/mlflow/assistant/providers"),
+        ("POST", "/ajax-api/3.0/mlflow/assistant/message"),
+        ("GET", "/ajax-api/3.0/mlflow/%61ssistant/config"),
+        ("POST", "/ajax-api/3.0/jobs/"),
+        ("POST", "/ajax-api/3.0/jobs/search"),
+        ("GET", "/ajax-api/3.0/mlflow/jobs/1"),
+        ("POST", "/ajax-api/3.0/mlflow/genai/evaluate/invoke"),
+        ("POST", "/ajax-api/3.0/mlflow/scorer/invoke"),
+        ("GET", "/api/3.0/mlflow/gateway/endpoints/list"),
+        ("POST", "/api/3.0/mlflow/gateway/secrets/create"),
+        ("GET", "/ajax-api/2.0/mlflow/gateway-proxy"),
+        ("POST", "/gateway/any/mlflow/invocations"),
+        ("POST", "/gateway/mlflow/v1/chat/completions"),
+    ],
+)
+def test_assistant_jobs_and_gateway_are_off(url: str, method: str, path: str) -> None:
+    assert ask(url, method, path, {}) == (404, b"switched off on this server\n")
+
+
+def test_every_such_route_of_the_installed_mlflow_is_known() -> None:
+    """A new version may move them or add some: then the pattern has to follow."""
+    from mlflow.server import app
+    from mlflow.server.assistant.api import assistant_router
+    from mlflow.server.gateway_api import gateway_router
+    from mlflow.server.job_api import job_api_router
+
+    words = ("assistant", "jobs", "gateway", "invoke", "promptlab")
+    of_flask = {rule.rule for rule in app.url_map.iter_rules() if any(word in rule.rule for word in words)}
+    of_fastapi = {
+        route.path for router in (assistant_router, gateway_router, job_api_router) for route in router.routes
+    }
+    assert len(of_flask) > 50
+    assert len(of_fastapi) > 15
+    assert [path for path in sorted(of_flask | of_fastapi) if not SWITCHED_OFF.search(path)] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/health",
+        "/api/2.0/mlflow/runs/search",
+        "/ajax-api/2.0/mlflow/experiments/search",
+        "/api/2.0/mlflow-artifacts/artifacts/1/run/artifacts/gateway/jobs/table.json",
+        "/static-files/lib/assistant.js",
+    ],
+)
+def test_nothing_else_is_off(path: str) -> None:
+    assert not SWITCHED_OFF.search(path)
+
+
+def test_the_assistant_stays_off_under_a_static_prefix() -> None:
+    assert SWITCHED_OFF.search("/lab/ajax-api/3.0/mlflow/assistant/message")
+
+
+def test_artifacts_of_an_experiment_elsewhere_on_this_machine_are_read(url: str, tmp_path: Path) -> None:
+    location = (tmp_path / "artifacts" / "stroke").as_uri()
+    body = {"name": "stroke", "artifact_location": location}
+    status, answer = ask(url, "POST", "/api/2.0/mlflow/experiments/create", body)
+    assert status == 200
+    experiment_id = json.loads(answer)["experiment_id"]
+    _, answer = ask(url, "POST", "/api/2.0/mlflow/runs/create", {"experiment_id": experiment_id, "start_time": 1})
+    info = json.loads(answer)["run"]["info"]
+    assert info["artifact_uri"] == f"{location}/{info['run_id']}/artifacts"
+    folder = Path(urlsplit(info["artifact_uri"]).path)
+    folder.mkdir(parents=True)
+    (folder / "leaderboard.json").write_text('{"rank": 1}', encoding="utf-8")
+
+    _, listing = ask(url, "GET", f"/ajax-api/2.0/mlflow/artifacts/list?run_id={info['run_id']}")
+    assert [file["path"] for file in json.loads(listing)["files"]] == ["leaderboard.json"]
+    query = urlencode({"path": "leaderboard.json", "run_uuid": info["run_id"]})
+    assert ask(url, "GET", f"/get-artifact?{query}") == (200, b'{"rank": 1}')
+
+
+def test_an_experiment_made_in_the_ui_lands_in_the_artifact_folder(url: str, store: Path) -> None:
+    _, answer = ask(url, "POST", "/ajax-api/2.0/mlflow/experiments/create", {"name": "made in the UI"})
+    experiment_id = json.loads(answer)["experiment_id"]
+    _, answer = ask(url, "GET", f"/ajax-api/2.0/mlflow/experiments/get?experiment_id={experiment_id}")
+    location = json.loads(answer)["experiment"]["artifact_location"]
+    assert location == f"{(store / 'artifacts').as_uri()}/{experiment_id}"
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to find processes")
+def test_no_process_is_left_even_after_a_fault_in_the_block(url: str, store: Path) -> None:
+    port = free_port()
+    with (
+        pytest.raises(RuntimeError, match="in the block"),
+        mlflow_server(f"sqlite:///{store / 'mlflow.db'}", store / "artifacts", port),
+    ):
+        pids = pids_on(port)
+        assert len(pids) == 2  # mlflow and its one worker
+        assert {os.getpgid(pid) for pid in pids} == {min(pids)}
+        raise RuntimeError("in the block")
+    assert not any(is_alive(pid) for pid in pids)
+    assert pids_on(port) == []
+    assert ask(url, "GET", "/health")[0] == 200  # the other server, which is not ours to end
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to find processes")
+def test_a_store_that_cannot_be_opened_is_one_line_and_no_process(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("no database at all, " * 100, encoding="utf-8")
+    port = free_port()
+    with (
+        pytest.raises(OrchestratorError, match=r"did not start: .*not a database.*server\.log") as caught,
+        mlflow_server(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", port),
+    ):
+        pytest.fail("the block must not be entered")
+    assert len(str(caught.value).splitlines()) == 1
+    assert pids_on(port) == []
+
+
+def test_a_server_that_never_answers_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "READY_WITHIN_S", 0.3)
+    port = free_port()
+    with (
+        pytest.raises(OrchestratorError, match="does not answer after 0 s"),
+        mlflow_server(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", port),
+    ):
+        pytest.fail("the block must not be entered")
+    assert pids_on(port) == []
+
+
+def test_a_taken_port_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(BadInput, match=rf"^--port {port}: in use; leave the flag out for a free one$"),
+            mlflow_server("sqlite://", tmp_path / "artifacts", port),
+        ):
+            pytest.fail("the block must not be entered")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536])
+def test_a_port_that_does_not_exist_is_refused(tmp_path: Path, port: int) -> None:
+    with (
+        pytest.raises(BadInput, match=f"--port {port}: expected 1 to 65535"),
+        mlflow_server("sqlite://", tmp_path / "artifacts", port),
+    ):
+        pytest.fail("the block must not be entered")
+
+
+def test_a_password_in_the_uri_is_on_no_command_line(tmp_path: Path) -> None:
+    uri = "postgresql://mlflow:secret@db.example/mlflow"
+    assert "secret" not in " ".join(server._command(tmp_path, 5000))
+    assert server._environment(uri)["MLFLOW_BACKEND_STORE_URI"] == uri
+
+
+def test_server_env_holds_the_same_settings_for_operators() -> None:
+    lines = SERVER_ENV.read_text(encoding="utf-8").splitlines()
+    settings = [line.split("=", 1) for line in lines if line and not line.startswith("#")]
+    assert dict(settings) == dict(SERVER_ENVIRONMENT)
+    assert len(settings) == len(SERVER_ENVIRONMENT)
+
+
+def test_the_operators_folder_holds_no_python() -> None:
+    """A package or a conftest.py there would shadow the installed mlflow."""
+    assert list(SERVER_ENV.parent.rglob("*.py")) == []

@@ -1,0 +1,198 @@
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from orchestrator.home import Home
+from orchestrator.journal import (
+    EpochEnded,
+    Event,
+    JournalWriter,
+    SweepEnded,
+    SweepStarted,
+    TrialEnded,
+    TrialStarted,
+)
+from orchestrator.plan import DataSummary, SweepPlan
+from orchestrator.sweep_file import find_sweep_file, load_sweep_file
+from orchestrator.tracking.outcome import read_outcome
+from orchestrator.tracking.store import open_store
+from orchestrator.tracking.sync import Sync
+
+
+@pytest.fixture(scope="module")
+def store_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """One embedded store for the module: creating its tables takes seconds."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    open_store(home, None)
+    return home
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    for number in range(3):
+        folder = tmp_path / "trials" / f"{number:04d}"
+        folder.mkdir(parents=True)
+        probs_NK = np.array([[0.9, 0.1], [0.2, 0.8]], dtype=np.float32)
+        np.savez(folder / "best_validation.npz", probs_NK=probs_NK, labels_N=np.array([0, 1]), epoch=2)
+    return tmp_path
+
+
+def started(sweep_id: str) -> SweepStarted:
+    file = load_sweep_file(find_sweep_file("stroke_hybrid"), "quick")
+    data = DataSummary(kind="phantom", digest="d", split_digest="s", grouped_by="patient", images={}, unreadable=0)
+    plan = SweepPlan(
+        sweep=file.name, task="stroke", classes=("normal", "stroke"), data=data, preset="quick", weights="random",
+        seed=0, metric="auroc", direction="max", architectures=file.architectures, published=file.published,
+        budget=file.budget, search=file.search, scheduler=file.scheduler,
+    )  # fmt: skip
+    return SweepStarted(sweep_id=sweep_id, plan=plan, plan_digest="p", slots=2, device="cpu", versions={}, git={})
+
+
+def events(sweep_id: str, end: bool = True) -> list[Event]:
+    lines: list[Event] = [started(sweep_id)]
+    for number in range(3):
+        lines.append(
+            TrialStarted(
+                trial=number, architecture="resnet_vit", hyperparameters={"lr": 1.23456789e-4}, seed=5, published=False
+            )
+        )
+        for epoch in (1, 2, 3):
+            metrics = {"val/auroc": 0.5 + 0.1 * epoch, "val/log_loss": 0.5, "train/loss": None, "perf/epoch_s": 1.0}
+            lines.append(EpochEnded(trial=number, epoch=epoch, metrics=metrics))
+    lines.append(TrialEnded(trial=0, state="completed", reason="all 3 epochs trained"))
+    lines.append(TrialEnded(trial=1, state="pruned", reason="ASHA at epoch 3"))
+    lines.append(TrialEnded(trial=2, state="failed", reason="epoch 4: loss is nan"))
+    return [*lines, SweepEnded(state="completed")] if end else lines
+
+
+def write(sweep: Path, lines: list[Event]) -> None:
+    with JournalWriter(sweep / "journal.jsonl", lambda event: None) as journal:
+        for line in lines:
+            journal.append(line)
+
+
+def runs_of(client: MlflowClient, sweep_id: str) -> dict[str, object]:
+    experiment = client.get_experiment_by_name("stroke")
+    found = client.search_runs([experiment.experiment_id], f"tags.`orchestrate.sweep_id` = '{sweep_id}'")
+    names = [run.info.run_name for run in found]
+    assert len(names) == len(set(names)), "twin runs"
+    return {run.data.tags.get("orchestrate.trial_id", "parent"): run for run in found}
+
+
+def check_against_journal(client: MlflowClient, sweep_id: str) -> None:
+    runs = runs_of(client, sweep_id)
+    assert set(runs) == {"parent", "0", "1", "2"}
+    statuses = {key: run.info.status for key, run in runs.items()}
+    assert statuses == {"parent": "FINISHED", "0": "FINISHED", "1": "KILLED", "2": "FAILED"}
+    for number in range(3):
+        run = runs[str(number)]
+        assert run.data.tags["mlflow.parentRunId"] == runs["parent"].info.run_id
+        assert run.data.params["lr"] == "0.000123457"
+        assert run.data.metrics["best/auroc"] == pytest.approx(0.8)
+        history = client.get_metric_history(run.info.run_id, "val/auroc")
+        assert [(point.step, round(point.value, 3)) for point in history] == [(1, 0.6), (2, 0.7), (3, 0.8)]
+        assert client.get_metric_history(run.info.run_id, "train/loss") == []
+        figures = [item.path for item in client.list_artifacts(run.info.run_id, "figures")]
+        assert figures == ["figures/confusion_matrix_validation.png"]
+    assert runs["2"].data.tags["orchestrate.stop_reason"] == "epoch 4: loss is nan"
+    assert "| rank | trial |" in runs["parent"].data.tags["mlflow.note.content"]
+
+
+def test_a_journal_becomes_runs_once(sweep: Path, store_home: Home) -> None:
+    write(sweep, events("whole"))
+    client = open_store(store_home, None)
+    for _ in range(2):
+        sync = Sync(sweep, store_home, None)
+        sync.pass_once()
+        assert sync.ended
+        check_against_journal(client, "whole")
+
+
+def test_a_sync_that_died_anywhere_leaves_no_twins(sweep: Path, store_home: Home, monkeypatch) -> None:
+    write(sweep, events("dying"))
+    client = open_store(store_home, None)
+    calls = {"left": 0}
+
+    def dying(method):
+        def call(self, *arguments, **options):
+            result = method(self, *arguments, **options)
+            calls["left"] -= 1
+            if calls["left"] == 0:
+                raise MlflowException("the server went away after it had done its work")
+            return result
+
+        return call
+
+    for name in ("create_run", "log_batch", "set_terminated", "log_artifact"):
+        monkeypatch.setattr(MlflowClient, name, dying(getattr(MlflowClient, name)))
+    deaths = 0
+    for nth in range(1, 40):
+        calls["left"] = nth
+        try:
+            Sync(sweep, store_home, None).pass_once()  # a new process each time: only the file and the tags are known
+        except MlflowException:
+            deaths += 1
+        else:
+            break
+    assert deaths > 10
+    calls["left"] = -1
+    check_against_journal(client, "dying")
+
+
+def test_what_was_lost_in_the_store_is_sent_again(sweep: Path, store_home: Home) -> None:
+    write(sweep, events("lossy"))
+    client = open_store(store_home, None)
+    Sync(sweep, store_home, None).pass_once()
+    runs = runs_of(client, "lossy")
+    client.delete_run(runs["1"].info.run_id)
+    client.update_run(runs["0"].info.run_id, "RUNNING")
+    (sweep / "sync.json").unlink()
+    Sync(sweep, store_home, None).pass_once()
+    check_against_journal(client, "lossy")
+
+
+def test_the_embedded_store_is_in_wal_mode_with_artifacts_beside_it(store_home: Home) -> None:
+    with sqlite3.connect(store_home.mlflow / "mlflow.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    experiment = open_store(store_home, None).get_experiment_by_name("stroke")
+    assert experiment.artifact_location == (store_home.mlflow / "artifacts" / "stroke").as_uri()
+
+
+def test_a_store_out_of_reach_is_told_and_costs_no_line(sweep: Path, store_home: Home) -> None:
+    write(sweep, events("late"))
+    sync = Sync(sweep, store_home, "http://127.0.0.1:9")
+    with pytest.raises(MlflowException) as caught:
+        sync.pass_once()
+    sync.report(caught.value)
+    assert "MlflowException" in (read_outcome(sweep).error or "")
+    assert read_outcome(sweep).events_sent == 0
+    Sync(sweep, store_home, None).pass_once()
+    check_against_journal(open_store(store_home, None), "late")
+
+
+def test_a_driver_that_was_killed_leaves_no_run_running(sweep: Path, store_home: Home) -> None:
+    write(sweep, events("killed", end=False)[:-1])
+    code = (
+        "import subprocess, sys, os;"
+        f"subprocess.Popen([sys.executable, '-m', 'orchestrator.tracking.sync', {str(sweep)!r}, "
+        f"{str(store_home.root)!r}, '', str(os.getpid())], start_new_session=True);"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
+    client = open_store(store_home, None)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        statuses = {key: run.info.status for key, run in runs_of(client, "killed").items()}
+        if statuses == {"parent": "KILLED", "0": "FINISHED", "1": "KILLED", "2": "KILLED"}:
+            break
+        time.sleep(0.5)
+    assert statuses == {"parent": "KILLED", "0": "FINISHED", "1": "KILLED", "2": "KILLED"}
+    reason = runs_of(client, "killed")["2"].data.tags["orchestrate.stop_reason"]
+    assert "interrupted" in reason

@@ -21,7 +21,9 @@ def orchestrate(tmp_path: Path) -> Orchestrate:
 def real_stroke() -> Path:
     folder = REAL_DATA / "stroke_multimodal"
     if not folder.is_dir():
-        pytest.skip(f"no real images at {REAL_DATA}; set ORCHESTRATE_REAL_DATA to a folder that holds stroke_multimodal/")
+        pytest.skip(
+            f"no real images at {REAL_DATA}; set ORCHESTRATE_REAL_DATA to a folder that holds stroke_multimodal/"
+        )
     return folder
 
 

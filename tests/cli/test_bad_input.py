@@ -55,7 +55,9 @@ def test_a_wrong_word_is_one_line(orchestrate: Orchestrate, tmp_path: Path, argu
     assert not (tmp_path / "home" / "sweeps").exists(), "nothing was started"
 
 
-def test_a_configured_folder_that_is_missing_is_never_replaced_by_phantoms(orchestrate: Orchestrate, tmp_path: Path) -> None:
+def test_a_configured_folder_that_is_missing_is_never_replaced_by_phantoms(
+    orchestrate: Orchestrate, tmp_path: Path
+) -> None:
     done = orchestrate(*SWEEP, ORCHESTRATE_DATA=str(tmp_path / "nowhere"))
     assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
     assert "ORCHESTRATE_DATA=" in done.stderr
@@ -82,7 +84,12 @@ def test_a_full_disk_is_told_before_anything_starts(tmp_path: Path) -> None:
         pytest.skip("a small disk cannot be mounted here; the same rule is tested in tests/core/test_home.py")
     try:
         done = subprocess.run(
-            command(*SWEEP), env=clean_environment(disk / "home"), cwd=tmp_path, capture_output=True, text=True, timeout=60
+            command(*SWEEP),
+            env=clean_environment(disk / "home"),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -157,7 +164,12 @@ def test_doctor_finds_this_machine_fit(orchestrate: Orchestrate) -> None:
 
 def test_doctor_names_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     done = subprocess.run(
-        command("doctor"), env=clean_environment(Path("/proc/x")), cwd=tmp_path, capture_output=True, text=True, timeout=60
+        command("doctor"),
+        env=clean_environment(Path("/proc/x")),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 2
     assert "FAULT ORCHESTRATE_HOME" in done.stdout

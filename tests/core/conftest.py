@@ -12,7 +12,9 @@ def plan() -> SweepPlan:
         sweep=file.name,
         task=file.task,
         classes=("normal", "stroke"),
-        data=DataSummary(kind="phantom", digest="d" * 32, split_digest="s" * 32, grouped_by="patient", images={}, unreadable=0),
+        data=DataSummary(
+            kind="phantom", digest="d" * 32, split_digest="s" * 32, grouped_by="patient", images={}, unreadable=0
+        ),
         preset="quick",
         weights="random",
         seed=0,

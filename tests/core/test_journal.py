@@ -21,11 +21,15 @@ from orchestrator.leaderboard import choose_finalists, leaderboard, to_markdown
 
 
 def trial(number: int) -> TrialStarted:
-    return TrialStarted(trial=number, architecture="resnet_vit", hyperparameters={"lr": 1e-4}, seed=number, published=False)
+    return TrialStarted(
+        trial=number, architecture="resnet_vit", hyperparameters={"lr": 1e-4}, seed=number, published=False
+    )
 
 
 def epoch(number: int, at: int, auroc: float | None, log_loss: float = 0.5) -> EpochEnded:
-    return EpochEnded(trial=number, epoch=at, metrics={"val/auroc": auroc, "val/log_loss": log_loss, "perf/epoch_s": 2.0})
+    return EpochEnded(
+        trial=number, epoch=at, metrics={"val/auroc": auroc, "val/log_loss": log_loss, "perf/epoch_s": 2.0}
+    )
 
 
 def history(started: SweepStarted) -> list:

@@ -31,7 +31,9 @@ Orchestrate = Callable[..., Finished]
 
 def clean_environment(home: Path, **changes: str) -> dict[str, str]:
     own = ("ORCHESTRATE_HOME", "ORCHESTRATE_DATA", "MLFLOW_TRACKING_URI")
-    return {key: value for key, value in os.environ.items() if key not in own} | {"ORCHESTRATE_HOME": str(home)} | changes
+    return (
+        {key: value for key, value in os.environ.items() if key not in own} | {"ORCHESTRATE_HOME": str(home)} | changes
+    )
 
 
 def command(*arguments: str | Path) -> list[str]:

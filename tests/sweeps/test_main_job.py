@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from tests_support import Finished, run_command
 
 from orchestrator.home import Home
 from orchestrator.journal import SweepState, read_events, replay
 from orchestrator.tracking.store import open_store
-from tests_support import Finished, run_command
 
 pytestmark = pytest.mark.sweep
 STATUS = {"completed": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
@@ -138,7 +138,7 @@ def test_predict_leaves_unreadable_files_out(demo: tuple[Path, Finished], tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["predict", "stroke", "{image}"], "stroke: no registered model; there is one trained on phantom data only: stroke_phantom"),
+        (["predict", "stroke", "{image}"], "there is one trained on phantom data only: stroke_phantom"),
         (["predict", "strok", "{image}"], "did you mean 'stroke'"),
         (["predict", "stroke_phantom@champ", "{image}"], "did you mean 'champion'"),
         (["predict", "stroke_phantom", "nowhere.png"], "nowhere.png: no such file or folder"),
@@ -161,7 +161,9 @@ def test_leaderboard_and_lists_read_the_journal(demo: tuple[Path, Finished], sta
     board = run_command(home, "leaderboard", "stroke_phantom", "--json").json
     assert board["task"] == "stroke"
     assert [row["rank"] for row in board["rows"]] == list(range(1, len(state.trials) + 1))
-    assert {"rank", "architecture", "trial_id", "run_id", "validation", "test", "epochs", "stop_reason"} <= set(board["rows"][0])
+    assert {"rank", "architecture", "trial_id", "run_id", "validation", "test", "epochs", "stop_reason"} <= set(
+        board["rows"][0]
+    )
     same = run_command(home, "leaderboard", finished.json["sweep_id"], "--csv").stdout
     assert len(same.splitlines()) == 1 + len(state.trials)
     runs = run_command(home, "list", "runs", "--json").json["runs"]

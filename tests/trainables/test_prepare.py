@@ -57,7 +57,10 @@ def test_digests_follow_content_and_split(stroke_set: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\n", None])
 def test_unreadable_files_are_left_out_and_named(stroke_set: Path, tmp_path: Path, content: bytes | None) -> None:
-    victims = [sorted(stroke_set.glob("deep/train/*/StrokeBT/*"))[2], sorted(stroke_set.glob("deep/test/strokeMR/*"))[0]]
+    victims = [
+        sorted(stroke_set.glob("deep/train/*/StrokeBT/*"))[2],
+        sorted(stroke_set.glob("deep/test/strokeMR/*"))[0],
+    ]
     for victim in victims:
         victim.write_bytes(victim.read_bytes()[:300] if content is None else content)
     data, _ = prepare(stroke_set, tmp_path / "cache")

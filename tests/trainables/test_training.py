@@ -74,7 +74,9 @@ def test_one_seed_gives_one_result_and_another_seed_another(tmp_path: Path) -> N
     ],
 )  # fmt: skip
 def test_no_hyperparameter_is_ignored(tmp_path: Path, change: dict) -> None:
-    assert scores(train(run(tmp_path, epochs=2, **change), blobs(32))) != scores(train(run(tmp_path, epochs=2), blobs(32)))
+    assert scores(train(run(tmp_path, epochs=2, **change), blobs(32))) != scores(
+        train(run(tmp_path, epochs=2), blobs(32))
+    )
 
 
 def test_the_best_epochs_weights_and_predictions_are_kept(tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ def test_a_whole_trial_is_complete_with_its_best_score() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "error"), [({"failed": "epoch 2: loss is nan", "done": True}, False), (None, True), ({"done": True}, False)]
+    ("last", "error"),
+    [({"failed": "epoch 2: loss is nan", "done": True}, False), (None, True), ({"done": True}, False)],
 )
 def test_a_broken_trial_is_told_as_failed(last, error: bool) -> None:
     searcher = make_searcher()

@@ -2,7 +2,8 @@
 
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home
-from orchestrator.journal import SweepState, read_events, replay
+from orchestrator.journal import read_events
+from orchestrator.sweep_state import SweepState, replay
 from trainables.catalog import TASKS
 
 

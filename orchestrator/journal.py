@@ -1,9 +1,8 @@
-"""The one state of a sweep: append-only JSON lines, one writer; replay(events) gives everything else."""
+"""The one record of a sweep: append-only JSON lines, one writer; sweep_state.py folds them into what is known."""
 
 import os
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Literal, Self
@@ -13,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from orchestrator.errors import BadInput
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Scalar
-from trainables.evaluation.metrics import is_better
 
 SYNC_TO_DISK_S = 1.0
 
@@ -185,106 +183,3 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
             where = ".".join(map(str, fault["loc"]))
             raise BadInput(f"{path}: line {number} after byte {offset} is damaged: {where}: {fault['msg']}") from None
     return events, offset + len(whole)
-
-
-@dataclass
-class TrialState:
-    """One trial as the journal tells it."""
-
-    number: int
-    architecture: str
-    hyperparameters: dict[str, Scalar]
-    seed: int
-    published: bool
-    started_at: float
-    epochs: list[EpochEnded] = field(default_factory=list)
-    state: Literal["running", "completed", "pruned", "failed", "interrupted"] = "running"
-    reason: str = ""
-    best: EpochEnded | None = None
-    ended_at: float | None = None
-
-    @property
-    def validation(self) -> Metrics:
-        """Return the validation metrics of the best epoch, without their prefix."""
-        return validation_metrics(self.best.metrics) if self.best else {}
-
-    @property
-    def compute_s(self) -> float:
-        """Return the seconds spent in epochs."""
-        return sum(epoch.metrics.get("perf/epoch_s") or 0.0 for epoch in self.epochs)
-
-
-@dataclass
-class SweepState:
-    """A sweep as the journal tells it."""
-
-    started: SweepStarted
-    checked: dict[str, ArchitectureChecked] = field(default_factory=dict)
-    trials: dict[int, TrialState] = field(default_factory=dict)
-    finalists: dict[int, FinalistEvaluated] = field(default_factory=dict)
-    winner: int | None = None
-    tracked: SweepTracked | None = None
-    ended: SweepEnded | None = None
-
-    @property
-    def plan(self) -> SweepPlan:
-        """Return the plan the sweep was started with."""
-        return self.started.plan
-
-    def apply(self, event: Event) -> None:
-        """Fold one event into the state."""
-        match event:
-            case SweepStarted():
-                self.started = event
-            case ArchitectureChecked():
-                self.checked[event.architecture] = event
-            case TrialStarted():
-                self.trials[event.trial] = TrialState(
-                    event.trial, event.architecture, event.hyperparameters, event.seed, event.published, event.time
-                )
-            case EpochEnded():
-                self._apply_epoch(event)
-            case TrialEnded():
-                trial = self.trials[event.trial]
-                trial.state, trial.reason, trial.ended_at = event.state, event.reason, event.time
-            case FinalistEvaluated():
-                self.finalists[event.trial] = event
-            case WinnerChosen():
-                self.winner = event.trial
-            case SweepTracked():
-                self.tracked = event
-            case SweepEnded():
-                self._apply_end(event)
-
-    def _apply_epoch(self, event: EpochEnded) -> None:
-        trial = self.trials[event.trial]
-        trial.epochs.append(event)
-        best = validation_metrics(trial.best.metrics) if trial.best else None
-        if is_better(validation_metrics(event.metrics), best, self.plan.metric):
-            trial.best = event
-
-    def _apply_end(self, event: SweepEnded) -> None:
-        self.ended = event
-        for trial in self.trials.values():
-            if trial.state == "running":
-                trial.state, trial.reason, trial.ended_at = "interrupted", f"the sweep was {event.state}", event.time
-
-
-def validation_metrics(metrics: Metrics) -> Metrics:
-    """Return the validation metrics of an epoch without their prefix."""
-    return {name.removeprefix("val/"): value for name, value in metrics.items() if name.startswith("val/")}
-
-
-def replay(events: Iterable[Event]) -> SweepState:
-    """Return the state that a sequence of events leads to. Raises ValueError when the first is not SweepStarted."""
-    state: SweepState | None = None
-    for event in events:
-        if state is None:
-            if not isinstance(event, SweepStarted):
-                raise ValueError(f"a journal begins with sweep_started, not {event.kind}")
-            state = SweepState(started=event)
-        else:
-            state.apply(event)
-    if state is None:
-        raise ValueError("the journal is empty")
-    return state

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.journal import Metrics, SweepState, TrialState
+from orchestrator.journal import Metrics
+from orchestrator.sweep_state import SweepState, TrialState
 from trainables.evaluation.metrics import rank_key
 
 Interval = tuple[float | None, float | None, float | None]  # value, low, high

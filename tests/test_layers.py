@@ -21,6 +21,7 @@ ONLY_IN = {
 LAYERS = {
     "orchestrator.cli": 4,
     "orchestrator.sweep": 3,
+    "orchestrator.sweep_planning": 3,
     "orchestrator.tuning": 2,
     "orchestrator.tracking": 2,
     "orchestrator.inspecting": 2,

@@ -11,11 +11,12 @@ from rich.table import Table
 
 from orchestrator.cli.console import messages, print_json, results
 from orchestrator.errors import Interrupted
-from orchestrator.journal import Event, FinalistEvaluated, SweepEnded, SweepStarted, SweepState, TrialEnded
+from orchestrator.journal import Event, FinalistEvaluated, SweepEnded, SweepStarted, TrialEnded
 from orchestrator.leaderboard import LeaderboardRow, format_metric, leaderboard
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Choice, Fixed, Parameter
-from orchestrator.sweep import SweepResult
+from orchestrator.sweep_result import SweepResult
+from orchestrator.sweep_state import SweepState
 
 TOP_ROWS = 10
 

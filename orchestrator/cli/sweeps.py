@@ -29,7 +29,8 @@ def sweep(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Run a sweep: trials, finalists, the winner registered."""
-    from orchestrator.sweep import SweepRequest, plan_sweep, run_sweep
+    from orchestrator.sweep import run_sweep
+    from orchestrator.sweep_planning import SweepRequest, plan_sweep
 
     if len(names) > 1:
         raise BadInput(f"sweep {' '.join(names)}: several at once are not built yet; run one after the other")

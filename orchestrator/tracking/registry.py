@@ -17,7 +17,8 @@ from mlflow.pyfunc import PyFuncModel
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from orchestrator.errors import BadInput, unknown_name
-from orchestrator.journal import Registered, SweepState
+from orchestrator.journal import Registered
+from orchestrator.sweep_state import SweepState
 from orchestrator.tracking import registered_model_file
 from trainables.catalog import TASKS
 from trainables.packaging import runtime_requirements, write_standalone

@@ -8,8 +8,9 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
-from orchestrator.journal import EpochEnded, FinalistEvaluated, Registered, SweepState, TrialState
+from orchestrator.journal import EpochEnded, FinalistEvaluated, Registered
 from orchestrator.leaderboard import leaderboard, to_markdown
+from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tracking.outcome import SyncOutcome
 from orchestrator.tracking.registry import SWEEP_TAG, register_winner
 from trainables.evaluation.figures import draw_confusion_matrix
@@ -146,7 +147,7 @@ class SweepRuns:
                     self._outcome.trial_run_ids.pop(trial.number, None)
                     self.send_trial(state, trial)
                 self.send_epochs(state, trial.epochs)
-            if run is None or run.info.status != STATUS[trial.state]:
+            if trial.state != "running" and (run is None or run.info.status != STATUS[trial.state]):
                 self.send_trial_end(state, trial)
 
     def _run_id(self, state: SweepState, trial: TrialState) -> str:

@@ -23,6 +23,9 @@ ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+# Without its kind the UI opens an experiment as one of language models.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
 
 def tracking_uri(home: Home, given: str | None) -> str:
     """Return the store's URI: MLFLOW_TRACKING_URI as given, else the embedded one."""
@@ -47,7 +50,7 @@ def ensure_experiment(client: MlflowClient, name: str, home: Home) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, artifact_location=_artifacts(client, name, home)))
+            return str(client.create_experiment(name, _artifacts(client, name, home), EXPERIMENT_TAGS))
         except MlflowException:
             found = client.get_experiment_by_name(name)
             if found is None:

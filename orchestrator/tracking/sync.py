@@ -18,13 +18,12 @@ from orchestrator.journal import (
     FinalistEvaluated,
     SweepEnded,
     SweepStarted,
-    SweepState,
     TrialEnded,
     TrialStarted,
     WinnerChosen,
     read_events,
-    replay,
 )
+from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.outcome import read_outcome, write_outcome
 from orchestrator.tracking.runs import SweepRuns
 from orchestrator.tracking.store import ensure_experiment, open_store
@@ -103,6 +102,8 @@ class Sync:
         self.outcome.tracking_uri = str(client.tracking_uri)
         runs = SweepRuns(client, experiment_id, self._sweep, self.outcome)
         runs.adopt(state.started.sweep_id)
+        if self.outcome.run_id is not None:
+            runs.reconcile(state)
         return runs
 
     def _send(self, state: SweepState, runs: SweepRuns) -> None:

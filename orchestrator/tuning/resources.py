@@ -1,6 +1,7 @@
 """Slots: how many trials run at once, and what each gets."""
 
 import os
+import sys
 from dataclasses import dataclass
 
 from orchestrator.errors import BadInput
@@ -26,7 +27,7 @@ def find_slots(requested: int | None, gpus: int) -> Slots:
 
     Raises BadInput for fewer than one slot.
     """
-    cpus = len(os.sched_getaffinity(0))
+    cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     if requested is not None and requested < 1:
         raise BadInput(f"--slots {requested}: expected auto or a whole number of at least 1")
     count = requested or gpus or cpus

@@ -14,8 +14,9 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from orchestrator.errors import Interrupted
-from orchestrator.journal import FinalistEvaluated, JournalWriter, TrialState
+from orchestrator.journal import FinalistEvaluated, JournalWriter
 from orchestrator.plan import SweepPlan
+from orchestrator.sweep_state import TrialState
 from orchestrator.tuning.finalists import TestData, submit_finalist
 from orchestrator.tuning.recorder import JournalRecorder
 from orchestrator.tuning.resources import Slots
@@ -35,6 +36,7 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours also hears SIGTERM
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a failed trial reports its reason and no metric
+    "TUNE_MAX_PENDING_TRIALS_PG": "1024",  # the searcher alone limits how many run at once
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the journal is the state; Tune's snapshots cost more with every trial
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }

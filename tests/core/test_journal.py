@@ -15,9 +15,9 @@ from orchestrator.journal import (
     TrialStarted,
     WinnerChosen,
     read_events,
-    replay,
 )
 from orchestrator.leaderboard import choose_finalists, leaderboard, to_markdown
+from orchestrator.sweep_state import replay
 
 
 def trial(number: int) -> TrialStarted:

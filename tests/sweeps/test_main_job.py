@@ -11,7 +11,8 @@ from mlflow import MlflowClient
 from tests_support import Finished, run_command
 
 from orchestrator.home import Home
-from orchestrator.journal import SweepState, read_events, replay
+from orchestrator.journal import read_events
+from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.store import open_store
 
 pytestmark = pytest.mark.sweep

@@ -12,7 +12,8 @@ from mlflow import MlflowClient
 from tests_support import TINY, Orchestrate, clean_environment, command
 
 from orchestrator.home import Home
-from orchestrator.journal import SweepState, read_events, replay
+from orchestrator.journal import read_events
+from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.store import open_store
 
 pytestmark = pytest.mark.sweep

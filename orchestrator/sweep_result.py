@@ -1,0 +1,51 @@
+"""A finished sweep as its caller sees it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.leaderboard import with_interval
+from orchestrator.sweep_state import SweepState
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """A finished sweep: its folder and its journal, replayed."""
+
+    folder: Path
+    state: SweepState
+    wall_s: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys that the command line's contract names."""
+        state, plan = self.state, self.state.plan
+        states = [trial.state for trial in state.trials.values()]
+        return {
+            "sweep_id": state.started.sweep_id,
+            "task": plan.task,
+            "data_kind": plan.data.kind,
+            "trials": len(states),
+            "states": {name: states.count(name) for name in ("completed", "pruned", "failed")},
+            "winner": _winner_json(state),
+            "registered": state.tracked.registered.model_dump() if state.tracked and state.tracked.registered else None,
+            "journal": str(self.folder / "journal.jsonl"),
+            "report": None,
+            "tracking_uri": state.tracked.tracking_uri if state.tracked else None,
+            "wall_s": round(self.wall_s, 3),
+            "epoch_compute_s": round(sum(trial.compute_s for trial in state.trials.values()), 3),
+            "slots": state.started.slots,
+        }
+
+
+def _winner_json(state: SweepState) -> dict[str, Any] | None:
+    if state.winner is None:
+        return None
+    finalist = state.finalists[state.winner]
+    run_ids = state.tracked.trial_run_ids if state.tracked else {}
+    return {
+        "trial_id": state.winner,
+        "architecture": state.trials[state.winner].architecture,
+        "run_id": run_ids.get(state.winner),
+        "validation": finalist.validation,
+        "test": with_interval(finalist.test),
+    }

@@ -141,11 +141,13 @@ def check_architecture(
     from trainables.training import load_development, take_step
 
     hyperparameters = default_hyperparameters(architecture) | defaults(space)
+    # a GPU must hold a whole batch; on a CPU memory is not the question, and a large model's batch takes a minute
+    num_images = int(hyperparameters["batch_size"]) if device == "cuda" else 2
     try:
         model = build_model(architecture, hyperparameters, num_classes, pretrained).to(device)
         data = load_development(read_rows(development), images[hyperparameters["image_px"]], device)
         started_s = time.perf_counter()
-        loss = take_step(model, hyperparameters, data, num_images=min(2, len(data.training_rows)))
+        loss = take_step(model, hyperparameters, data, num_images=num_images)
         step_s = time.perf_counter() - started_s
     except (ValueError, RuntimeError, AssertionError, TrainingFailed, torch.OutOfMemoryError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -57,8 +57,9 @@ class SweepProgress:
     def __init__(self) -> None:
         self._console = messages()
         self._live = Progress(
-            SpinnerColumn(), BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.description}"),
-            TimeElapsedColumn(), console=self._console, transient=True, disable=not self._console.is_terminal,
+            SpinnerColumn(), TimeElapsedColumn(), BarColumn(bar_width=12), MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            console=self._console, transient=True, disable=not self._console.is_terminal,
         )  # fmt: skip
         self._task: int | None = None
         self._state: SweepState | None = None
@@ -98,7 +99,7 @@ class SweepProgress:
             )
 
     def _say(self, text: str) -> None:
-        self._console.print(escape(text), soft_wrap=True)
+        self._console.print(escape(text), soft_wrap=not self._console.is_terminal)
 
     def _say_banner(self, event: SweepStarted) -> None:
         plan = event.plan
@@ -126,14 +127,16 @@ class SweepProgress:
         metric, total = state.plan.metric, state.plan.budget.trials
         scored = [trial for trial in state.trials.values() if trial.validation.get(metric) is not None]
         running = [trial for trial in state.trials.values() if trial.state == "running"]
-        parts = [f"of {total} trials"]
+        parts = ["trials"]
         if scored:
             rows = leaderboard([state])
             parts.append(f"best {metric} {format_metric(rows[0].validation.get(metric))} (trial {rows[0].trial_id})")
         if running:
             now = ", ".join(f"{trial.number}:{len(trial.epochs)}/{state.plan.budget.epochs}" for trial in running[:4])
             parts.append(f"epochs {now}")
-        if done:
+        if done == total:
+            parts.append("registering the winner" if state.winner is not None else "evaluating finalists")
+        elif done:
             left_s = (time.monotonic() - self._began_s) / done * (total - done)
             parts.append(f"about {left_s:.0f} s left")
         return " · ".join(parts)

@@ -46,7 +46,7 @@ class FairAsha(TrialScheduler):
         shown = "none" if value is None else f"{value:.4f}"
         self.stop_reasons[trial.trial_id] = (
             f"ASHA at epoch {epoch}: {self._metric_name} {shown} is not in the best 1/{self._reduction_factor} "
-            f"of the {trial.config['architecture']} trials that came this far"
+            f"of {trial.config['architecture']}"
         )
         return str(TrialScheduler.STOP)
 

@@ -1,0 +1,34 @@
+"""`orchestrate ui` from start to end, as a person uses it."""
+
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+from tests_support import clean_environment, command
+
+
+def test_ui_answers_until_it_is_ended_and_leaves_nothing(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w+") as out:
+        process = subprocess.Popen(command("ui"), env=clean_environment(tmp_path / "home"), cwd=tmp_path, stdout=out)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (tmp_path / "out").read_text():
+            time.sleep(0.2)
+        url = re.search(r"http://127\.0\.0\.1:\d+", (tmp_path / "out").read_text())
+        assert url is not None
+        with urllib.request.urlopen(f"{url.group()}/health", timeout=10) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    port = url.group().rpartition(":")[2].encode()
+    assert not [line for line in running if b"mlflow" in line and port in line]
+
+
+def test_ui_of_a_remote_store_says_where_to_look(tmp_path: Path) -> None:
+    environment = clean_environment(tmp_path / "home", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    done = subprocess.run(command("ui"), env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "has its own server" in done.stderr

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.errors import BadInput, unknown_name
+from orchestrator.errors import BadInput
 
 MIN_FREE_MIB = 500
 
@@ -45,13 +45,6 @@ class Home:
         folder.mkdir(parents=True)
         return folder
 
-    def find_sweep(self, sweep_id: str) -> Path:
-        """Return a sweep's folder. Raises BadInput for an unknown id."""
-        folder = self.sweeps / sweep_id
-        if not (folder / "journal.jsonl").is_file():
-            raise BadInput(unknown_name("sweep", sweep_id, (path.name for path in self.sweep_folders())))
-        return folder
-
     def sweep_folders(self) -> list[Path]:
         """Return every sweep that has a journal, oldest first."""
         folders = [journal.parent for journal in self.sweeps.glob("*/journal.jsonl")]
@@ -63,7 +56,7 @@ def open_home(root: Path) -> Home:
 
     Raises BadInput when it cannot, or when less than MIN_FREE_MIB is free: said before anything starts.
     """
-    root = root.expanduser().absolute()
+    root = root.absolute()
     probe = root / f".probe-{os.getpid()}-{secrets.token_hex(2)}"
     try:
         root.mkdir(parents=True, exist_ok=True)

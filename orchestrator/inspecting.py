@@ -1,5 +1,6 @@
 """What the application must open to know: data, hardware, weights, one batch per architecture. Imports torch late."""
 
+import math
 import os
 import secrets
 import shutil
@@ -7,42 +8,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
-from orchestrator.plan import DataKind
+from orchestrator.journal import ArchitectureChecked
 from orchestrator.space import Choice, Parameter, Scalar, Space, defaults
 from trainables.catalog import ARCHITECTURES, Task, default_hyperparameters
-from trainables.errors import DataError, TrainingFailed, WeightsError
+from trainables.errors import DataError, WeightsError
 
 if TYPE_CHECKING:
     from trainables.data.cache import Progress
-    from trainables.data.prepare import PreparedData
+    from trainables.data.prepare import PreparedData, PreparedPart
 
 GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/proc/driver/nvidia"), Path("/dev/kfd"), Path("/dev/dxg"))
 PHANTOM_PATIENTS = {"train": 56, "test": 16}
 PHANTOM_SEED = 0
-
-
-@dataclass(frozen=True)
-class DataSource:
-    """Where a sweep's images are, and whether they are real."""
-
-    kind: DataKind
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Checked:
-    """One architecture built with its default configuration, one training step taken."""
-
-    trainable_parameters: int
-    total_parameters: int
-    step_s: float
 
 
 def count_gpus() -> int:
@@ -52,6 +35,20 @@ def count_gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
+
+
+def gpu_names() -> list[str]:
+    """Return the names of the GPUs that torch can use. Raises BadInput when torch and torchvision do not load."""
+    try:
+        import torch
+        import torchvision
+    except (ImportError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(
+            f"torch and torchvision: {reason}; they come as a pair from one index: install both with constraints.txt"
+        ) from error
+    assert torchvision.__version__
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 
 
 def versions() -> dict[str, str]:
@@ -75,15 +72,15 @@ def git_state() -> dict[str, str]:
     return {} if commit is None else {"commit": commit, "dirty": str(bool(changes)).lower()}
 
 
-def find_data(task: Task, given: str | None, data_root: Path | None, home: Home) -> DataSource:
-    """Say where the images come from: --data, else ORCHESTRATE_DATA/<task>, else a phantom made here.
+def find_data(task: Task, given: str | None, data_root: Path | None, home: Home) -> tuple[Path, str]:
+    """Return the folder of images and who named it: --data, else ORCHESTRATE_DATA/<task>, else a phantom made here.
 
     Raises BadInput for a configured folder that does not exist: never a silent fallback.
     """
     if given == "phantom" or (given is None and data_root is None):
-        return DataSource("phantom", _phantom(task, home))
+        return _phantom(task, home), "phantom"
     if given is not None:
-        return DataSource("real", Path(given))
+        return Path(given), "--data"
     assert data_root is not None
     folder = data_root / task.name
     if not folder.is_dir():
@@ -91,19 +88,19 @@ def find_data(task: Task, given: str | None, data_root: Path | None, home: Home)
             f"ORCHESTRATE_DATA={data_root}: no folder {task.name!r} in it; put the {task.name} images there, "
             "name another folder with --data, or unset ORCHESTRATE_DATA for phantom data"
         )
-    return DataSource("real", folder)
+    return folder, "ORCHESTRATE_DATA"
 
 
 def prepare_data(
-    task: Task, source: DataSource, sides_px: Sequence[int], cache: Path, seed: int, progress: "Progress"
+    task: Task, folder: Path, whence: str, sides_px: Sequence[int], cache: Path, seed: int, progress: "Progress"
 ) -> "PreparedData":
-    """Decode and split; see trainables.data.prepare. Raises BadInput."""
+    """Decode and split; see trainables.data.prepare. Raises BadInput that names who chose the folder."""
     from trainables.data import prepare
 
     try:
-        return prepare.prepare_data(task, source.folder, sides_px, cache, seed, progress)
+        return prepare.prepare_data(task, folder, sides_px, cache, seed, progress)
     except DataError as error:
-        raise BadInput(f"--data: {error}" if source.kind == "real" else str(error)) from error
+        raise BadInput(f"{whence}: {error}") from error
 
 
 def check_weights(spaces: dict[str, Space], pretrained: bool) -> None:
@@ -127,35 +124,36 @@ def check_weights(spaces: dict[str, Space], pretrained: bool) -> None:
 def check_architecture(
     architecture: str,
     space: Space,
-    num_classes: int,
+    classes: Sequence[str],
     pretrained: bool,
-    development: Path,
-    images: dict[int, Path],
+    development: "PreparedPart",
     device: str,
-) -> Checked:
+) -> ArchitectureChecked:
     """Build an architecture with its defaults and train it on one batch of the sweep's own images. Raises BadInput."""
     import torch
 
-    from trainables.data.prepare import read_rows
     from trainables.models import build_model, count_parameters
     from trainables.training import load_development, take_step
 
     hyperparameters = default_hyperparameters(architecture) | defaults(space)
-    # a GPU must hold a whole batch; on a CPU memory is not the question, and a large model's batch takes a minute
-    num_images = int(hyperparameters["batch_size"]) if device == "cuda" else 2
     try:
-        model = build_model(architecture, hyperparameters, num_classes, pretrained).to(device)
-        data = load_development(read_rows(development), images[hyperparameters["image_px"]], device)
+        model = build_model(architecture, hyperparameters, len(classes), pretrained).to(device)
+        data = load_development(development.rows, development.arrays[hyperparameters["image_px"]], device)
         started_s = time.perf_counter()
-        loss = take_step(model, hyperparameters, data, num_images=num_images)
+        loss = take_step(model, hyperparameters, data)
         step_s = time.perf_counter() - started_s
-    except (ValueError, RuntimeError, AssertionError, TrainingFailed, torch.OutOfMemoryError) as error:
+    except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadInput(f"architectures.{architecture}: cannot be trained with its defaults: {reason[:300]}") from error
-    if loss != loss:
-        raise BadInput(f"architectures.{architecture}: the first batch already gives a loss that is not a number")
+    if not math.isfinite(loss):
+        raise BadInput(f"architectures.{architecture}: the first batch already gives a loss of {loss}")
     trainable, total = count_parameters(model)
-    return Checked(trainable, total, step_s)
+    del model, data
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    return ArchitectureChecked(
+        architecture=architecture, trainable_parameters=trainable, total_parameters=total, step_s=step_s
+    )
 
 
 def image_sides(spaces: dict[str, Space]) -> list[int]:
@@ -172,7 +170,8 @@ def image_sides(spaces: dict[str, Space]) -> list[int]:
 def _values(parameter: Parameter | None, published: Scalar) -> list[Scalar]:
     if parameter is None:
         return [published]
-    return list(parameter.choices) if isinstance(parameter, Choice) else [parameter.default]
+    values = list(parameter.choices) if isinstance(parameter, Choice) else [parameter.default]
+    return [*values, published] if parameter.when else values  # where its condition fails, the published value holds
 
 
 def _phantom(task: Task, home: Home) -> Path:
@@ -186,9 +185,12 @@ def _phantom(task: Task, home: Home) -> Path:
         return folder
     part = folder.with_name(f"{name}.part-{os.getpid()}-{secrets.token_hex(2)}")
     part.mkdir(parents=True)
-    write_stroke_phantom(part, train_patients=train, test_patients=test, seed=PHANTOM_SEED)
     try:
+        write_stroke_phantom(part, train_patients=train, test_patients=test, seed=PHANTOM_SEED)
         part.rename(folder)
-    except OSError:  # another sweep finished the same phantom first
-        shutil.rmtree(part)
+    except OSError:
+        if not folder.is_dir():  # else another sweep finished the same phantom first
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return folder

@@ -139,7 +139,7 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 class JournalWriter:
-    """The only writer of a journal; every event also goes to `watch`. On disk within a second of being appended."""
+    """The only writer of a journal; every event also goes to `watch`. On disk at once, epochs within a second or so."""
 
     def __init__(self, path: Path, watch: Watch) -> None:
         self._file = path.open("ab")

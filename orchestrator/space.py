@@ -90,12 +90,9 @@ def parse_space(raw: Mapping[str, object], schema: type[TrainingConfig]) -> Spac
     if not faults:
         try:
             space = _parents_first(space)
-            published = {name: field.default for name, field in schema.model_fields.items()}
-            schema.model_validate(published | defaults(space))
+            faults += _misfits(space, schema)
         except _Fault as fault:
             faults.append((fault.key, fault.message))
-        except ValidationError as error:
-            faults.append(("", f"the defaults do not fit together: {_reason(error)}"))
     if faults:
         raise SpaceFaults(faults)
     return space
@@ -189,7 +186,7 @@ def _parse_when(name: str, raw: object, schema: type[TrainingConfig], siblings: 
     when: When = {}
     for parent, allowed in raw.items():
         where = f"{name}.when.{parent}"
-        if parent not in siblings:
+        if parent not in siblings or parent not in schema.model_fields:
             raise _Fault(
                 where, "condition on an unknown parameter: " + unknown_name("parameter", str(parent), siblings)
             )
@@ -233,6 +230,22 @@ def _type_name(expected: Any) -> str:
 def _reason(error: ValidationError) -> str:
     message = error.errors()[0]["msg"]
     return message.removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
+
+
+def _misfits(space: Space, schema: type[TrainingConfig]) -> list[tuple[str, str]]:
+    """Return what does not fit together: the defaults, and every choice that the other defaults refuse."""
+    try:
+        schema.model_validate(defaults(space))
+    except ValidationError as error:
+        return [("", f"the defaults do not fit together: {_reason(error)}")]
+    faults = []
+    for name, parameter in space.items():
+        for value in parameter.choices if isinstance(parameter, Choice) else ():
+            try:
+                schema.model_validate(defaults(space) | {name: value})
+            except ValidationError as error:
+                faults.append((f"{name}.choice", f"{value!r} does not fit the other defaults: {_reason(error)}"))
+    return faults
 
 
 def _parents_first(space: Space) -> Space:

@@ -23,6 +23,7 @@ from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.outcome import SyncOutcome
 from orchestrator.tracking.process import SyncProcess
+from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 if TYPE_CHECKING:
     from orchestrator.tuning.finalists import TestData
@@ -36,6 +37,7 @@ def run_sweep(request: SweepRequest, progress: Progress, watch: Watch) -> SweepR
     """
     began_s = time.monotonic()
     planned = plan_sweep(request, progress)
+    checked = _check_architectures(planned)
     from orchestrator.tuning.runner import evaluate_finalists, local_ray, run_trials
 
     folder = request.home.new_sweep(planned.plan.sweep)
@@ -44,7 +46,8 @@ def run_sweep(request: SweepRequest, progress: Progress, watch: Watch) -> SweepR
         journal.append(_started(folder.name, planned))
         sync = SyncProcess(folder, request.home, request.tracking_uri)
         try:
-            _check_architectures(planned, setup, journal)
+            for event in checked:
+                journal.append(event)
             with local_ray(planned.slots) as stop:
                 run_trials(planned.plan, setup, folder, planned.slots, journal, stop)
                 finalists = choose_finalists(_replay(folder))
@@ -54,19 +57,22 @@ def run_sweep(request: SweepRequest, progress: Progress, watch: Watch) -> SweepR
             journal.append(WinnerChosen(trial=finalists[0].number))
             outcome = sync.wait_until(lambda outcome: outcome.registered is not None)
             journal.append(_tracked(outcome))
-        except (OrchestratorError, KeyboardInterrupt) as error:
-            interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
-            reason = str(error) or "interrupted by the user"
+        except (OrchestratorError, KeyboardInterrupt, SystemExit) as error:
+            # while Ray starts, SIGTERM is a SystemExit of Ray's own handler
+            interrupted = isinstance(error, Interrupted | KeyboardInterrupt | SystemExit)
+            reason = "interrupted by the user" if interrupted else str(error)
             journal.append(SweepEnded(state="interrupted" if interrupted else "failed", reason=reason))
+            if isinstance(error, SystemExit):
+                raise Interrupted(reason) from error
             raise
         except BaseException as error:
             journal.append(SweepEnded(state="failed", reason=f"{type(error).__name__}: {error}"))
             raise
         else:
             journal.append(SweepEnded(state="completed"))
+            _remove_losers(folder)
         finally:
             sync.close()
-            _remove_losers(folder)
     return SweepResult(folder, _replay(folder), time.monotonic() - began_s)
 
 
@@ -110,26 +116,13 @@ def _started(sweep_id: str, planned: PlannedSweep) -> SweepStarted:
     )
 
 
-def _check_architectures(planned: PlannedSweep, setup: Path, journal: JournalWriter) -> None:
-    plan, data = planned.plan, planned.data
-    for name, space in plan.architectures.items():
-        checked = inspecting.check_architecture(
-            name,
-            space,
-            num_classes=len(plan.classes),
-            pretrained=plan.weights == "pretrained",
-            development=setup.with_name("development.csv"),
-            images=data.development.arrays,
-            device=planned.slots.device,
-        )
-        journal.append(
-            ArchitectureChecked(
-                architecture=name,
-                trainable_parameters=checked.trainable_parameters,
-                total_parameters=checked.total_parameters,
-                step_s=checked.step_s,
-            )
-        )
+def _check_architectures(planned: PlannedSweep) -> list[ArchitectureChecked]:
+    plan, device = planned.plan, planned.slots.device
+    pretrained = plan.weights == "pretrained"
+    return [
+        inspecting.check_architecture(name, space, plan.classes, pretrained, planned.data.development, device)
+        for name, space in plan.architectures.items()
+    ]
 
 
 def _replay(folder: Path) -> SweepState:
@@ -154,7 +147,7 @@ def _why_no_trial(state: SweepState) -> str:
 def _remove_losers(folder: Path) -> None:
     """Remove the weights of trials that are no finalists, and Ray's own folder."""
     finalists = {path.name for path in (folder / "finalists").glob("*")}
-    for weights in (folder / "trials").glob("*/best.safetensors"):
+    for weights in (folder / "trials").glob(f"*/{BEST_WEIGHTS}"):
         if weights.parent.name not in finalists:
             weights.unlink()
     shutil.rmtree(folder / "ray", ignore_errors=True)

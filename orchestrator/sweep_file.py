@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import search_spaces
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.space import Space, SpaceFaults, parse_space
-from orchestrator.yaml_file import read_yaml, shortened
+from orchestrator.yaml_file import parse_yaml, read_yaml, shortened
 from trainables.catalog import ARCHITECTURES, TASKS
 
 Preset = Literal["quick", "full"]
@@ -55,7 +54,6 @@ class SweepFile(BaseModel):
     budget: Budget
     search: Search
     scheduler: Scheduler
-    published: dict[str, bool]  # per architecture: nothing changed its file's defaults, preset included
 
 
 SECTIONS: Mapping[str, type[_Section]] = {"budget": Budget, "search": Search, "scheduler": Scheduler}
@@ -85,18 +83,16 @@ def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | N
     `overrides` are the command line's --set KEY=VALUE pairs. Raises BadInput with one line per fault.
     """
     raw = read_yaml(path)
-    base = _Reading(path.name)
+    base = _Reading()
     base.check(raw, {})
     if not base.faults:
         for name in PRESETS:
             base.check(raw, _preset(raw, name), prefix=f"presets.{name}.")
     _raise(path.name, base.faults)
     merged = _merge(raw, _preset(raw, preset))
-    changed = {name: name in _preset(raw, preset).get("architectures", {}) for name in raw["architectures"]}
     if overrides:
         overlay = _overlay(overrides, merged)
-        changed |= {name: True for name in overlay.get("architectures", {})}
-        reading = _Reading("--set")
+        reading = _Reading()
         reading.check(merged, overlay)
         _raise("--set", reading.faults)
         merged = _merge(merged, overlay)
@@ -107,7 +103,6 @@ def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | N
         architectures={
             name: parse_space(space, ARCHITECTURES[name].config) for name, space in merged["architectures"].items()
         },
-        published={name: not changed[name] for name in merged["architectures"]},
         **{key: section(**merged.get(key, {})) for key, section in SECTIONS.items()},
     )
 
@@ -115,8 +110,7 @@ def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | N
 class _Reading:
     """One pass of checks over a raw sweep file, collecting every fault."""
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(self) -> None:
         self.faults: list[tuple[str, str]] = []
 
     def check(self, raw: Mapping[str, Any], overlay: Mapping[str, Any], prefix: str = "") -> None:
@@ -137,7 +131,7 @@ class _Reading:
     def _check_task(self, task: object) -> None:
         if task is None:
             self.faults.append(("task", "missing; name the task that the sweep is for"))
-        elif task not in TASKS:
+        elif not isinstance(task, str) or task not in TASKS:
             self.faults.append(("task", unknown_name("task", str(task), TASKS)))
 
     def _check_architectures(self, architectures: object) -> None:
@@ -213,10 +207,7 @@ def _overlay(overrides: Mapping[str, str], merged: Mapping[str, Any]) -> dict[st
     """Turn --set pairs into an overlay: NAME, ARCHITECTURE.NAME or SECTION.KEY = a YAML value."""
     overlay: dict[str, Any] = {}
     for key, text in overrides.items():
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise BadInput(f"--set {key}={text}: the value is not YAML") from None
+        value = parse_yaml(f"--set {key}", text)
         first, _, rest = key.partition(".")
         if rest and first in SECTIONS:
             overlay.setdefault(first, {})[rest] = value

@@ -10,8 +10,10 @@ from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home
 from orchestrator.plan import DataKind, DataSummary, SweepPlan
 from orchestrator.seeds import SeedPath, child_seed
+from orchestrator.space import Space, defaults
 from orchestrator.sweep_file import Preset, SweepFile, find_sweep_file, load_sweep_file
-from trainables.catalog import TASKS, Weights
+from trainables.catalog import ARCHITECTURES, TASKS, Weights, default_hyperparameters
+from trainables.data.records import PHANTOM_MARK
 from trainables.evaluation.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -63,26 +65,29 @@ def plan_sweep(request: SweepRequest, progress: Progress) -> PlannedSweep:
     gpus = inspecting.count_gpus()
     file = _resolve(load_sweep_file(path, request.preset or ("full" if gpus else "quick"), request.overrides), request)
     task = TASKS[file.task]
-    source = inspecting.find_data(task, request.data, request.data_root, request.home)
-    random = file.preset == "quick" or source.kind == "phantom"
-    weights: Weights = request.weights or ("random" if random else "pretrained")
+    folder, whence = inspecting.find_data(task, request.data, request.data_root, request.home)
     seed = child_seed(request.seed, SeedPath.SPLIT)
     sides_px = inspecting.image_sides(file.architectures)
-    data = inspecting.prepare_data(task, source, sides_px, request.home.cache, seed, progress)
+    data = inspecting.prepare_data(task, folder, whence, sides_px, request.home.cache, seed, progress)
+    kind: DataKind = "phantom" if (data.root / PHANTOM_MARK).is_file() else "real"
+    random = file.preset == "quick" or kind == "phantom"
+    weights: Weights = request.weights or ("random" if random else "pretrained")
     inspecting.check_weights(file.architectures, weights == "pretrained")
     metric = request.metric or task.primary_metric
     plan = SweepPlan(
         sweep=file.name,
         task=file.task,
         classes=task.classes,
-        data=_summary(data, source.kind, task.classes),
+        data=_summary(data, kind, task.classes),
         preset=file.preset,
         weights=weights,
         seed=request.seed,
         metric=metric,
         direction=METRICS[metric],
         architectures=file.architectures,
-        published=file.published,
+        published={
+            name: _is_published(name, space, weights, file.budget.epochs) for name, space in file.architectures.items()
+        },
         budget=file.budget,
         search=file.search,
         scheduler=file.scheduler,
@@ -103,10 +108,16 @@ def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:
     return file.model_copy(
         update={
             "architectures": {name: file.architectures[name] for name in chosen},
-            "published": {name: file.published[name] for name in chosen},
             "budget": file.budget.model_copy(update={k: v for k, v in given.items() if v is not None}),
         }
     )
+
+
+def _is_published(name: str, space: Space, weights: Weights, epochs: int) -> bool:
+    """Tell whether trial 0 is the published experiment to the letter: configuration, weights and epochs."""
+    published = default_hyperparameters(name)
+    unchanged = published | defaults(space) == published
+    return unchanged and weights == "pretrained" and epochs == ARCHITECTURES[name].published_epochs
 
 
 def _summary(data: "PreparedData", kind: DataKind, classes: tuple[str, ...]) -> DataSummary:

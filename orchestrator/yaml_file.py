@@ -17,15 +17,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path.name}: cannot be read as UTF-8 text ({error})") from None
+    raw = parse_yaml(path.name, text)
+    if not isinstance(raw, dict):
+        raise BadInput(f"{path.name}: expected keys such as task and architectures, got {shortened(raw)}")
+    return raw
+
+
+def parse_yaml(where: str, text: str) -> Any:
+    """Return the plain value that a YAML text stands for. Raises BadInput with one line that begins with `where`."""
     try:
         raw = _OneKeyLoader(text).get_single_data()
     except yaml.YAMLError as error:
-        raise BadInput(f"{path.name}: {_yaml_reason(error)}") from None
+        raise BadInput(f"{where}: {_yaml_reason(error)}") from None
     except RecursionError:
-        raise BadInput(f"{path.name}: nested too deeply for a sweep file") from None
-    if not isinstance(raw, dict):
-        raise BadInput(f"{path.name}: expected keys such as task and architectures, got {shortened(raw)}")
-    _refuse_loops(path.name, raw)
+        raise BadInput(f"{where}: nested too deeply") from None
+    except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:
+        # PyYAML's own constructors let these through for impossible dates, numbers and tagged values
+        raise BadInput(f"{where}: holds a value that YAML cannot read ({' '.join(str(error).split())[:80]})") from None
+    _refuse_loops(where, raw)
     return raw
 
 

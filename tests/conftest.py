@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests_support import REAL_DATA, Finished, Orchestrate, run_command
+from tests_support import AS_ON_TWO_CORES, REAL_DATA, Finished, Orchestrate, run_command
 
 
 @pytest.fixture
@@ -31,6 +31,6 @@ def real_stroke() -> Path:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
     """README's main job as it stands, once for the whole session: its home and what it printed."""
     home = tmp_path_factory.mktemp("demo") / "home"
-    finished = run_command(home, "sweep", "stroke_hybrid", "--json")
+    finished = run_command(home, "sweep", "stroke_hybrid", "--json", *AS_ON_TWO_CORES)
     assert finished.exit_code == 0, finished.stderr
     return home, finished

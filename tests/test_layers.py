@@ -12,8 +12,12 @@ ONLY_IN = {
     "ray": ["orchestrator/tuning/"],
     "optuna": ["orchestrator/tuning/"],
     "mlflow": ["orchestrator/tracking/"],
-    "torch": ["trainables/", "orchestrator/tuning/", "orchestrator/inspecting.py", "orchestrator/cli/machine.py"],
-    "timm": ["trainables/"],
+    "torch": ["trainables/", "orchestrator/tuning/", "orchestrator/inspecting.py"],
+    "torchvision": ["trainables/", "orchestrator/inspecting.py"],
+    **{
+        name: ["trainables/"]
+        for name in ("timm", "cv2", "sklearn", "PIL", "matplotlib", "pytorch_grad_cam", "safetensors")
+    },
     "typer": ["orchestrator/cli/"],
     "rich": ["orchestrator/cli/"],
 }

@@ -17,7 +17,6 @@ class Task:
     name: str
     title: str
     classes: tuple[str, ...]
-    modalities: tuple[str, ...]
     layout: str
     primary_metric: str = "auroc"
 
@@ -61,6 +60,7 @@ class Architecture:
     config: type[TrainingConfig]
     builder: str
     backbones: tuple[str, ...]
+    published_epochs: int
     source: str
 
 
@@ -69,7 +69,6 @@ TASKS: Mapping[str, Task] = {
         name="stroke",
         title="Stroke or not, from a CT or MR slice of the head",
         classes=("normal", "stroke"),
-        modalities=("BT", "MR"),
         layout="trainables.data.stroke_folders:read_stroke_folders",
     ),
 }
@@ -80,6 +79,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         config=ResNetViTConfig,
         builder="trainables.architectures.resnet_vit:build",
         backbones=("resnet", "vit"),
+        published_epochs=35,
         source="ResNet50 + ViT-B/16 stroke notebook (design facts: features concatenated, one hidden layer)",
     ),
 }

@@ -1,4 +1,4 @@
-"""Decoded images -> probabilities; the one forward path of validation, finalists and predictions."""
+"""Decoded images -> probabilities: validation during training and the evaluation of finalists."""
 
 import numpy as np
 import torch

@@ -16,11 +16,9 @@ from trainables.data.cache import open_images
 from trainables.data.prepare import SplitRow
 from trainables.errors import TrainingFailed
 from trainables.evaluation.metrics import classification_metrics, is_better
+from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
 from trainables.inference import predict_probabilities, to_input
 from trainables.models import build_model, save_weights
-
-BEST_WEIGHTS = "best.safetensors"
-BEST_VALIDATION = "best_validation.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +69,8 @@ def load_development(rows: list[SplitRow], images: Path, device: str) -> Develop
 def train(run: TrainingRun, data: DevelopmentData) -> Iterator[EpochRecord]:
     """Train for run.epochs epochs, validating after each; keeps the weights of the best validation epoch.
 
-    Cross entropy and AdamW. Deterministic on the CPU for one seed and one thread. Raises TrainingFailed when the loss
-    is no longer finite.
+    Cross entropy and AdamW. Deterministic on the CPU for one seed and number of threads. Raises TrainingFailed
+    when the loss is no longer finite.
     """
     torch.manual_seed(run.seed)
     generator = torch.Generator().manual_seed(run.seed)
@@ -105,11 +103,11 @@ def train(run: TrainingRun, data: DevelopmentData) -> Iterator[EpochRecord]:
         yield EpochRecord(epoch, measured, is_best)
 
 
-def take_step(model: nn.Module, hyperparameters: Mapping[str, Any], data: DevelopmentData, num_images: int) -> float:
-    """Train on the first `num_images` training images once and return the loss: the preflight's proof."""
+def take_step(model: nn.Module, hyperparameters: Mapping[str, Any], data: DevelopmentData) -> float:
+    """Train on one batch once and return the loss: the preflight's proof that the model builds, fits and trains."""
     model.train()
     optimizer = _build_optimizer(model, hyperparameters)
-    rows_B = data.training_rows[:num_images].to(data.images_NHW.device)
+    rows_B = data.training_rows[: hyperparameters["batch_size"]].to(data.images_NHW.device)
     return float(_step(model, optimizer, hyperparameters, data, rows_B, torch.Generator().manual_seed(0)))
 
 

@@ -1,20 +1,33 @@
-"""The environment variables that the command line reads; nothing else reads any."""
+"""The environment variables that are settings of a command; nothing else reads them."""
 
 import os
 from pathlib import Path
 
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home, open_home
+
+STORE_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 
 
 def home() -> Home:
-    """Return ORCHESTRATE_HOME, by default ./var, proven to be writable."""
-    return open_home(Path(os.environ.get("ORCHESTRATE_HOME") or "var"))
+    """Return ORCHESTRATE_HOME, by default ./var, proven to be writable and to have room for a sweep."""
+    return open_home(_home_folder())
+
+
+def home_to_read() -> Home:
+    """Return ORCHESTRATE_HOME as it is: what is there can be read on a full disk, too."""
+    return Home(_home_folder().absolute())
 
 
 def tracking_uri() -> str | None:
-    """Return MLFLOW_TRACKING_URI where set."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or None
+    """Return MLFLOW_TRACKING_URI where set. Raises BadInput for one that no MLflow store answers to."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or None
+    scheme = uri.partition(":")[0].partition("+")[0] if uri and ":" in uri else ""
+    if uri is not None and scheme not in STORE_SCHEMES:
+        raise BadInput(
+            f"MLFLOW_TRACKING_URI: {unknown_name('kind of store', scheme or 'without scheme', STORE_SCHEMES)}"
+        )
+    return uri
 
 
 def data_root() -> Path | None:
@@ -26,3 +39,11 @@ def data_root() -> Path | None:
     if not root.is_dir():
         raise BadInput(f"ORCHESTRATE_DATA={value}: no such folder; set it to the one that holds <task>/, or unset it")
     return root
+
+
+def _home_folder() -> Path:
+    value = os.environ.get("ORCHESTRATE_HOME") or "var"
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise BadInput(f"ORCHESTRATE_HOME={value}: {error}") from error

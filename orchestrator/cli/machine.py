@@ -16,14 +16,14 @@ def ui(port: Annotated[int | None, typer.Option(help="port on 127.0.0.1; a free 
     from orchestrator.cli import environment
     from orchestrator.cli.console import messages, results
     from orchestrator.tracking.server import free_port, mlflow_server
-    from orchestrator.tracking.store import open_store, tracking_uri
+    from orchestrator.tracking.store import open_store, told_as_bad_input, tracking_uri
 
     home = environment.home()
     given = environment.tracking_uri()
     if given is not None and given.startswith(("http:", "https:")):
         raise BadInput(f"MLFLOW_TRACKING_URI={given}: that store has its own server; open it in a browser")
-    open_store(home, given)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # before the server is there: it must not be left behind
+    with told_as_bad_input(home, given):
+        open_store(home, given)
     chosen = free_port() if port is None else port
     try:
         with mlflow_server(tracking_uri(home, given), home.mlflow / "artifacts", chosen) as url:
@@ -38,7 +38,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="print one JSON 
     """Say what is here, and what to do about each fault; exits 2 when a sweep could not run."""
     from orchestrator.cli.console import print_json, results
 
-    checks = [_python(), *(_package(name) for name in PACKAGES), _torch_pair(), _gpus(), _home(), _kaggle()]
+    checks = [_python(), *(_package(name) for name in PACKAGES), _gpus(), _home(), _kaggle()]
     if as_json:
         print_json({"checks": [{"name": name, "ok": ok, "found": found} for name, ok, found in checks]})
     else:
@@ -65,25 +65,15 @@ def _package(name: str) -> Check:
         return (name, False, "not installed: pip install -c constraints.txt -e .")
 
 
-def _torch_pair() -> Check:
-    try:
-        import torch
-        import torchvision
-    except (ImportError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        way_out = "torch and torchvision must come as a pair from one index: install both anew with constraints.txt"
-        return ("torch and torchvision", False, f"{reason}; {way_out}")
-    return ("torch and torchvision", True, f"{torch.__version__} and {torchvision.__version__} load together")
-
-
 def _gpus() -> Check:
-    try:
-        import torch
+    from orchestrator.inspecting import gpu_names
 
-        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    except (ImportError, RuntimeError) as error:
-        return ("GPUs", None, f"cannot be counted: {str(error).splitlines()[0]}")
-    return ("GPUs", True if names else None, ", ".join(names) or "none: sweeps take preset quick and train on CPUs")
+    try:
+        names = gpu_names()
+    except BadInput as error:
+        return ("torch and torchvision", False, str(error))
+    found = ", ".join(names) or "none: sweeps take preset quick and train on CPUs"
+    return ("torch and torchvision", True, f"load together; GPUs: {found}")
 
 
 def _home() -> Check:

@@ -1,6 +1,6 @@
 """`orchestrate`: the entry point; commands import what they need when they run, so that --help is quick."""
 
-import os
+import signal
 import sys
 
 import typer
@@ -9,9 +9,7 @@ from typer.exceptions import TyperException
 from orchestrator.cli import machine, models, results, sweeps
 from orchestrator.errors import Interrupted, OrchestratorError
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__
-)
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command("sweep")(sweeps.sweep)
 app.command("list")(results.list_things)
 app.command("leaderboard")(results.show_leaderboard)
@@ -28,17 +26,15 @@ def orchestrate() -> None:
 
 def main() -> None:
     """Run a command; a fault that the user can mend is one line and an exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
         exit_code = app(standalone_mode=False)
     except OrchestratorError as error:
         _fail(str(error), error.exit_code)
     except TyperException as error:
         _fail(error.format_message(), 2)
-    except KeyboardInterrupt:
+    if exit_code == Interrupted.exit_code:  # typer's word for Ctrl-C
         _fail("interrupted", Interrupted.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, say) has seen enough
-        sys.exit(0)
     sys.exit(exit_code if isinstance(exit_code, int) else 0)
 
 

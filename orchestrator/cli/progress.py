@@ -6,17 +6,34 @@ from types import TracebackType
 from typing import Self
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from orchestrator.cli.console import messages, print_json, results
 from orchestrator.errors import Interrupted
-from orchestrator.journal import Event, FinalistEvaluated, SweepEnded, SweepStarted, TrialEnded
+from orchestrator.journal import (
+    EpochEnded,
+    Event,
+    FinalistEvaluated,
+    SweepEnded,
+    SweepStarted,
+    TrialEnded,
+    TrialStarted,
+)
 from orchestrator.leaderboard import LeaderboardRow, format_metric, leaderboard
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Choice, Fixed, Parameter
 from orchestrator.sweep_result import SweepResult
-from orchestrator.sweep_state import SweepState
+from orchestrator.sweep_state import SweepState, TrialState
+from trainables.evaluation.metrics import is_better
 
 TOP_ROWS = 10
 
@@ -30,15 +47,15 @@ class DataProgress:
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
             console=self._console, transient=True, disable=not self._console.is_terminal,
         )  # fmt: skip
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, what: str, done: int, of: int) -> None:
         """Show how far a step is; called from the thread that began it."""
         key = f"{what}-{of}"
         if key not in self._tasks:
-            self._tasks[key] = int(self._progress.add_task(f"{what} images", total=of))
+            self._tasks[key] = self._progress.add_task(f"{what} images", total=of)
             self._progress.start()
-        self._progress.update(self._tasks[key], completed=done)  # type: ignore[arg-type]
+        self._progress.update(self._tasks[key], completed=done)
         if done == of:
             self._progress.stop()
 
@@ -61,8 +78,11 @@ class SweepProgress:
             TextColumn("{task.description}"),
             console=self._console, transient=True, disable=not self._console.is_terminal,
         )  # fmt: skip
-        self._task: int | None = None
+        self._task: TaskID | None = None
         self._state: SweepState | None = None
+        self._running: dict[int, int] = {}  # trial -> epochs trained
+        self._done = 0
+        self._best: TrialState | None = None
         self._began_s = time.monotonic()
 
     def __call__(self, event: Event) -> None:
@@ -71,7 +91,7 @@ class SweepProgress:
             self._state = SweepState(started=event)
             self._say_banner(event)
             self._live.start()
-            self._task = int(self._live.add_task("starting", total=event.plan.budget.trials))
+            self._task = self._live.add_task("starting", total=event.plan.budget.trials)
         assert self._state is not None
         self._state.apply(event)
         if isinstance(event, TrialEnded):
@@ -81,9 +101,8 @@ class SweepProgress:
             self._say(f"finalist {event.trial}: test {metric} {format_metric(event.test.get(metric))}")
         elif isinstance(event, SweepEnded):
             self._live.stop()
-        if self._task is not None:
-            done = sum(trial.state != "running" for trial in self._state.trials.values())
-            self._live.update(self._task, completed=done, description=self._line(self._state, done))  # type: ignore[arg-type]
+        if self._task is not None and self._console.is_terminal:
+            self._show_line(self._state, event)
 
     def __enter__(self) -> Self:
         """Return itself; the live line appears when the sweep starts."""
@@ -103,7 +122,7 @@ class SweepProgress:
 
     def _say_banner(self, event: SweepStarted) -> None:
         plan = event.plan
-        data = "phantom data (no --data, no ORCHESTRATE_DATA)" if plan.data.kind == "phantom" else "real data"
+        data = "phantom data (--data DIR takes yours)" if plan.data.kind == "phantom" else "real data"
         images = sum(sum(counts.values()) for counts in plan.data.images.values())
         split = f"{images} images split by {plan.data.grouped_by}"
         where = f"{event.slots} slots on {event.device}"
@@ -113,7 +132,9 @@ class SweepProgress:
             f"{plan.budget.trials} trials of at most {plan.budget.epochs} epochs; best by validation {plan.metric}"
         )
         if plan.data.unreadable:
-            self._say(f"{plan.data.unreadable} images cannot be read and are left out (listed in unreadable.tsv)")
+            self._say(
+                f"{plan.data.unreadable} images cannot be read and are left out (unreadable.tsv in the sweep's folder)"
+            )
         if plan.data.grouped_by == "image":
             self._say("no patients.csv: slices of one patient may stand on both sides of the validation split")
 
@@ -123,21 +144,35 @@ class SweepProgress:
         best = format_metric(trial.validation.get(metric))
         self._say(f"trial {event.trial:>3} {trial.architecture}: {event.state}, best {metric} {best}; {event.reason}")
 
-    def _line(self, state: SweepState, done: int) -> str:
+    def _show_line(self, state: SweepState, event: Event) -> None:
+        """Update the live line; what it needs is kept up by each event, not counted anew."""
+        assert self._task is not None
+        if isinstance(event, TrialStarted):
+            self._running[event.trial] = 0
+        elif isinstance(event, EpochEnded):
+            self._running[event.trial] = event.epoch
+            trial = state.trials[event.trial]
+            if self._best is None or is_better(trial.validation, self._best.validation, state.plan.metric):
+                self._best = trial
+        elif isinstance(event, TrialEnded):
+            self._running.pop(event.trial, None)
+            self._done += 1
+        self._live.update(self._task, completed=self._done, description=self._line(state))
+
+    def _line(self, state: SweepState) -> str:
         metric, total = state.plan.metric, state.plan.budget.trials
-        scored = [trial for trial in state.trials.values() if trial.validation.get(metric) is not None]
-        running = [trial for trial in state.trials.values() if trial.state == "running"]
         parts = ["trials"]
-        if scored:
-            rows = leaderboard([state])
-            parts.append(f"best {metric} {format_metric(rows[0].validation.get(metric))} (trial {rows[0].trial_id})")
-        if running:
-            now = ", ".join(f"{trial.number}:{len(trial.epochs)}/{state.plan.budget.epochs}" for trial in running[:4])
-            parts.append(f"epochs {now}")
-        if done == total:
+        if self._best is not None:
+            parts.append(
+                f"best {metric} {format_metric(self._best.validation.get(metric))} (trial {self._best.number})"
+            )
+        if self._running:
+            now = [f"{number}:{epoch}/{state.plan.budget.epochs}" for number, epoch in self._running.items()]
+            parts.append(f"epochs {', '.join(now[:4])}")
+        if self._done == total:
             parts.append("registering the winner" if state.winner is not None else "evaluating finalists")
-        elif done:
-            left_s = (time.monotonic() - self._began_s) / done * (total - done)
+        elif self._done:
+            left_s = (time.monotonic() - self._began_s) / self._done * (total - self._done)
             parts.append(f"about {left_s:.0f} s left")
         return " · ".join(parts)
 
@@ -152,6 +187,8 @@ def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
     console.print(
         f"plan digest {plan.digest}; data {plan.data.kind} {plan.data.digest}, split {plan.data.split_digest}"
     )
+    if plan.data.unreadable:
+        console.print(f"  {plan.data.unreadable} images cannot be read and are left out")
     for side, counts in plan.data.images.items():
         console.print(f"  {side}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     budget = plan.budget
@@ -186,11 +223,14 @@ def show_result(result: SweepResult, as_json: bool) -> None:
 
 def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
     """Print the first rows of a leaderboard."""
-    table = Table("rank", "trial", "architecture", f"val {metric}", f"test {metric}", "epochs", "state", box=None)
+    several = len({row.sweep_id for row in rows}) > 1
+    columns = ["rank", *(["sweep"] if several else []), "trial", "architecture"]
+    table = Table(*columns, f"val {metric}", f"test {metric}", "epochs", "state", box=None)
     for row in rows[:TOP_ROWS]:
         test = row.test[metric][0] if row.test else None
         table.add_row(
             str(row.rank),
+            *([row.sweep_id] if several else []),
             str(row.trial_id),
             row.architecture + (" *" if row.is_winner else ""),
             format_metric(row.validation.get(metric)),

@@ -49,7 +49,7 @@ def show_leaderboard(
     from orchestrator.history import same_data, sweeps_of
     from orchestrator.leaderboard import leaderboard
 
-    sweeps = sweeps_of(environment.home(), name)
+    sweeps = sweeps_of(environment.home_to_read(), name)
     kept = same_data(sweeps)
     rows = leaderboard(kept)
     metric = kept[0].plan.metric
@@ -65,6 +65,8 @@ def show_leaderboard(
             writer.writerow([row.rank, row.sweep_id, row.trial_id, row.architecture, value, test, row.state])
     else:
         show_rows(rows, metric)
+    if kept[0].plan.data.kind == "phantom":
+        messages().print("trained on phantom data")
     if len(kept) < len(sweeps):
         messages().print(f"{len(sweeps) - len(kept)} sweeps on other data, split or metric are left out")
 
@@ -98,7 +100,7 @@ def _runs() -> list[dict[str, str]]:
     from orchestrator.leaderboard import format_metric, rank_trials
 
     rows = []
-    for state in all_sweeps(environment.home()):
+    for state in all_sweeps(environment.home_to_read()):
         ranked = rank_trials(list(state.trials.values()), state.plan.metric)
         best = ranked[0].validation.get(state.plan.metric) if ranked else None
         registered = state.tracked.registered if state.tracked else None

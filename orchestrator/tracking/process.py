@@ -20,10 +20,12 @@ class SyncProcess:
 
     def __init__(self, sweep: Path, home: Home, given_uri: str | None) -> None:
         self._sweep = sweep
-        arguments = [str(sweep), str(home.root), given_uri or "", str(os.getpid())]
+        arguments = [str(sweep), str(home.root), str(os.getpid())]
         with (sweep / "sync.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "orchestrator.tracking.sync", *arguments],
+                env=os.environ
+                | {"MLFLOW_TRACKING_URI": given_uri or ""},  # it may hold a password; command lines are public
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,5 +1,6 @@
 """Model registry: a sweep's winner becomes a version; names, aliases and versions are found again for use."""
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.pyfunc import PyFuncModel
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
@@ -146,14 +147,23 @@ def _log_model(client: MlflowClient, state: SweepState, weights: Path, experimen
             input_example=None,  # an example would be an image of a person, and MLflow would run the model on it
             pip_requirements=["mlflow==" + mlflow.__version__, *runtime_requirements()],
         )
-        for stray in model.rglob("__pycache__"):
-            for file in stray.iterdir():
-                file.unlink()
-            stray.rmdir()
+        _forget_local_paths(model)
         client.log_model_artifacts(logged.model_id, str(model))
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=trial.best.epoch if trial.best else 0)])
     return str(logged.model_id)
+
+
+def _forget_local_paths(folder: Path) -> None:
+    """Leave nothing of this machine in a saved model: MLflow notes where code and artifacts came from, and .pyc do."""
+    model = Model.load(str(folder))
+    flavor = model.flavors["python_function"]
+    flavor["model_code_path"] = Path(flavor["model_code_path"]).name
+    for artifact in flavor["artifacts"].values():
+        artifact["uri"] = artifact["path"]
+    model.save(str(folder / "MLmodel"))
+    for stray in folder.rglob("__pycache__"):
+        shutil.rmtree(stray)
 
 
 def _signature(classes: tuple[str, ...]) -> ModelSignature:

@@ -16,6 +16,7 @@ from orchestrator.tracking.registry import SWEEP_TAG, register_winner
 from trainables.evaluation.figures import draw_confusion_matrix
 from trainables.evaluation.metrics import confusion_matrix
 from trainables.evaluation.predictions import read_predictions
+from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
 
 METRICS_PER_CALL = 1000
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")  # Okabe and Ito
@@ -121,7 +122,7 @@ class SweepRuns:
         """Register the winner's best weights as a version of the task's model."""
         assert state.winner is not None
         run_id = self._run_id(state, state.trials[state.winner])
-        weights = self._sweep / "trials" / f"{state.winner:04d}" / "best.safetensors"
+        weights = self._sweep / "trials" / f"{state.winner:04d}" / BEST_WEIGHTS
         return register_winner(self._client, state, weights, self._experiment_id, run_id)
 
     def send_sweep_end(self, state: SweepState) -> None:
@@ -177,7 +178,7 @@ class SweepRuns:
                 return
 
     def _send_validation_figure(self, run_id: str, state: SweepState, trial: TrialState) -> None:
-        path = self._sweep / "trials" / f"{trial.number:04d}" / "best_validation.npz"
+        path = self._sweep / "trials" / f"{trial.number:04d}" / BEST_VALIDATION
         if path.is_file():
             with np.load(path, allow_pickle=False) as saved:
                 counts_KK = confusion_matrix(saved["probs_NK"], saved["labels_N"])

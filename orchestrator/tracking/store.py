@@ -2,14 +2,19 @@
 
 import logging
 import os
+import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
+from orchestrator.errors import BadInput
 from orchestrator.home import Home
 
 ENVIRONMENT = {
@@ -30,6 +35,22 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 def tracking_uri(home: Home, given: str | None) -> str:
     """Return the store's URI: MLFLOW_TRACKING_URI as given, else the embedded one."""
     return given or f"sqlite:///{home.mlflow / 'mlflow.db'}"
+
+
+def without_password(uri: str) -> str:
+    """Return the URI as it may be shown and stored: user and password left out."""
+    return re.sub(r"://[^/@]*@", "://***@", uri)
+
+
+@contextmanager
+def told_as_bad_input(home: Home, given: str | None) -> Iterator[None]:
+    """Turn a store that cannot be reached or used into one line for the user."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
+        where = without_password(tracking_uri(home, given))
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BadInput(f"MLflow store {where}: cannot be used ({without_password(reason)[:200]})") from error
 
 
 def open_store(home: Home, given: str | None) -> MlflowClient:
@@ -64,7 +85,7 @@ def ensure_experiment(client: MlflowClient, name: str, home: Home) -> str:
 def _artifacts(client: MlflowClient, name: str, home: Home) -> str | None:
     """Return an absolute folder for stores without a server; a server knows its own place."""
     uri = str(client.tracking_uri)
-    return (home.mlflow / "artifacts" / name).as_uri() if uri.startswith("sqlite:") else None
+    return None if uri.startswith("http") else (home.mlflow / "artifacts" / name).as_uri()
 
 
 def _create_in_wal_mode(path: Path) -> None:

@@ -4,6 +4,7 @@ A store that is down or locked costs the sweep nothing: sync waits and goes on f
 """
 
 import os
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -26,12 +27,12 @@ from orchestrator.journal import (
 from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.outcome import read_outcome, write_outcome
 from orchestrator.tracking.runs import SweepRuns
-from orchestrator.tracking.store import ensure_experiment, open_store
+from orchestrator.tracking.store import ensure_experiment, open_store, without_password
 
 POLL_S = 0.5
 RETRY_S = 2.0
 RETRIES_AFTER_END = 2
-STORE_FAULTS = (MlflowException, SQLAlchemyError, OSError)
+STORE_FAULTS = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError)
 
 
 class Sync:
@@ -46,13 +47,14 @@ class Sync:
         self._runs: SweepRuns | None = None
         self._read_to = 0
         self._num_read = 0
+        self._journal_ended = False
         self._waiting: list[Event] = []
         self.outcome = read_outcome(sweep)
 
     @property
     def journal_ended(self) -> bool:
         """Tell whether the journal's last line was read."""
-        return self._state is not None and self._state.ended is not None
+        return self._journal_ended
 
     @property
     def ended(self) -> bool:
@@ -74,8 +76,9 @@ class Sync:
 
     def close_abandoned(self) -> None:
         """Close the runs of a sweep whose driver is gone without a last word."""
-        if self._state is not None and self._state.ended is None:
-            self._state.apply(SweepEnded(state="interrupted", reason="the driver process died"))
+        if self._state is not None:
+            if self._state.ended is None:
+                self._state.apply(SweepEnded(state="interrupted", reason="the driver process died"))
             assert self._runs is not None
             self._runs.send_sweep_end(self._state)
 
@@ -95,11 +98,12 @@ class Sync:
             self._state = replay(events)
             self._waiting = events[self.outcome.events_sent :]
         self._num_read += len(events)
+        self._journal_ended |= any(isinstance(event, SweepEnded) for event in events)
 
     def _open(self, state: SweepState) -> SweepRuns:
         client = open_store(self._home, self._given_uri)
         experiment_id = ensure_experiment(client, state.plan.task, self._home)
-        self.outcome.tracking_uri = str(client.tracking_uri)
+        self.outcome.tracking_uri = without_password(str(client.tracking_uri))
         runs = SweepRuns(client, experiment_id, self._sweep, self.outcome)
         runs.adopt(state.started.sweep_id)
         if self.outcome.run_id is not None:
@@ -130,12 +134,14 @@ class Sync:
 def follow(sync: Sync, driver_pid: int) -> None:
     """Send until the journal ends, or until its driver is dead and everything it wrote is sent."""
     retries_left = RETRIES_AFTER_END
-    while not sync.ended:
+    driver_is_dead = False
+    while driver_is_dead or not sync.ended:
         driver_is_dead = os.getppid() != driver_pid
         try:
             sync.pass_once()
             if driver_is_dead:
-                sync.close_abandoned()
+                if not sync.ended:
+                    sync.close_abandoned()
                 return
         except STORE_FAULTS as error:
             sync.report(error)
@@ -149,8 +155,9 @@ def follow(sync: Sync, driver_pid: int) -> None:
 
 def main() -> None:
     """Run sync for one sweep; ends with its sweep, whatever becomes of the terminal."""
-    sweep, home, given_uri, driver_pid = sys.argv[1:5]
-    follow(Sync(Path(sweep), Home(Path(home)), given_uri or None), int(driver_pid))
+    sweep, home, driver_pid = sys.argv[1:4]
+    given_uri = os.environ.get("MLFLOW_TRACKING_URI") or None
+    follow(Sync(Path(sweep), Home(Path(home)), given_uri), int(driver_pid))
 
 
 if __name__ == "__main__":

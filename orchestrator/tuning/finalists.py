@@ -14,9 +14,9 @@ from trainables.data.cache import open_images
 from trainables.data.prepare import SplitRow, read_rows
 from trainables.evaluation.metrics import classification_metrics
 from trainables.evaluation.predictions import write_predictions
+from trainables.evaluation.trial_files import BEST_WEIGHTS
 from trainables.inference import predict_probabilities
 from trainables.models import build_model, load_weights
-from trainables.training import BEST_WEIGHTS
 
 
 class TestData(BaseModel):
@@ -44,6 +44,7 @@ def evaluate_finalist(
 ) -> dict[str, dict[str, float | None]]:
     """Return metrics on validation and test; write metrics.json and predictions of each side."""
     torch.set_num_threads(setup.threads)
+    torch.backends.cudnn.allow_tf32 = False  # the same probabilities as on the CPU of those who predict
     folder.mkdir(parents=True, exist_ok=True)
     model = build_model(config.architecture, config.hyperparameters, setup.num_classes)
     load_weights(model, setup.trial_folder(config.trial) / BEST_WEIGHTS)

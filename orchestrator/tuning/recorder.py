@@ -1,5 +1,6 @@
 """Ray Tune's events -> journal lines."""
 
+import re
 from typing import Any
 
 from ray.tune import Callback
@@ -9,6 +10,7 @@ from orchestrator.journal import EpochEnded, JournalWriter, TrialEnded, TrialSta
 from orchestrator.tuning.trainable import EPOCH, FAILED
 from orchestrator.tuning.trial_setup import TrialConfig
 
+_FOLDERS = re.compile(r"/(?:[^\s/'\":]+/)+")  # a reason reaches MLflow, where no path of the user belongs
 METRIC_SECTIONS = ("train/", "val/", "perf/")
 
 
@@ -57,7 +59,9 @@ class JournalRecorder(Callback):
         """Record that a trial's process died, with the last line of what Ray knows."""
         lines = [line for line in str(trial.get_error() or "").splitlines() if line.strip()]
         reason = lines[-1].strip() if lines else "the process died without a message"
-        self._journal.append(TrialEnded(trial=trial.config["trial"], state="failed", reason=reason[:500]))
+        self._journal.append(
+            TrialEnded(trial=trial.config["trial"], state="failed", reason=_FOLDERS.sub("", reason)[:500])
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle nothing: Ray pickles the whole Tuner once, and never reads it back here."""

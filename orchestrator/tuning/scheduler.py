@@ -84,7 +84,7 @@ def _asha(plan: SweepPlan) -> AsyncHyperBandScheduler:
         time_attr=EPOCH,
         metric=f"val/{plan.metric}",
         mode=plan.direction,
-        max_t=plan.budget.epochs + 1,  # the last epoch ends a trial by itself, so no rung stands there
+        max_t=plan.budget.epochs + 1,  # a trial ends itself at its last epoch, before ASHA is asked
         grace_period=min(plan.scheduler.grace_epochs, plan.budget.epochs),
         reduction_factor=plan.scheduler.reduction_factor,
     )

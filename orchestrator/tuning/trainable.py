@@ -32,8 +32,8 @@ class TrialActor(tune.Trainable):
         """Train one epoch and report it; a trial whose numbers broke down ends with the reason as its result."""
         try:
             record = next(self._epochs)
-        except TrainingFailed as error:
-            return {FAILED: str(error), "done": True}
+        except (TrainingFailed, torch.OutOfMemoryError) as error:
+            return {FAILED: " ".join(str(error).split())[:500], "done": True}
         return {EPOCH: record.epoch, **record.metrics, "done": record.epoch >= self._epochs_at_most}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

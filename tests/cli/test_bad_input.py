@@ -43,6 +43,7 @@ SWEEP = ["sweep", "stroke_hybrid"]
         (["predict", "stroke", "nowhere.png"], "nowhere.png: no such file or folder"),
         (["ui", "--port", "0"], "--port 0"),
         (["resume", "x"], "No such command 'resume'"),
+        ([*SWEEP, "--set", "vit=resnet18"], "cannot be trained with its defaults"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -64,6 +65,39 @@ def test_a_configured_folder_that_is_missing_is_never_replaced_by_phantoms(
     (tmp_path / "sets").mkdir()
     done = orchestrate(*SWEEP, ORCHESTRATE_DATA=str(tmp_path / "sets"))
     assert "no folder 'stroke' in it" in done.stderr
+
+
+def test_a_faulty_sweep_file_is_a_line_per_fault(orchestrate: Orchestrate, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("task: strok\narchitectures: {resnet_vit: {lr: fast}}\nbudget: {trials: 0}\n")
+    done = orchestrate("sweep", path)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert [line.split(": ")[:3] for line in done.stderr.splitlines()] == [
+        ["orchestrate", "mine.yaml", key] for key in ("task", "architectures.resnet_vit.lr", "budget.trials")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("foo://x", "no kind of store 'foo'"),
+        ("nonsense", "no kind of store"),
+        ("http://127.0.0.1:9", "cannot be used"),
+        ("sqlite:////proc/nowhere/x.db", "cannot be used"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_one_line(orchestrate: Orchestrate, uri: str, words: str) -> None:
+    done = orchestrate("models", "stroke", MLFLOW_TRACKING_URI=uri)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_results_can_be_read_where_nothing_can_be_written(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("list", "runs"), env=clean_environment(Path("/proc")), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "no runs yet\n")
 
 
 @pytest.mark.parametrize("home", ["/proc/orchestrate", "/dev/null/home"])

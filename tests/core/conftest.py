@@ -21,7 +21,7 @@ def plan() -> SweepPlan:
         metric="auroc",
         direction="max",
         architectures=file.architectures,
-        published=file.published,
+        published={"resnet_vit": False},
         budget=file.budget,
         search=file.search,
         scheduler=file.scheduler,

@@ -32,12 +32,3 @@ def test_a_full_disk_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_sweep_ids_are_unique_within_one_second(tmp_path: Path) -> None:
     home = open_home(tmp_path)
     assert len({home.new_sweep("x").name for _ in range(20)}) == 20
-
-
-def test_an_unknown_sweep_suggests_the_nearest(tmp_path: Path) -> None:
-    home = open_home(tmp_path)
-    folder = home.new_sweep("stroke_hybrid")
-    (folder / "journal.jsonl").write_text("")
-    assert home.find_sweep(folder.name) == folder
-    with pytest.raises(BadInput, match=f"did you mean '{folder.name}'"):
-        home.find_sweep(folder.name[:-1] + "x")

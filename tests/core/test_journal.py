@@ -113,8 +113,8 @@ def test_any_prefix_replays(length: int) -> None:
     data = DataSummary(kind="real", digest="", split_digest="", grouped_by="image", images={}, unreadable=0)
     plan = SweepPlan(
         sweep=file.name, task="stroke", classes=("a", "b"), data=data, preset="quick", weights="random", seed=0,
-        metric="auroc", direction="max", **{k: getattr(file, k) for k in
-        ("architectures", "published", "budget", "search", "scheduler")},
+        metric="auroc", direction="max", published={}, **{k: getattr(file, k) for k in
+        ("architectures", "budget", "search", "scheduler")},
     )  # fmt: skip
     first = SweepStarted(sweep_id="s", plan=plan, plan_digest="", slots=1, device="cpu", versions={}, git={})
     replay(history(first)[:length])

@@ -59,6 +59,7 @@ def test_numbers_that_yaml_reads_as_text_are_numbers() -> None:
         ({"batch_size": {"choice": [8, 8], "default": 8}}, "batch_size.choice", "twice"),
         ({"batch_size": {"choice": [8, 16], "default": 32}}, "batch_size.default", "not one of"),
         ({"lr": {"fixed": 1e-4, "when": {"optimizer": "sgd"}}}, "lr.when.optimizer", "unknown parameter"),
+        ({"image_px": {"choice": [64, 100], "default": 64}}, "image_px.choice", "100 does not fit"),
     ],
 )
 def test_a_fault_names_its_key_and_rule(raw, key: str, words: str) -> None:
@@ -69,6 +70,10 @@ def test_a_fault_names_its_key_and_rule(raw, key: str, words: str) -> None:
 
 def test_every_fault_is_told_at_once() -> None:
     assert set(faults(lrr=1, hidden="x", dropout=3)) == {"lrr", "hidden", "dropout"}
+
+
+def test_a_condition_on_an_unknown_sibling_is_a_fault() -> None:
+    assert "unknown parameter" in faults(lrr=3, lr={"fixed": 1e-4, "when": {"lrr": 3}})["lr.when.lrr"]
 
 
 def test_defaults_that_do_not_fit_together_are_a_fault() -> None:

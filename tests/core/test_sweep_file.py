@@ -4,6 +4,7 @@ import pytest
 
 from orchestrator.errors import BadInput
 from orchestrator.sweep_file import find_sweep_file, load_sweep_file, sweep_names
+from trainables.catalog import default_hyperparameters
 
 GOOD = """
 task: stroke
@@ -44,9 +45,7 @@ def test_stroke_hybrid_publishes_the_seed_configuration() -> None:
     assert (chosen["lr"], chosen["weight_decay"], chosen["batch_size"]) == (3e-4, 1e-4, 32)
     assert (chosen["hidden"], chosen["dropout"], chosen["image_px"]) == (512, 0.3, 224)
     assert full.budget.epochs == 35
-    assert full.published == {"resnet_vit": True}
-    quick = load_sweep_file(find_sweep_file("stroke_hybrid"), "quick")
-    assert quick.published == {"resnet_vit": False}, "the preset changed the configuration"
+    assert chosen == {name: default_hyperparameters("resnet_vit")[name] for name in chosen}
 
 
 def test_a_preset_replaces_parameters_and_budget(tmp_path: Path) -> None:
@@ -60,7 +59,6 @@ def test_set_changes_hyperparameters_and_settings(tmp_path: Path) -> None:
     assert file.architectures["resnet_vit"]["lr"].default == 1e-5
     assert file.architectures["resnet_vit"]["hidden"].default == 64
     assert file.scheduler.name == "none"
-    assert file.published == {"resnet_vit": False}
 
 
 @pytest.mark.parametrize(
@@ -84,6 +82,12 @@ def test_set_changes_hyperparameters_and_settings(tmp_path: Path) -> None:
         (("task: stroke", "task: [stroke"), ["mine.yaml: line"]),
         (("task: stroke", "task: !!python/object/apply:os.system [ls]"), ["line 2", "not allowed"]),
         (("budget: {", "budget: &b {loop: *b, "), ["contains itself"]),
+        (("task: stroke", "task: [stroke]"), ["mine.yaml: task: no task"]),
+        (("image_px: 64", "image_px: 2021-99-99"), ["cannot read"]),
+        (("image_px: 64", "image_px: !!int foo"), ["cannot read"]),
+        (("image_px: 64", "image_px: !!bool foo"), ["cannot read"]),
+        (("image_px: 64", "image_px: " + "9" * 5000), ["cannot read"]),
+        (("image_px: 64", "image_px: " + "[" * 3000), ["nested too deeply"]),
     ],
 )
 def test_a_fault_is_one_line_with_file_and_key(tmp_path: Path, change, words: list[str]) -> None:
@@ -112,6 +116,10 @@ def test_aliases_that_multiply_are_refused(tmp_path: Path) -> None:
         f"{name}: &{name} [{','.join(['*' + below] * 10)}]\n" for below, name in zip("abcdef", "bcdefg", strict=True)
     )
     assert "too deep or too large" in fault(tmp_path, bomb)
+    levels = "- &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"- &{name} [{','.join(['*' + below] * 10)}]\n" for below, name in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    assert "too deep or too large" in fault(tmp_path, levels)
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
@@ -124,7 +132,10 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     [
         ("lrr", "1", "did you mean 'lr'"),
         ("lr", "fast", "architectures.resnet_vit.lr"),
-        ("lr", "[", "not YAML"),
+        ("lr", "[", "--set lr: line 1"),
+        ("lr", "2021-99-99", "cannot read"),
+        ("resnet", "!!int x", "cannot read"),
+        ("lr", "[" * 3000, "nested too deeply"),
         ("budgit.trials", "3", "did you mean 'budget'"),
         ("budget.trials", "x", "--set: budget.trials"),
     ],

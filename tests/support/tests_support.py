@@ -10,7 +10,19 @@ from pathlib import Path
 from typing import Any
 
 REAL_DATA = Path(os.environ.get("ORCHESTRATE_REAL_DATA") or Path(__file__).parents[3] / "shared" / "data")
-TINY = ["--set", "resnet=test_resnet", "--set", "vit=test_vit", "--set", "image_px=32", "--set", "hidden=32"]
+AS_ON_TWO_CORES = ["--preset", "quick", "--slots", "2"]  # what auto means there; other machines would do more
+TINY = [
+    "--preset",
+    "quick",
+    "--set",
+    "resnet=test_resnet",
+    "--set",
+    "vit=test_vit",
+    "--set",
+    "image_px=32",
+    "--set",
+    "hidden=32",
+]
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from tests_support import Finished, run_command
+from tests_support import Finished, clean_environment, run_command
 
 from orchestrator.home import Home
 from orchestrator.journal import read_events
@@ -177,5 +179,32 @@ def test_nothing_of_the_user_reaches_mlflow(demo: tuple[Path, Finished], client:
     home, _ = demo
     experiment = client.get_experiment_by_name("stroke")
     for run in client.search_runs([experiment.experiment_id]):
-        text = json.dumps([run.data.tags, run.data.params])
-        assert str(home) not in text
+        assert str(home) not in json.dumps([run.data.tags, run.data.params])
+    repository = str(Path(__file__).parents[2])
+    files = [path for path in (home / "mlflow" / "artifacts").rglob("*") if path.is_file()]
+    assert len(files) > 20
+    for path in files:
+        content = path.read_bytes()
+        for private in (str(home.parent), repository, "/tmp/"):
+            assert private.encode() not in content, path
+
+
+def test_the_registered_model_stands_alone(demo: tuple[Path, Finished], tmp_path: Path) -> None:
+    home, _ = demo
+    (model,) = (home / "mlflow" / "artifacts" / "stroke" / "models").glob("*/artifacts")
+    image = next((home / "phantoms").rglob("*.png"))
+    code = (
+        "import sys, mlflow, pandas as pd\n"
+        "sys.path = [p for p in sys.path if p]\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('orchestrator', 'trainables', 'search_spaces'):\n"
+        "            raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        f"model = mlflow.pyfunc.load_model({str(model)!r})\n"
+        f"frame = model.predict(pd.DataFrame({{'image': [open({str(image)!r}, 'rb').read()]}}))\n"
+        "assert abs(frame[['p_normal', 'p_stroke']].sum(axis=1).item() - 1) < 1e-5\n"
+    )
+    environment = clean_environment(home) | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

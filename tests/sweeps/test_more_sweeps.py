@@ -15,9 +15,10 @@ from orchestrator.home import Home
 from orchestrator.journal import read_events
 from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.store import open_store
+from trainables.data.phantom import write_stroke_phantom
 
 pytestmark = pytest.mark.sweep
-SMALL = ["sweep", "stroke_hybrid", *TINY, "--trials", "4", "--epochs", "3", "--slots", "1", "--json"]
+SMALL = ["sweep", "stroke_hybrid", *TINY, "--trials", "12", "--epochs", "2", "--slots", "1", "--json"]
 
 
 def start(home: Path, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
@@ -81,6 +82,41 @@ def test_real_images_go_the_whole_way(orchestrate: Orchestrate, real_stroke: Pat
     assert len(predicted.stdout.splitlines()) == 1 + 7
 
 
+def test_unreadable_images_are_listed_and_a_sweep_without_result_exits_3(
+    orchestrate: Orchestrate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    write_stroke_phantom(root, train_patients=12, test_patients=8, image_px=64)
+    victim = sorted((root / "deep" / "test" / "normalMR").iterdir())[0]
+    victim.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    # weights that cannot be written end every trial: a folder stands where each trial's best weights belong
+    code = tmp_path / "sitecustomize.py"
+    code.write_text(
+        "import sys, importlib.abc, importlib.util\n"
+        "class Break(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'trainables.training':\n"
+        "            sys.meta_path.remove(self)\n"
+        "            import trainables.training as training\n"
+        "            def broken(*arguments): raise OSError(28, 'No space left on device', '/home/jane/x')\n"
+        "            training.save_weights = broken\n"
+        "            return importlib.util.find_spec(name)\n"
+        "sys.meta_path.insert(0, Break())\n"
+    )
+    done = orchestrate(*SMALL, "--trials", "2", "--data", root, PYTHONPATH=str(tmp_path))
+    assert done.exit_code == 3, done.stderr
+    assert "no trial of 2 can be evaluated" in done.stderr
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "1 images cannot be read" in done.stderr
+    (listed,) = (tmp_path / "home" / "sweeps").glob("*/unreadable.tsv")
+    assert "git-LFS pointer" in listed.read_text()
+    runs = trial_runs(open_store(Home(tmp_path / "home"), None), listed.parent.name)
+    assert {run.info.status for run in runs} == {"FAILED"}
+    assert not [run for run in runs if "/home/jane" in run.data.tags.get("orchestrate.stop_reason", "")]
+
+
 def test_a_store_that_is_down_costs_the_sweep_nothing(orchestrate: Orchestrate) -> None:
     done = orchestrate(*SMALL, "--trials", "2", "--epochs", "1", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.exit_code == 0, done.stderr
@@ -107,6 +143,7 @@ def test_ctrl_c_ends_cleanly_and_keeps_what_was_done(tmp_path: Path) -> None:
     assert "not built yet" in stderr, "until resume is there, it is said"
     state = replay(read_events(journals[0])[0])
     assert state.ended.state == "interrupted"
+    assert list((journals[0].parent / "trials").glob("*/best.safetensors")), "what was finished is kept"
     runs = trial_runs(open_store(Home(home), None), state.started.sweep_id)
     assert len(runs) == 1 + len(state.trials)
     assert {run.info.status for run in runs} <= {"KILLED", "FINISHED"}

@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from orchestrator.errors import BadInput
 from orchestrator.home import Home
 from orchestrator.journal import (
     EpochEnded,
@@ -23,8 +24,8 @@ from orchestrator.journal import (
 from orchestrator.plan import DataSummary, SweepPlan
 from orchestrator.sweep_file import find_sweep_file, load_sweep_file
 from orchestrator.tracking.outcome import read_outcome
-from orchestrator.tracking.store import open_store
-from orchestrator.tracking.sync import Sync
+from orchestrator.tracking.store import open_store, told_as_bad_input, without_password
+from orchestrator.tracking.sync import Sync, follow
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def started(sweep_id: str) -> SweepStarted:
     data = DataSummary(kind="phantom", digest="d", split_digest="s", grouped_by="patient", images={}, unreadable=0)
     plan = SweepPlan(
         sweep=file.name, task="stroke", classes=("normal", "stroke"), data=data, preset="quick", weights="random",
-        seed=0, metric="auroc", direction="max", architectures=file.architectures, published=file.published,
+        seed=0, metric="auroc", direction="max", architectures=file.architectures, published={"resnet_vit": False},
         budget=file.budget, search=file.search, scheduler=file.scheduler,
     )  # fmt: skip
     return SweepStarted(sweep_id=sweep_id, plan=plan, plan_digest="p", slots=2, device="cpu", versions={}, git={})
@@ -183,9 +184,9 @@ def test_a_driver_that_was_killed_leaves_no_run_running(sweep: Path, store_home:
     code = (
         "import subprocess, sys, os;"
         f"subprocess.Popen([sys.executable, '-m', 'orchestrator.tracking.sync', {str(sweep)!r}, "
-        f"{str(store_home.root)!r}, '', str(os.getpid())], start_new_session=True);"
+        f"{str(store_home.root)!r}, str(os.getpid())], start_new_session=True);"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"MLFLOW_TRACKING_URI": ""})
     client = open_store(store_home, None)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -196,3 +197,33 @@ def test_a_driver_that_was_killed_leaves_no_run_running(sweep: Path, store_home:
     assert statuses == {"parent": "KILLED", "0": "FINISHED", "1": "KILLED", "2": "KILLED"}
     reason = runs_of(client, "killed")["2"].data.tags["orchestrate.stop_reason"]
     assert "interrupted" in reason
+
+
+def test_closing_an_abandoned_sweep_is_tried_again(sweep: Path, store_home: Home, monkeypatch) -> None:
+    write(sweep, events("abandoned", end=False)[:-1])
+    sync = Sync(sweep, store_home, None)
+    failing = {"left": 1}
+    whole = MlflowClient.set_terminated
+
+    def locked_once(self, *arguments, **options):
+        if failing["left"] and arguments[1] == "KILLED":
+            failing["left"] -= 1
+            raise sqlite3.OperationalError("database is locked")
+        return whole(self, *arguments, **options)
+
+    sync.pass_once()
+    monkeypatch.setattr(MlflowClient, "set_terminated", locked_once)
+    monkeypatch.setattr("orchestrator.tracking.sync.RETRY_S", 0.01)
+    follow(sync, driver_pid=-1)  # no process has this id: the driver is dead
+    statuses = {key: run.info.status for key, run in runs_of(open_store(store_home, None), "abandoned").items()}
+    assert failing["left"] == 0
+    assert statuses == {"parent": "KILLED", "0": "FINISHED", "1": "KILLED", "2": "KILLED"}
+
+
+def test_a_password_is_neither_stored_nor_shown(sweep: Path, store_home: Home) -> None:
+    uri = "postgresql://user:secret@127.0.0.1:9/db"
+    assert without_password(uri) == "postgresql://***@127.0.0.1:9/db"
+    with pytest.raises(BadInput) as caught, told_as_bad_input(store_home, uri):
+        open_store(store_home, uri).search_experiments()
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

@@ -57,6 +57,17 @@ def test_unreadable_content_says_why(content: bytes, words: str) -> None:
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_are_scaled_not_cut(kind: str) -> None:
+    ramp_HW = np.tile(np.linspace(1000, 4000, 200).astype(np.uint16), (50, 1))
+    decoded_HW = decode_grey(encoded(Image.fromarray(ramp_HW), kind))
+    assert decoded_HW.dtype == np.uint8
+    assert (decoded_HW.min(), decoded_HW.max()) == (0, 255)
+    assert len(np.unique(decoded_HW)) > 150
+    float_HW = decode_grey(encoded(Image.fromarray((ramp_HW / 4000).astype(np.float32)), "TIFF"))
+    assert np.abs(float_HW.astype(int) - decoded_HW).max() <= 1
+
+
 def test_an_image_too_large_to_be_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainables.data.images.MAX_PIXELS", 100)
     with pytest.raises(UnreadableImage, match="pixels"):

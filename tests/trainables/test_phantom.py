@@ -95,7 +95,7 @@ def test_layout_and_names(tmp_path: Path, slices: int) -> None:
             expected |= {f"{relative}/{prefix} ({n})" for n in numbers}
     masks = {f"masks/{stem}" for stem in expected if "roke" in stem}
     found = [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()]
-    assert {p.suffix for p in found} <= {".png", ".jpg", ".csv"}
+    assert {p.suffix for p in found} <= {".png", ".jpg", ".csv", ".txt"}
     assert sorted(p.with_suffix("").as_posix() for p in found) == sorted(expected | masks | {"patients"})
 
 

@@ -73,6 +73,14 @@ def test_unreadable_files_are_left_out_and_named(stroke_set: Path, tmp_path: Pat
     assert "decoding" not in calls
 
 
+def test_a_link_that_leads_nowhere_is_counted(stroke_set: Path, tmp_path: Path) -> None:
+    victim = next((stroke_set / "deep/test/strokeBT").glob("*.jpg"))
+    victim.unlink()
+    victim.symlink_to(tmp_path / "annex" / "object")
+    data, _ = prepare(stroke_set, tmp_path / "cache")
+    assert list(data.unreadable.values()) == ["No such file or directory"]
+
+
 def test_many_unreadable_files_stop_the_sweep(stroke_set: Path, tmp_path: Path) -> None:
     for victim in sorted(stroke_set.rglob("*.jpg"))[:3]:
         victim.write_bytes(b"")
@@ -103,7 +111,7 @@ def test_a_patient_stays_on_one_side() -> None:
 def test_patients_of_the_table_are_groups_and_never_in_clear(stroke_set: Path, tmp_path: Path) -> None:
     data, _ = prepare(stroke_set, tmp_path / "cache")
     assert not data.has_patients
-    paths = [row.path for row in data.development.rows]
+    paths = sorted(row.path for row in data.development.rows)
     lines = [f"{path},Jane Doe {number // 4}" for number, path in enumerate(paths)]
     (stroke_set / "patients.csv").write_text("\n".join(["path,patient_id", *lines]))
     data, _ = prepare(stroke_set, tmp_path / "cache")

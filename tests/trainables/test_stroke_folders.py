@@ -43,12 +43,27 @@ def test_hidden_and_foreign_files_are_passed_over(stroke_set: Path) -> None:
 
 
 def test_patients_come_from_the_table(stroke_set: Path) -> None:
-    path = read_stroke_folders(stroke_set)[1][0].path
-    (stroke_set / "patients.csv").write_text(f"path,patient_id\n{path},p23\n")
+    paths = [record.path for record in read_stroke_folders(stroke_set)[1]]
+    lines = [f"{path},p{number // 3}" for number, path in enumerate(paths)]
+    (stroke_set / "patients.csv").write_text("\ufeff" + "\n".join(["path,patient_id", *lines]), encoding="utf-8")
     records = read_stroke_folders(stroke_set)[1]
-    assert [record.patient_id for record in records if record.patient_id] == ["p23"]
+    assert [record.patient_id for record in records] == [f"p{number // 3}" for number in range(48)]
     (stroke_set / "patients.csv").write_text("file,who\na,b\n")
     with pytest.raises(DataError, match="expected columns path, patient_id"):
+        read_stroke_folders(stroke_set)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"path,patient_id\ntrain/x.jpg,p1\n", "24 images of train/ are not in it"),
+        (b"path,patient_id\n", "names no patient"),
+        ("path,patient_id\nx.jpg,M\u00fcller\n".encode("latin-1"), "cannot be read as CSV in UTF-8"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(stroke_set: Path, content: bytes, words: str) -> None:
+    (stroke_set / "patients.csv").write_bytes(content)
+    with pytest.raises(DataError, match=words):
         read_stroke_folders(stroke_set)
 
 

@@ -9,11 +9,12 @@ from trainables.catalog import default_hyperparameters
 from trainables.data.augmentation import flip_and_rotate
 from trainables.data.cache import open_images
 from trainables.errors import TrainingFailed, WeightsError
+from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
 from trainables.inference import predict_probabilities
 from trainables.models import build_model, check_backbone, count_parameters, fetch_pretrained, load_weights
 from trainables.packaging import write_standalone
 from trainables.standalone import Classifier
-from trainables.training import BEST_VALIDATION, BEST_WEIGHTS, DevelopmentData, TrainingRun, take_step, train
+from trainables.training import DevelopmentData, TrainingRun, take_step, train
 
 TINY = {"resnet": "test_resnet", "vit": "test_vit", "image_px": 32, "batch_size": 8, "lr": 1e-3, "hidden": 16}
 
@@ -104,7 +105,7 @@ def test_one_step_is_a_real_one() -> None:
     torch.manual_seed(0)
     model, data = build_model("resnet_vit", TINY, 2), blobs(8)
     before = torch.cat([parameter.detach().flatten().clone() for parameter in model.parameters()])
-    assert np.isfinite(take_step(model, default_hyperparameters("resnet_vit") | TINY, data, num_images=2))
+    assert np.isfinite(take_step(model, default_hyperparameters("resnet_vit") | TINY, data))
     after = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
     assert not torch.equal(before, after)
 

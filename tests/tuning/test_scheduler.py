@@ -55,7 +55,7 @@ def test_architectures_compete_with_their_own_kind_only() -> None:
     assert judge(scheduler, add(scheduler, 7, "one"), 1, 0.3) == TrialScheduler.STOP
 
 
-def test_the_last_epoch_is_no_rung() -> None:
+def test_asha_does_not_stop_a_trial_for_having_reached_its_last_epoch() -> None:
     scheduler = make_scheduler("one", epochs=3)
     leader, other = add(scheduler, 1), add(scheduler, 2)
     for epoch in (1, 2, 3):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from trainables.data.images import RECIPE, UnreadableImage, decode_grey, resize_square
+from trainables.errors import DataError
 
 Progress = Callable[[str, int, int], None]  # what, done, of
 
@@ -51,6 +52,7 @@ def decode_part(
     folders = {side_px: folder / _key(digests, side_px) for side_px in sides_px}
     missing = [side_px for side_px, target in folders.items() if not (target / "images.npy").is_file()]
     if missing:
+        _require_space(folder, len(paths) * sum(side_px**2 for side_px in missing))
         _decode(paths, {side_px: folders[side_px] for side_px in missing}, progress)
     meta = json.loads((folders[sides_px[0]] / "meta.json").read_text())
     unreadable = {int(row): reason for row, reason in meta["unreadable"].items()}
@@ -62,7 +64,21 @@ def decode_part(
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return f"unreadable: {error.strerror}"  # decoding will say so, and count it
+
+
+def _require_space(folder: Path, needed_bytes: int) -> None:
+    """Writing to a memory map on a full disk kills the process without a word, so room is made sure of first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes * 1.1 > free_bytes:
+        raise DataError(
+            f"decoded images need {needed_bytes / 2**20:.0f} MiB below {folder}, {free_bytes / 2**20:.0f} MiB are free"
+        )
 
 
 def _key(digests: Sequence[str], side_px: int) -> str:
@@ -86,8 +102,10 @@ def _decode(paths: Sequence[Path], targets: dict[int, Path], progress: Progress)
     def fill(row: int) -> str | None:
         try:
             slice_HW = decode_grey(paths[row].read_bytes())
-        except (UnreadableImage, OSError) as error:
+        except UnreadableImage as error:
             return str(error)
+        except OSError as error:
+            return error.strerror or type(error).__name__
         for side_px, array_NHW in slices.items():
             array_NHW[row] = resize_square(slice_HW, side_px)
         return None
@@ -113,5 +131,7 @@ def _finish(part: Path, target: Path, decoded_NHW: np.ndarray, readable: list[in
     (part / "meta.json").write_text(json.dumps({"images": len(readable), "unreadable": unreadable}))
     try:
         part.rename(target)
-    except OSError:  # another sweep finished the same cache first
+    except OSError:
+        if not target.is_dir():  # else another sweep finished the same cache first
+            raise
         shutil.rmtree(part)

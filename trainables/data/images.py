@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-RECIPE = "grey-area-1"  # part of every cache key: raise it when the same file would give other pixels
+RECIPE = "grey-area-2"  # part of every cache key: raise it when the same file would give other pixels
 MAX_PIXELS = 50_000_000
 
 
@@ -27,11 +27,21 @@ def decode_grey(content: bytes) -> np.ndarray:
         with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImage(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}")
+            if image.mode.startswith(("I", "F")):
+                return _scaled(np.asarray(image, dtype=np.float64))
             return np.asarray(image.convert("L"))
     except UnidentifiedImageError:
         raise UnreadableImage("not an image that Pillow knows") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UnreadableImage(" ".join(str(error).split()) or type(error).__name__) from None
+
+
+def _scaled(raw_HW: np.ndarray) -> np.ndarray:
+    """Map the 0.5th to 99.5th percentile of an image with more than 8 bits to 0..255; a flat one becomes black."""
+    if not np.isfinite(raw_HW).all():
+        raise UnreadableImage("holds values that are not finite")
+    low, high = np.percentile(raw_HW, (0.5, 99.5))
+    return np.asarray(np.clip((raw_HW - low) / max(high - low, 1e-12) * 255, 0, 255).round().astype(np.uint8))
 
 
 def resize_square(slice_HW: np.ndarray, side_px: int) -> np.ndarray:

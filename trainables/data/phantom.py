@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-STROKE_PHANTOM_VERSION = 1  # raise when pixels change: cached copies are keyed by it
+from trainables.data.records import PHANTOM_MARK
+
+STROKE_PHANTOM_VERSION = 2  # raise when pixels change: cached copies are keyed by it
 
 Floats = NDArray[np.floating[Any]]
 
@@ -331,5 +333,6 @@ def write_stroke_phantom(
                 folder, part=part, k=k, num_slices=slices_per_modality, seed=seed, image_px=image_px
             )
             rows += [(path.relative_to(folder).as_posix(), f"{_PARTS[part]}_{k:03d}") for path in pictures]
+    (folder / PHANTOM_MARK).write_text(f"stroke phantom version {STROKE_PHANTOM_VERSION}, seed {seed}\n")
     with (folder / "patients.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)

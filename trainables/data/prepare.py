@@ -84,7 +84,7 @@ def prepare_data(
         development=PreparedPart(development, parts["development"][1].arrays),
         test=PreparedPart(test, decoded.arrays),
         unreadable=unreadable,
-        has_patients=any(record.patient_id for record in records),
+        has_patients=all(record.patient_id for record in records if record.part == "development"),
         digest=_digest(f"{row.path}\t{row.label}\t{row.sha256}" for row in sorted([*development, *test], key=_by_path)),
         split_digest=_digest(f"{row.path}\t{row.side}" for row in sorted([*development, *test], key=_by_path)),
     )

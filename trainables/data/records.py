@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Part = Literal["development", "test"]
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+PHANTOM_MARK = "phantom.txt"  # at the root of every phantom: its models never stand under the real name
 
 
 @dataclass(frozen=True, kw_only=True)

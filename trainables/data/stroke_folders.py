@@ -5,10 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainables.data.records import ImageRecord, Part
+from trainables.data.records import IMAGE_SUFFIXES, ImageRecord, Part
 from trainables.errors import DataError
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 LABELS = {"normal": 0, "control": 0, "stroke": 1}
 MODALITIES = {"bt": "BT", "ct": "BT", "mr": "MR", "mri": "MR"}
 PARTS: dict[str, Part] = {"train": "development", "test": "test"}
@@ -30,6 +29,8 @@ def read_stroke_folders(data: Path) -> tuple[Path, list[ImageRecord]]:
         for path, label, part, modality in sorted(_images(root))
     ]
     _check_classes(root, records)
+    if patients:
+        _check_patients(root, records)
     return root, records
 
 
@@ -62,8 +63,8 @@ def _images(root: Path) -> Iterator[tuple[str, int, Part, str]]:
     for name, part in PARTS.items():
         for path in (deep / name).rglob("*"):
             hidden = any(step.startswith(".") for step in path.relative_to(deep).parts)
-            if hidden or path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
-                continue
+            if hidden or path.suffix.lower() not in IMAGE_SUFFIXES or path.is_dir():
+                continue  # a link that leads nowhere stays: it is counted as unreadable
             label, modality = _class_of(path, deep / name)
             yield path.relative_to(root).as_posix(), label, part, modality
 
@@ -99,13 +100,29 @@ def _check_classes(root: Path, records: list[ImageRecord]) -> None:
                 )
 
 
+def _check_patients(root: Path, records: list[ImageRecord]) -> None:
+    """A table that misses images would let patients stand on both sides while it seems that they cannot."""
+    missing = [record.path for record in records if record.part == "development" and record.patient_id is None]
+    if missing:
+        raise DataError(
+            f"{root / 'patients.csv'}: {len(missing)} images of train/ are not in it, e.g. {missing[0]!r}; "
+            "paths are relative to the folder that holds deep/, with forward slashes"
+        )
+
+
 def _read_patients(root: Path) -> dict[str, str]:
     path = root / "patients.csv"
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        if not {"path", "patient_id"} <= set(columns):
-            raise DataError(f"{path}: expected columns path, patient_id, got {', '.join(columns) or 'none'}")
-        return {row["path"]: row["patient_id"] for row in reader if row["patient_id"]}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            if not {"path", "patient_id"} <= set(columns):
+                raise DataError(f"{path}: expected columns path, patient_id, got {', '.join(columns) or 'none'}")
+            patients = {row["path"]: row["patient_id"] for row in reader if row["patient_id"]}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from error
+    if not patients:
+        raise DataError(f"{path}: names no patient; fill it or remove it")
+    return patients

@@ -1,0 +1,73 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import BadInput
+from orchestrator.home import Home
+from orchestrator.sweep_planning import SweepRequest, plan_sweep
+from trainables.data.phantom import write_stroke_phantom
+from trainables.data.records import PHANTOM_MARK
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phantom")
+    write_stroke_phantom(folder, train_patients=8, test_patients=4, slices_per_modality=1, image_px=64)
+    return folder
+
+
+@pytest.fixture
+def request_for(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("orchestrator.inspecting.check_weights", lambda spaces, pretrained: None)
+
+    def make(**changes) -> SweepRequest:
+        request = SweepRequest(name="stroke_hybrid", home=Home(tmp_path), data=str(phantom), preset="full")
+        return replace(request, **changes)
+
+    return make
+
+
+def plan(request: SweepRequest):
+    return plan_sweep(request, lambda what, done, of: None).plan
+
+
+def test_trial_0_is_published_only_where_nothing_was_changed(request_for) -> None:
+    assert plan(request_for(weights="pretrained")).published == {"resnet_vit": True}
+    for changes in (
+        {"weights": "random"},
+        {"weights": None},  # a phantom takes random ones
+        {"preset": "quick"},
+        {"epochs": 34},
+        {"overrides": {"lr": "1e-4"}},
+    ):
+        assert plan(request_for(**{"weights": "pretrained", **changes})).published == {"resnet_vit": False}, changes
+
+
+def test_a_search_space_that_keeps_the_defaults_is_still_published(request_for) -> None:
+    narrower = {"lr": "{float: [1e-4, 1e-3], default: 3e-4}", "budget.trials": "3"}
+    assert plan(request_for(weights="pretrained", overrides=narrower)).published == {"resnet_vit": True}
+
+
+def test_a_phantom_is_a_phantom_whoever_names_it(request_for, phantom: Path) -> None:
+    assert plan(request_for()).registered_name == "stroke_phantom"
+    (phantom / PHANTOM_MARK).rename(phantom / "kept")
+    try:
+        assert plan(request_for()).registered_name == "stroke"
+    finally:
+        (phantom / "kept").rename(phantom / PHANTOM_MARK)
+
+
+def test_every_size_that_a_trial_may_ask_for_is_decoded(request_for) -> None:
+    overrides = {"image_px": "{choice: [32, 64], default: 64, when: {hflip: true}}", "vit": "test_vit"}
+    planned = plan_sweep(request_for(overrides=overrides), lambda what, done, of: None)
+    assert set(planned.data.development.arrays) == {32, 64, 224}, "224 where the condition does not hold"
+
+
+def test_a_disk_without_room_for_the_images_is_told(request_for, monkeypatch: pytest.MonkeyPatch) -> None:
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("trainables.data.cache.shutil.disk_usage", lambda path: usage(0, 0, 1000))
+    with pytest.raises(BadInput, match="decoded images need"):
+        plan(request_for())

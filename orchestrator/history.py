@@ -7,22 +7,27 @@ from orchestrator.sweep_state import SweepState, replay
 from trainables.catalog import TASKS
 
 
-def all_sweeps(home: Home) -> list[SweepState]:
-    """Return every sweep of the home, oldest first; a journal without a first line yet is left out."""
-    states = []
+def all_sweeps(home: Home) -> tuple[list[SweepState], list[str]]:
+    """Return every sweep of the home, oldest first, and a line for each journal that cannot be read.
+
+    One damaged journal does not hide the others; one without a whole first line yet is left out.
+    """
+    states, faults = [], []
     for folder in home.sweep_folders():
-        events, _ = read_events(folder / "journal.jsonl")
-        if events:
-            states.append(replay(events))
-    return sorted(states, key=lambda state: state.started.time)
+        try:
+            events, _ = read_events(folder / "journal.jsonl")
+            if events:
+                states.append(replay(events))
+        except (BadInput, ValueError, KeyError, OSError) as error:
+            faults.append(f"sweep {folder.name} is left out, its journal is damaged: {error}")
+    return sorted(states, key=lambda state: state.started.time), faults
 
 
-def sweeps_of(home: Home, name: str) -> list[SweepState]:
+def sweeps_of(sweeps: list[SweepState], name: str) -> list[SweepState]:
     """Return the sweeps that a task, <task>_phantom or a sweep's id means. Raises BadInput when there are none.
 
     A bare task means real data; where there is none, its phantom sweeps.
     """
-    sweeps = all_sweeps(home)
     by_id = [state for state in sweeps if state.started.sweep_id == name]
     if by_id:
         return by_id

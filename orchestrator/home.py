@@ -57,6 +57,9 @@ def open_home(root: Path) -> Home:
     Raises BadInput when it cannot, or when less than MIN_FREE_MIB is free: said before anything starts.
     """
     root = root.absolute()
+    odd = set("?#%") & set(str(root))
+    if odd:  # they mean something in the URI of the embedded store
+        raise BadInput(f"ORCHESTRATE_HOME={root}: must not hold {' or '.join(sorted(odd))}; name another folder")
     probe = root / f".probe-{os.getpid()}-{secrets.token_hex(2)}"
     try:
         root.mkdir(parents=True, exist_ok=True)

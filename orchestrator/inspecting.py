@@ -80,6 +80,8 @@ def find_data(task: Task, given: str | None, data_root: Path | None, home: Home)
     if given == "phantom" or (given is None and data_root is None):
         return _phantom(task, home), "phantom"
     if given is not None:
+        if not given:
+            raise BadInput("--data: an empty path; name a folder of images or phantom")
         return Path(given), "--data"
     assert data_root is not None
     folder = data_root / task.name
@@ -101,6 +103,8 @@ def prepare_data(
         return prepare.prepare_data(task, folder, sides_px, cache, seed, progress)
     except DataError as error:
         raise BadInput(f"{whence}: {error}") from error
+    except OSError as error:
+        raise BadInput(f"{whence}: {error.filename}: {error.strerror}") from error
 
 
 def check_weights(spaces: dict[str, Space], pretrained: bool) -> None:

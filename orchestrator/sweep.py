@@ -21,7 +21,7 @@ from orchestrator.leaderboard import choose_finalists
 from orchestrator.sweep_planning import PlannedSweep, Progress, SweepRequest, plan_sweep
 from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState, replay
-from orchestrator.tracking.outcome import SyncOutcome
+from orchestrator.tracking.outcome import SyncOutcome, read_outcome
 from orchestrator.tracking.process import SyncProcess
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 
@@ -55,8 +55,10 @@ def run_sweep(request: SweepRequest, progress: Progress, watch: Watch) -> SweepR
                     raise NoUsableTrial(_why_no_trial(_replay(folder)))
                 evaluate_finalists(finalists, setup, test, folder / "finalists", planned.slots, journal, stop)
             journal.append(WinnerChosen(trial=finalists[0].number))
-            outcome = sync.wait_until(lambda outcome: outcome.registered is not None)
-            journal.append(_tracked(outcome))
+            try:
+                sync.wait_until(lambda outcome: outcome.registered is not None)
+            finally:  # an interruption here does not undo what sync has registered
+                journal.append(_tracked(read_outcome(folder)))
         except (OrchestratorError, KeyboardInterrupt, SystemExit) as error:
             # while Ray starts, SIGTERM is a SystemExit of Ray's own handler
             interrupted = isinstance(error, Interrupted | KeyboardInterrupt | SystemExit)

@@ -1,6 +1,7 @@
 """Architecture records -> modules; weights in and out as safetensors."""
 
 import importlib
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -45,6 +46,8 @@ def check_backbone(name: str) -> None:
 def fetch_pretrained(name: str) -> None:
     """Make sure that a timm model's pretrained weights are in the local cache. Raises WeightsError with the way out."""
     check_backbone(name)
+    for logger in ("huggingface_hub", "timm"):
+        logging.getLogger(logger).setLevel(logging.CRITICAL)  # each of its retries is a line; the outcome is told below
     try:
         timm.create_model(name, pretrained=True)
     except Exception as error:  # the hub's client raises its own kinds for each way of having no network

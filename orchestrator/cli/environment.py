@@ -27,6 +27,10 @@ def tracking_uri() -> str | None:
         raise BadInput(
             f"MLFLOW_TRACKING_URI: {unknown_name('kind of store', scheme or 'without scheme', STORE_SCHEMES)}"
         )
+    if uri is not None and scheme == "sqlite":
+        path = Path(uri.partition("///")[2])
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            raise BadInput(f"MLFLOW_TRACKING_URI={uri}: expected sqlite:///FILE in a folder that exists")
     return uri
 
 

@@ -26,13 +26,16 @@ def orchestrate() -> None:
 
 def main() -> None:
     """Run a command; a fault that the user can mend is one line and an exit code, never a traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # they end a command as Ctrl-C does
     try:
         exit_code = app(standalone_mode=False)
     except OrchestratorError as error:
         _fail(str(error), error.exit_code)
     except TyperException as error:
         _fail(error.format_message(), 2)
+    except OSError as error:
+        _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
     if exit_code == Interrupted.exit_code:  # typer's word for Ctrl-C
         _fail("interrupted", Interrupted.exit_code)
     sys.exit(exit_code if isinstance(exit_code, int) else 0)
@@ -40,5 +43,6 @@ def main() -> None:
 
 def _fail(message: str, exit_code: int) -> None:
     for line in message.splitlines():
-        sys.stderr.write(f"orchestrate: {line}\n")
+        visible = "".join(letter if letter.isprintable() else "?" for letter in line)
+        sys.stderr.write(f"{visible}\n" if message.startswith("Usage:") else f"orchestrate: {visible}\n")
     sys.exit(exit_code)

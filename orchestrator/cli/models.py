@@ -1,16 +1,16 @@
 """`orchestrate models` and `orchestrate predict`: the registry, and a registered model in use."""
 
 import csv
+import io
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from orchestrator.errors import BadInput
-from trainables.data.records import IMAGE_SUFFIXES
+from trainables.data.records import image_files
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -49,7 +49,7 @@ def show_models(
 
 def predict(
     reference: Annotated[str, typer.Argument(metavar="TASK[@alias]", help="a task's champion, else its challenger")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="image files or folders")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="image files or folders")],
     out: Annotated[Path | None, typer.Option(help="write the table here instead of to stdout")] = None,
 ) -> None:
     """Predict the class of images with a registered model; prints CSV."""
@@ -60,17 +60,23 @@ def predict(
     from orchestrator.tracking.store import open_store, told_as_bad_input
 
     files = list(_image_files(paths))
+    if out is not None:
+        _check_out(out, files)
     home, uri = environment.home(), environment.tracking_uri()
     with told_as_bad_input(home, uri):
         found = find_model(open_store(home, uri), reference)
         messages().print(f"{found.name} version {found.version} ({found.alias})")
         model = load_model(found)
-    with _table(out) as file:
-        left_out = _write_predictions(file, files, lambda contents: predict_batch(model, contents), found.version)
+    table = io.StringIO(newline="")
+    left_out = _write_predictions(table, files, lambda contents: predict_batch(model, contents), found.version)
     for path, reason in left_out:
         messages().print(f"{path}: left out, {reason}", markup=False, soft_wrap=True)
     if len(left_out) == len(files):
         raise BadInput(f"none of the {len(files)} images can be read")
+    if out is None:
+        sys.stdout.write(table.getvalue())
+    else:
+        out.write_text(table.getvalue(), encoding="utf-8", newline="")
 
 
 def _write_predictions(
@@ -102,24 +108,23 @@ def _read(path: Path) -> tuple[bytes, str]:
         return b"", error.strerror or str(error)
 
 
-def _table(out: Path | None) -> AbstractContextManager[TextIO]:
-    if out is None:
-        return nullcontext(sys.stdout)
-    try:
-        return out.open("w", newline="", encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"--out {out}: cannot be written ({error.strerror})") from error
+def _check_out(out: Path, files: list[Path]) -> None:
+    """Refuse a table that cannot be written before the model is loaded, and one that would replace an image."""
+    if out.resolve() in {path.resolve() for path in files}:
+        raise BadInput(f"--out {out}: is one of the images; name another file")
+    if out.is_dir() or not out.parent.is_dir():
+        raise BadInput(f"--out {out}: {'is a folder' if out.is_dir() else 'its folder does not exist'}; name a file")
 
 
-def _image_files(paths: list[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            found = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_SUFFIXES)
-            own = [file for file in found if not any(step.startswith(".") for step in file.relative_to(path).parts)]
+def _image_files(paths: list[str]) -> Iterator[Path]:
+    for given in paths:
+        path = Path(given)
+        if given and path.is_dir():
+            own = image_files(path)
             if not own:
                 raise BadInput(f"{path}: no image in this folder")
             yield from own
-        elif path.is_file():
+        elif given and path.is_file():
             yield path
         else:
-            raise BadInput(f"{path}: no such file or folder")
+            raise BadInput(f"{given or 'an empty path'}: no such file or folder")

@@ -25,6 +25,7 @@ from orchestrator.journal import (
     FinalistEvaluated,
     SweepEnded,
     SweepStarted,
+    SweepTracked,
     TrialEnded,
     TrialStarted,
 )
@@ -99,6 +100,8 @@ class SweepProgress:
         elif isinstance(event, FinalistEvaluated):
             metric = self._state.plan.metric
             self._say(f"finalist {event.trial}: test {metric} {format_metric(event.test.get(metric))}")
+        elif isinstance(event, SweepTracked) and event.registered is None:
+            self._say(f"not registered: {event.fault}")
         elif isinstance(event, SweepEnded):
             self._live.stop()
         if self._task is not None and self._console.is_terminal:

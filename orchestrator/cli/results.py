@@ -46,10 +46,13 @@ def show_leaderboard(
     from orchestrator.cli import environment
     from orchestrator.cli.console import messages, print_json
     from orchestrator.cli.progress import show_rows
-    from orchestrator.history import same_data, sweeps_of
+    from orchestrator.history import all_sweeps, same_data, sweeps_of
     from orchestrator.leaderboard import leaderboard
 
-    sweeps = sweeps_of(environment.home_to_read(), name)
+    known, faults = all_sweeps(environment.home_to_read())
+    for fault in faults:
+        messages().print(fault, markup=False, soft_wrap=True)
+    sweeps = sweeps_of(known, name)
     kept = same_data(sweeps)
     rows = leaderboard(kept)
     metric = kept[0].plan.metric
@@ -96,11 +99,15 @@ def _defined(what: str) -> list[dict[str, str]]:
 
 def _runs() -> list[dict[str, str]]:
     from orchestrator.cli import environment
+    from orchestrator.cli.console import messages
     from orchestrator.history import all_sweeps
     from orchestrator.leaderboard import format_metric, rank_trials
 
     rows = []
-    for state in all_sweeps(environment.home_to_read()):
+    sweeps, faults = all_sweeps(environment.home_to_read())
+    for fault in faults:
+        messages().print(fault, markup=False, soft_wrap=True)
+    for state in sweeps:
         ranked = rank_trials(list(state.trials.values()), state.plan.metric)
         best = ranked[0].validation.get(state.plan.metric) if ranked else None
         registered = state.tracked.registered if state.tracked else None

@@ -1,6 +1,8 @@
 """`orchestrate sweep`: flags in, one sweep run, results out."""
 
 import logging
+import sys
+from contextlib import redirect_stdout
 from typing import Annotated, Any
 
 import typer
@@ -65,7 +67,8 @@ def sweep(
             planned = plan_sweep(request, progress)
         show_plan(planned.plan, planned.slots.count, as_json)
         return
-    with DataProgress() as progress, SweepProgress() as live:
+    # Ray writes to stdout what it has to say of dead workers; there, only the result belongs
+    with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress() as live:
         result = run_sweep(request, progress, live)
     show_result(result, as_json)
 

@@ -1,6 +1,7 @@
 """Ray Tune's events -> journal lines."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -57,7 +58,10 @@ class JournalRecorder(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Record that a trial's process died, with the last line of what Ray knows."""
-        lines = [line for line in str(trial.get_error() or "").splitlines() if line.strip()]
+        # not trial.get_error(): that reads the copy in storage, which is written later
+        file = Path(trial.error_file) if trial.error_file else None
+        text = file.read_text(encoding="utf-8", errors="replace") if file and file.is_file() else ""
+        lines = [line for line in text.splitlines() if line.strip()]
         reason = lines[-1].strip() if lines else "the process died without a message"
         self._journal.append(
             TrialEnded(trial=trial.config["trial"], state="failed", reason=_FOLDERS.sub("", reason)[:500])

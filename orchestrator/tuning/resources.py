@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from orchestrator.errors import BadInput
 
+MAX_SLOTS_PER_CPU = 16
+
 
 @dataclass(frozen=True)
 class Slots:
@@ -30,6 +32,8 @@ def find_slots(requested: int | None, gpus: int) -> Slots:
     cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     if requested is not None and requested < 1:
         raise BadInput(f"--slots {requested}: expected auto or a whole number of at least 1")
+    if requested is not None and requested > MAX_SLOTS_PER_CPU * cpus:
+        raise BadInput(f"--slots {requested}: more than {MAX_SLOTS_PER_CPU} for each of {cpus} CPUs; each is a process")
     count = requested or gpus or cpus
     threads = max(1, cpus // count)
     share = 1 / -(-count // gpus) if gpus else 0.0

@@ -49,6 +49,8 @@ def local_ray(slots: Slots) -> Iterator[threading.Event]:
     The second ends the process at once: Ray's processes follow their driver.
     """
     os.environ.update(ENVIRONMENT)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # what ends a trial is told by the journal, in one line
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     ray.init(
         address="local",
         num_cpus=slots.count,
@@ -66,7 +68,8 @@ def local_ray(slots: Slots) -> Iterator[threading.Event]:
         stop.set()
 
     # ray.init replaces the SIGTERM handler, so ours come after it
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in previous:
+        signal.signal(number, on_signal)
     try:
         yield stop
     finally:

@@ -42,6 +42,9 @@ SWEEP = ["sweep", "stroke_hybrid"]
         (["leaderboard", "stroke"], "no sweep has been run yet"),
         (["predict", "stroke", "nowhere.png"], "nowhere.png: no such file or folder"),
         (["ui", "--port", "0"], "--port 0"),
+        (["predict", "stroke", ""], "an empty path"),
+        ([*SWEEP, "--data", ""], "--data: an empty path"),
+        ([*SWEEP, "--slots", "9999"], "--slots 9999: more than"),
         (["resume", "x"], "No such command 'resume'"),
         ([*SWEEP, "--set", "vit=resnet18"], "cannot be trained with its defaults"),
     ],
@@ -83,7 +86,7 @@ def test_a_faulty_sweep_file_is_a_line_per_fault(orchestrate: Orchestrate, tmp_p
         ("foo://x", "no kind of store 'foo'"),
         ("nonsense", "no kind of store"),
         ("http://127.0.0.1:9", "cannot be used"),
-        ("sqlite:////proc/nowhere/x.db", "cannot be used"),
+        ("sqlite:////proc/nowhere/x.db", "in a folder that exists"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_one_line(orchestrate: Orchestrate, uri: str, words: str) -> None:

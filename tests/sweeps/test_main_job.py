@@ -136,6 +136,10 @@ def test_predict_leaves_unreadable_files_out(demo: tuple[Path, Finished], tmp_pa
     assert [Path(row["path"]).name for row in csv.DictReader(out.open())] == ["good (1).png"]
     done = run_command(home, "predict", "stroke_phantom", tmp_path / "empty.jpg")
     assert done.exit_code == 2
+    done = run_command(home, "predict", "stroke_phantom", tmp_path / "good (1).png", "--out", tmp_path / "good (1).png")
+    assert done.exit_code == 2
+    assert "is one of the images" in done.stderr
+    assert (tmp_path / "good (1).png").read_bytes() == image.read_bytes()
 
 
 @pytest.mark.parametrize(

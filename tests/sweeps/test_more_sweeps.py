@@ -83,26 +83,17 @@ def test_real_images_go_the_whole_way(orchestrate: Orchestrate, real_stroke: Pat
 
 
 def test_unreadable_images_are_listed_and_a_sweep_without_result_exits_3(
-    orchestrate: Orchestrate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    orchestrate: Orchestrate, tmp_path: Path
 ) -> None:
     root = tmp_path / "set"
     root.mkdir()
     write_stroke_phantom(root, train_patients=12, test_patients=8, image_px=64)
     victim = sorted((root / "deep" / "test" / "normalMR").iterdir())[0]
     victim.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
-    # weights that cannot be written end every trial: a folder stands where each trial's best weights belong
-    code = tmp_path / "sitecustomize.py"
-    code.write_text(
-        "import sys, importlib.abc, importlib.util\n"
-        "class Break(importlib.abc.MetaPathFinder):\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'trainables.training':\n"
-        "            sys.meta_path.remove(self)\n"
-        "            import trainables.training as training\n"
-        "            def broken(*arguments): raise OSError(28, 'No space left on device', '/home/jane/x')\n"
-        "            training.save_weights = broken\n"
-        "            return importlib.util.find_spec(name)\n"
-        "sys.meta_path.insert(0, Break())\n"
+    (tmp_path / "sitecustomize.py").write_text(  # read by every process of the sweep: no weights can be written
+        "import safetensors.torch\n"
+        "def full(*arguments): raise OSError(28, 'No space left on device', '/home/jane/x')\n"
+        "safetensors.torch.save_file = full\n"
     )
     done = orchestrate(*SMALL, "--trials", "2", "--data", root, PYTHONPATH=str(tmp_path))
     assert done.exit_code == 3, done.stderr
@@ -151,6 +142,27 @@ def test_ctrl_c_ends_cleanly_and_keeps_what_was_done(tmp_path: Path) -> None:
     while time.monotonic() < deadline and any(_is_alive(pid) for pid in children):
         time.sleep(0.5)
     assert not [pid for pid in children if _is_alive(pid)], "orphans"
+
+
+def test_a_sync_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    process = start(home, *SMALL, "--trials", "3", "--epochs", "3")
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and "epoch_ended" not in "".join(
+        path.read_text() for path in home.glob("sweeps/*/journal.jsonl")
+    ):
+        time.sleep(0.1)
+    (sync,) = [
+        pid for pid in _descendants(process.pid) if b"tracking.sync" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    os.kill(sync, signal.SIGKILL)
+    stdout, stderr = process.communicate(timeout=200)
+    assert process.returncode == 0, stderr
+    result = json.loads(stdout)
+    assert result["registered"]["name"] == "stroke_phantom"
+    runs = trial_runs(open_store(Home(home), None), result["sweep_id"])
+    assert len(runs) == 1 + 3
+    assert "RUNNING" not in {run.info.status for run in runs}
 
 
 def _descendants(pid: int) -> list[int]:

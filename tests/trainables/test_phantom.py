@@ -96,7 +96,7 @@ def test_layout_and_names(tmp_path: Path, slices: int) -> None:
     masks = {f"masks/{stem}" for stem in expected if "roke" in stem}
     found = [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()]
     assert {p.suffix for p in found} <= {".png", ".jpg", ".csv", ".txt"}
-    assert sorted(p.with_suffix("").as_posix() for p in found) == sorted(expected | masks | {"patients"})
+    assert sorted(p.with_suffix("").as_posix() for p in found) == sorted(expected | masks | {"patients", "phantom"})
 
 
 def test_csv_names_every_picture_once_and_both_modalities_of_a_patient(dataset: Path) -> None:

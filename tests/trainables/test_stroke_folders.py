@@ -42,6 +42,15 @@ def test_hidden_and_foreign_files_are_passed_over(stroke_set: Path) -> None:
     assert read_stroke_folders(stroke_set)[1] == before
 
 
+def test_linked_folders_are_followed_and_circles_end(stroke_set: Path, tmp_path: Path) -> None:
+    before = read_stroke_folders(stroke_set)[1]
+    folder = stroke_set / "deep/test/strokeBT"
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "StrokeBT").symlink_to(tmp_path / "elsewhere")
+    assert read_stroke_folders(stroke_set)[1] == before
+
+
 def test_patients_come_from_the_table(stroke_set: Path) -> None:
     paths = [record.path for record in read_stroke_folders(stroke_set)[1]]
     lines = [f"{path},p{number // 3}" for number, path in enumerate(paths)]

@@ -1,6 +1,8 @@
 """What is known of one image file besides its pixels."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Part = Literal["development", "test"]
@@ -17,3 +19,21 @@ class ImageRecord:
     part: Part
     modality: str
     patient_id: str | None = None
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files below a folder, sorted; hidden ones are passed over, linked folders are followed once.
+
+    A link that leads nowhere is among them, so that it is counted as unreadable.
+    """
+    found, seen = [], set()
+    for where, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(where)
+        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+        if real not in seen:
+            images = (
+                name for name in names if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+            )
+            found += [Path(where, name) for name in images]
+        seen.add(real)
+    return sorted(found)

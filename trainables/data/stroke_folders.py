@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainables.data.records import IMAGE_SUFFIXES, ImageRecord, Part
+from trainables.data.records import ImageRecord, Part, image_files
 from trainables.errors import DataError
 
 LABELS = {"normal": 0, "control": 0, "stroke": 1}
@@ -61,10 +61,11 @@ def _is_deep(folder: Path) -> bool:
 def _images(root: Path) -> Iterator[tuple[str, int, Part, str]]:
     deep = root / "deep" if _is_deep(root / "deep") else root
     for name, part in PARTS.items():
-        for path in (deep / name).rglob("*"):
-            hidden = any(step.startswith(".") for step in path.relative_to(deep).parts)
-            if hidden or path.suffix.lower() not in IMAGE_SUFFIXES or path.is_dir():
-                continue  # a link that leads nowhere stays: it is counted as unreadable
+        for path in image_files(deep / name):
+            if not path.name.isprintable():
+                raise DataError(
+                    f"{path.parent}: a file name holds characters that are no text ({path.name!r}); rename it"
+                )
             label, modality = _class_of(path, deep / name)
             yield path.relative_to(root).as_posix(), label, part, modality
 

@@ -13,7 +13,7 @@ from orchestrator.tracking.outcome import SyncOutcome, read_outcome
 POLL_S = 0.2
 MAX_STARTS = 3
 REGISTER_WITHIN_S = 300.0
-GIVE_UP_ON_FAULT_S = 20.0
+GIVE_UP_ON_FAULT_S = 10.0
 
 
 class SyncProcess:

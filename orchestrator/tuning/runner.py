@@ -57,7 +57,7 @@ def local_ray(slots: Slots) -> Iterator[threading.Event]:
         num_gpus=slots.gpus,
         include_dashboard=False,
         log_to_driver=False,
-        logging_level=logging.ERROR,
+        logging_level=logging.CRITICAL,
         object_store_memory=OBJECT_STORE_BYTES,
     )
     stop = threading.Event()

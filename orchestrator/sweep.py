@@ -2,6 +2,8 @@
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,8 +46,7 @@ def run_sweep(request: SweepRequest, progress: Progress, watch: Watch) -> SweepR
     setup, test = _write_inputs(folder, planned)
     with JournalWriter(folder / "journal.jsonl", watch) as journal:
         journal.append(_started(folder.name, planned))
-        sync = SyncProcess(folder, request.home, request.tracking_uri)
-        try:
+        with _synced(SyncProcess(folder, request.home, request.tracking_uri)) as sync, _ended(journal):
             for event in checked:
                 journal.append(event)
             with local_ray(planned.slots) as stop:
@@ -59,23 +60,37 @@ def run_sweep(request: SweepRequest, progress: Progress, watch: Watch) -> SweepR
                 sync.wait_until(lambda outcome: outcome.registered is not None)
             finally:  # an interruption here does not undo what sync has registered
                 journal.append(_tracked(read_outcome(folder)))
-        except (OrchestratorError, KeyboardInterrupt, SystemExit) as error:
-            # while Ray starts, SIGTERM is a SystemExit of Ray's own handler
-            interrupted = isinstance(error, Interrupted | KeyboardInterrupt | SystemExit)
-            reason = "interrupted by the user" if interrupted else str(error)
-            journal.append(SweepEnded(state="interrupted" if interrupted else "failed", reason=reason))
-            if isinstance(error, SystemExit):
-                raise Interrupted(reason) from error
-            raise
-        except BaseException as error:
-            journal.append(SweepEnded(state="failed", reason=f"{type(error).__name__}: {error}"))
-            raise
-        else:
-            journal.append(SweepEnded(state="completed"))
-            _remove_losers(folder)
-        finally:
-            sync.close()
+    _remove_losers(folder)
     return SweepResult(folder, _replay(folder), time.monotonic() - began_s)
+
+
+@contextmanager
+def _synced(sync: SyncProcess) -> Iterator[SyncProcess]:
+    """Let sync send the journal to its end, however the sweep ended."""
+    try:
+        yield sync
+    finally:
+        sync.close()
+
+
+@contextmanager
+def _ended(journal: JournalWriter) -> Iterator[None]:
+    """Write the journal's last line: how the sweep ended, and why."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt):
+        journal.append(SweepEnded(state="interrupted", reason="interrupted by the user"))
+        raise
+    except SystemExit as error:  # while Ray starts, SIGTERM reaches Ray's own handler
+        journal.append(SweepEnded(state="interrupted", reason="interrupted by the user"))
+        raise Interrupted("interrupted while Ray was starting") from error
+    except OrchestratorError as error:
+        journal.append(SweepEnded(state="failed", reason=str(error)))
+        raise
+    except BaseException as error:
+        journal.append(SweepEnded(state="failed", reason=f"{type(error).__name__}: {error}"))
+        raise
+    journal.append(SweepEnded(state="completed"))
 
 
 def _write_inputs(folder: Path, planned: PlannedSweep) -> "tuple[Path, TestData]":

@@ -34,8 +34,8 @@ class SyncProcess:
         self._starts_left = MAX_STARTS
         self._process = self._start()
 
-    def wait_until(self, done: Callable[[SyncOutcome], bool]) -> SyncOutcome:
-        """Return the outcome once `done`, or as it is when its store stays out of reach.
+    def wait_until(self, done: Callable[[SyncOutcome], bool]) -> None:
+        """Wait until the outcome is `done`, or its store stays out of reach.
 
         A sync that was killed is started again: it goes on from its offset.
         """
@@ -47,7 +47,7 @@ class SyncProcess:
             faulty_since_s = None if outcome.error is None else (faulty_since_s or now_s)
             gave_up = faulty_since_s is not None and now_s - faulty_since_s > GIVE_UP_ON_FAULT_S
             if done(outcome) or gave_up or now_s - began_s > REGISTER_WITHIN_S or not self._is_alive():
-                return read_outcome(self._sweep)
+                return
             time.sleep(POLL_S)
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trainables.data.prepare import PreparedData, PreparedPart
 
 GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/proc/driver/nvidia"), Path("/dev/kfd"), Path("/dev/dxg"))
-PHANTOM_PATIENTS = {"train": 56, "test": 16}
+PHANTOM_PATIENTS = 72
 PHANTOM_SEED = 0
 
 
@@ -180,17 +180,16 @@ def _values(parameter: Parameter | None, published: Scalar) -> list[Scalar]:
 
 def _phantom(task: Task, home: Home) -> Path:
     """Return the task's phantom, made once per home; a folder appears whole or not at all."""
-    from trainables.data.phantom import STROKE_PHANTOM_VERSION, write_stroke_phantom
+    from trainables.data.phantom import PHANTOM_VERSION, PHANTOMS
 
-    train, test = PHANTOM_PATIENTS["train"], PHANTOM_PATIENTS["test"]
-    name = f"{task.name}-v{STROKE_PHANTOM_VERSION}-{train}-{test}-seed{PHANTOM_SEED}"
+    name = f"{task.name}-v{PHANTOM_VERSION}-{PHANTOM_PATIENTS}-seed{PHANTOM_SEED}"
     folder = home.phantoms / name
     if folder.is_dir():
         return folder
     part = folder.with_name(f"{name}.part-{os.getpid()}-{secrets.token_hex(2)}")
     part.mkdir(parents=True)
     try:
-        write_stroke_phantom(part, train_patients=train, test_patients=test, seed=PHANTOM_SEED)
+        PHANTOMS[task.name](part, PHANTOM_PATIENTS, PHANTOM_SEED)
         part.rename(folder)
     except OSError:
         if not folder.is_dir():  # else another sweep finished the same phantom first

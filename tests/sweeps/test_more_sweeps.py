@@ -18,7 +18,7 @@ from orchestrator.tracking.store import open_store
 from trainables.data.phantom import write_stroke_phantom
 
 pytestmark = pytest.mark.sweep
-SMALL = ["sweep", "stroke_hybrid", *TINY, "--trials", "12", "--epochs", "2", "--slots", "1", "--json"]
+SMALL = ["sweep", "stroke_hybrid", *TINY, "--trials", "6", "--epochs", "2", "--slots", "1", "--json"]
 
 
 def start(home: Path, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:

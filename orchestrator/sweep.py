@@ -20,7 +20,7 @@ from orchestrator.journal import (
     read_events,
 )
 from orchestrator.leaderboard import choose_finalists
-from orchestrator.sweep_planning import PlannedSweep, Progress, SweepRequest, plan_sweep
+from orchestrator.sweep_planning import PlannedSweep, SweepRequest, plan_sweep
 from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.outcome import SyncOutcome, read_outcome
@@ -29,9 +29,10 @@ from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 if TYPE_CHECKING:
     from orchestrator.tuning.finalists import TestData
+    from trainables.data.cache import Progress
 
 
-def run_sweep(request: SweepRequest, progress: Progress, watch: Watch) -> SweepResult:
+def run_sweep(request: SweepRequest, progress: "Progress", watch: Watch) -> SweepResult:
     """Run a sweep to its registered winner. `progress` hears of data, `watch` of every journal event.
 
     Raises BadInput before anything is trained, NoUsableTrial when nothing can be evaluated, Interrupted when the user
@@ -51,9 +52,10 @@ def run_sweep(request: SweepRequest, progress: Progress, watch: Watch) -> SweepR
                 journal.append(event)
             with local_ray(planned.slots) as stop:
                 run_trials(planned.plan, setup, folder, planned.slots, journal, stop)
-                finalists = choose_finalists(_replay(folder))
+                state = _replay(folder)
+                finalists = choose_finalists(state)
                 if not finalists:
-                    raise NoUsableTrial(_why_no_trial(_replay(folder)))
+                    raise NoUsableTrial(_why_no_trial(state))
                 evaluate_finalists(finalists, setup, test, folder / "finalists", planned.slots, journal, stop)
             journal.append(WinnerChosen(trial=finalists[0].number))
             try:

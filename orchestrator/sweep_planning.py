@@ -1,6 +1,6 @@
 """Request, sweep file and data -> the frozen plan; nothing is started here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +18,8 @@ from trainables.evaluation.metrics import METRICS
 
 if TYPE_CHECKING:
     from orchestrator.tuning.resources import Slots
+    from trainables.data.cache import Progress
     from trainables.data.prepare import PreparedData
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class PlannedSweep:
     slots: "Slots"
 
 
-def plan_sweep(request: SweepRequest, progress: Progress) -> PlannedSweep:
+def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     """Read the sweep file, then the data, and freeze the plan. Raises BadInput before anything is started."""
     path = find_sweep_file(request.name)
     load_sweep_file(path, "quick", request.overrides)  # every fault of the file before torch is imported

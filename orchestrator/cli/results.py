@@ -2,13 +2,16 @@
 
 import csv
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.sweep_file import sweep_names
 from trainables.catalog import ARCHITECTURES, TASKS
+
+if TYPE_CHECKING:
+    from orchestrator.sweep_state import SweepState
 
 KINDS = ("tasks", "architectures", "sweeps", "runs")
 
@@ -43,16 +46,12 @@ def show_leaderboard(
     as_csv: Annotated[bool, typer.Option("--csv", help="print CSV")] = False,
 ) -> None:
     """Rank the trials of a sweep, or of every sweep of a task that shares data and split with the newest."""
-    from orchestrator.cli import environment
     from orchestrator.cli.console import messages, print_json
     from orchestrator.cli.progress import show_rows
-    from orchestrator.history import all_sweeps, same_data, sweeps_of
+    from orchestrator.history import same_data, sweeps_of
     from orchestrator.leaderboard import leaderboard
 
-    known, faults = all_sweeps(environment.home_to_read())
-    for fault in faults:
-        messages().print(fault, markup=False, soft_wrap=True)
-    sweeps = sweeps_of(known, name)
+    sweeps = sweeps_of(_known_sweeps(), name)
     kept = same_data(sweeps)
     rows = leaderboard(kept)
     metric = kept[0].plan.metric
@@ -98,16 +97,10 @@ def _defined(what: str) -> list[dict[str, str]]:
 
 
 def _runs() -> list[dict[str, str]]:
-    from orchestrator.cli import environment
-    from orchestrator.cli.console import messages
-    from orchestrator.history import all_sweeps
     from orchestrator.leaderboard import format_metric, rank_trials
 
     rows = []
-    sweeps, faults = all_sweeps(environment.home_to_read())
-    for fault in faults:
-        messages().print(fault, markup=False, soft_wrap=True)
-    for state in sweeps:
+    for state in _known_sweeps():
         ranked = rank_trials(list(state.trials.values()), state.plan.metric)
         best = ranked[0].validation.get(state.plan.metric) if ranked else None
         registered = state.tracked.registered if state.tracked else None
@@ -123,3 +116,15 @@ def _runs() -> list[dict[str, str]]:
             }
         )
     return rows
+
+
+def _known_sweeps() -> "list[SweepState]":
+    """Return the home's sweeps after a line on stderr for each that cannot be read."""
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import messages
+    from orchestrator.history import all_sweeps
+
+    sweeps, faults = all_sweeps(environment.home_to_read())
+    for fault in faults:
+        messages().print(fault, markup=False, soft_wrap=True)
+    return sweeps

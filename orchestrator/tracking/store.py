@@ -1,15 +1,17 @@
-"""The MLflow store: the embedded SQLite file, created in WAL mode before MLflow opens it, or any store by its URI."""
+"""The MLflow store: the embedded SQLite file, which appears whole and in WAL mode, or any store by its URI."""
 
 import logging
 import os
 import re
 import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.db import upgrade
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
@@ -60,7 +62,7 @@ def open_store(home: Home, given: str | None) -> MlflowClient:
         logging.getLogger(name).setLevel(logging.WARNING)
     uri = tracking_uri(home, given)
     if given is None:
-        _create_in_wal_mode(home.mlflow / "mlflow.db")
+        _create(home.mlflow / "mlflow.db")
     mlflow.set_tracking_uri(uri)  # parts of the client look the store up by themselves
     mlflow.set_registry_uri(uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -88,10 +90,20 @@ def _artifacts(client: MlflowClient, name: str, home: Home) -> str | None:
     return None if uri.startswith("http") else (home.mlflow / "artifacts" / name).as_uri()
 
 
-def _create_in_wal_mode(path: Path) -> None:
-    """Create the file with a write-ahead log: reading never blocks writing. MLflow keeps this mode of the file."""
+def _create(path: Path) -> None:
+    """Create the store aside and put it in place whole: MLflow's migration is neither atomic nor safe for two at once.
+
+    Its write-ahead log lets reading go on while another process writes; MLflow keeps this mode of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        connection = sqlite3.connect(path, timeout=60)
+    if path.exists():
+        return
+    with tempfile.TemporaryDirectory(prefix=f"{path.name}.part-", dir=path.parent) as folder:
+        part = Path(folder) / path.name
+        upgrade.main([f"sqlite:///{part}"], standalone_mode=False)
+        connection = sqlite3.connect(part, timeout=60)
         connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
+        with suppress(FileExistsError):  # another process was faster, its store is as good
+            os.link(part, path)

@@ -38,6 +38,16 @@ class Home:
         """Hold the embedded MLflow store: database and artifacts."""
         return self.root / "mlflow"
 
+    @property
+    def data_checks(self) -> Path:
+        """Hold the pages that `data check` writes."""
+        return self.root / "data_checks"
+
+    @property
+    def test_ledger(self) -> Path:
+        """Hold one line per read of test data."""
+        return self.root / "test_reads.jsonl"
+
     def new_sweep(self, name: str) -> Path:
         """Create the folder of a new sweep; its name is the sweep's id, unique even for two starts in one second."""
         started = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")

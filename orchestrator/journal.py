@@ -30,7 +30,7 @@ class SweepStarted(_Event):
     """First line of every journal."""
 
     kind: Literal["sweep_started"] = "sweep_started"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     sweep_id: str
     plan: SweepPlan
     plan_digest: str
@@ -86,6 +86,19 @@ class FinalistEvaluated(_Event):
     trial: int
     validation: Metrics
     test: Metrics
+    test_leak_free: Metrics | None = None  # on the test images that development has not seen
+    leak_free_images: int = 0
+    leak_free_reason: str = ""  # why a metric of the leak-free part is None
+
+
+class FoldEvaluated(_Event):
+    """A finalist's configuration trained again with another fold as validation: its best epoch there."""
+
+    kind: Literal["fold_evaluated"] = "fold_evaluated"
+    trial: int
+    fold: int  # 0 is the fold of the search itself
+    epoch: int
+    validation: Metrics
 
 
 class WinnerChosen(_Event):
@@ -129,6 +142,7 @@ Event = Annotated[
     | EpochEnded
     | TrialEnded
     | FinalistEvaluated
+    | FoldEvaluated
     | WinnerChosen
     | SweepTracked
     | SweepEnded,

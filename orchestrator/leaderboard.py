@@ -1,19 +1,25 @@
 """Trials ranked by validation: rows for the terminal, for --json and for MLflow."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.journal import Metrics
+from orchestrator.journal import FinalistEvaluated, Metrics
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.evaluation.metrics import rank_key
 
 Interval = tuple[float | None, float | None, float | None]  # value, low, high
+Spread = tuple[float, float, int]  # mean, standard deviation, folds
 
 
 @dataclass(frozen=True)
 class LeaderboardRow:
-    """One trial; `test` is there for finalists only."""
+    """One trial; what concerns test and folds is there for finalists only.
+
+    `test_leak_free` is None where development has seen every test image; `folds` is mean and standard deviation over
+    the folds as validation.
+    """
 
     rank: int
     architecture: str
@@ -21,6 +27,11 @@ class LeaderboardRow:
     run_id: str | None
     validation: Metrics
     test: dict[str, Interval] | None
+    test_leak_free: dict[str, Interval] | None
+    leak_free_images: int | None
+    leak_free_reason: str
+    test_images: int
+    folds: dict[str, Spread] | None
     epochs: int
     stop_reason: str
     state: str
@@ -61,25 +72,65 @@ def with_interval(metrics: Metrics) -> dict[str, Interval]:
     return {name: (value, None, None) for name, value in metrics.items()}
 
 
+def leak_free(finalist: FinalistEvaluated) -> dict[str, Interval] | None:
+    """Return the metrics on the test images that development has not seen; None where there is none."""
+    return None if finalist.test_leak_free is None else with_interval(finalist.test_leak_free)
+
+
+def spread_over_folds(state: SweepState, number: int) -> dict[str, Spread] | None:
+    """Return mean, standard deviation and number of folds per validation metric; None where there are no folds."""
+    folds = state.folds.get(number)
+    if not folds:
+        return None
+    spread = {}
+    for name in next(iter(folds.values())).validation:
+        values = [value for fold in folds.values() if (value := fold.validation.get(name)) is not None]
+        if len(values) > 1:
+            spread[name] = (statistics.mean(values), statistics.stdev(values), len(values))
+    return spread
+
+
+def score_columns(rows: Sequence[LeaderboardRow], metric: str) -> dict[str, list[str]]:
+    """Return title -> a text per row: validation, spread over folds, test, and its leak-free part where some leak."""
+    columns = {f"val {metric}": [format_metric(row.validation.get(metric)) for row in rows]}
+    if any(row.folds for row in rows):
+        columns["val over folds"] = [
+            _spread(row.folds[metric]) if row.folds and metric in row.folds else "-" for row in rows
+        ]
+    columns[f"test {metric}"] = [format_metric(row.test[metric][0]) if row.test else "-" for row in rows]
+    if any(row.leak_free_images is not None and row.leak_free_images < row.test_images for row in rows):
+        columns["leak-free test"] = [_leak_free(row, metric) for row in rows]
+    return columns
+
+
 def to_markdown(rows: Sequence[LeaderboardRow], metric: str) -> str:
     """Return the leaderboard as a Markdown table, as the parent run's note shows it."""
-    lines = [
-        f"| rank | trial | architecture | validation {metric} | test {metric} | epochs | state |",
-        "|---:|---:|---|---:|---:|---:|---|",
-    ]
-    for row in rows:
+    scores = score_columns(rows, metric)
+    titles = ["rank", "trial", "architecture", *scores, "epochs", "state"]
+    lines = [f"| {' | '.join(titles)} |", f"|{'|'.join(['---'] * len(titles))}|"]
+    for number, row in enumerate(rows):
         name = f"{row.architecture} **winner**" if row.is_winner else row.architecture
-        test = row.test[metric][0] if row.test else None
-        lines.append(
-            f"| {row.rank} | {row.trial_id} | {name} | {format_metric(row.validation.get(metric))} "
-            f"| {format_metric(test)} | {row.epochs} | {row.state} |"
-        )
+        texts = [texts[number] for texts in scores.values()]
+        lines.append(f"| {' | '.join([str(row.rank), str(row.trial_id), name, *texts, str(row.epochs), row.state])} |")
     return "\n".join(lines)
 
 
 def format_metric(value: float | None) -> str:
     """Return a metric to four digits, or a dash."""
     return "-" if value is None else f"{value:.4f}"
+
+
+def _spread(spread: Spread) -> str:
+    mean, deviation, folds = spread
+    return f"{mean:.4f} ± {deviation:.4f} ({folds})"
+
+
+def _leak_free(row: LeaderboardRow, metric: str) -> str:
+    if row.leak_free_images is None:
+        return "-"
+    if row.test_leak_free is None:
+        return f"none of {row.test_images}"
+    return f"{format_metric(row.test_leak_free[metric][0])} ({row.leak_free_images} of {row.test_images})"
 
 
 def _row(rank: int, trial: TrialState, state: SweepState) -> LeaderboardRow:
@@ -92,6 +143,11 @@ def _row(rank: int, trial: TrialState, state: SweepState) -> LeaderboardRow:
         run_id=run_ids.get(trial.number),
         validation=trial.validation,
         test=with_interval(finalist.test) if finalist else None,
+        test_leak_free=leak_free(finalist) if finalist else None,
+        leak_free_images=finalist.leak_free_images if finalist else None,
+        leak_free_reason=finalist.leak_free_reason if finalist else "",
+        test_images=sum(state.plan.data.images.get("test", {}).values()),
+        folds=spread_over_folds(state, trial.number),
         epochs=len(trial.epochs),
         stop_reason=trial.reason,
         state=trial.state,

@@ -23,10 +23,14 @@ class DataSummary(_Frozen):
     kind: DataKind
     digest: str
     split_digest: str
-    split: Literal["shipped"] = "shipped"
-    grouped_by: Literal["patient", "image"]
+    test_digest: str  # of the test images alone: what the ledger of test reads counts by
+    split: Literal["shipped", "grouped"]
+    grouped_by: Literal["patient", "audit", "patient and audit"]
+    folds: int = 1
     images: dict[str, dict[str, int]]  # side -> class -> images
+    leaks: dict[str, int]  # why a test image was seen in development -> images
     unreadable: int
+    notes: tuple[str, ...] = ()
 
 
 class SweepPlan(_Frozen):
@@ -51,7 +55,8 @@ class SweepPlan(_Frozen):
     @property
     def digest(self) -> str:
         """Return 16 hex digits that change with anything in the plan."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        deciding = self.model_dump(mode="json", exclude={"data": {"notes"}})  # words decide nothing
+        canonical = json.dumps(deciding, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property

@@ -11,6 +11,7 @@ class SeedPath(IntEnum):
     SPLIT = 0
     TRIAL = 1
     SAMPLER = 2
+    FOLD = 3
 
 
 def child_seed(sweep_seed: int, *path: int) -> int:

@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import inspecting
+from orchestrator.cache_upkeep import collect_garbage, held
 from orchestrator.errors import Interrupted, NoUsableTrial, OrchestratorError
+from orchestrator.home import Home
+from orchestrator.inspecting.architectures import check_architecture
+from orchestrator.inspecting.data import require_unchanged, write_data_report
+from orchestrator.inspecting.machine import git_state, versions
 from orchestrator.journal import (
     ArchitectureChecked,
     JournalWriter,
@@ -25,11 +29,12 @@ from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.outcome import SyncOutcome, read_outcome
 from orchestrator.tracking.process import SyncProcess
+from trainables.catalog import TASKS
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 if TYPE_CHECKING:
     from orchestrator.tuning.finalists import TestData
-    from trainables.data.cache import Progress
+    from trainables.data.decoding import Progress
 
 
 def run_sweep(request: SweepRequest, progress: "Progress", watch: Watch) -> SweepResult:
@@ -39,25 +44,31 @@ def run_sweep(request: SweepRequest, progress: "Progress", watch: Watch) -> Swee
     ended it: the journal holds all that was done.
     """
     began_s = time.monotonic()
+    collect_garbage(request.home.cache, request.max_cache_bytes)
     planned = plan_sweep(request, progress)
     checked = _check_architectures(planned)
-    from orchestrator.tuning.runner import evaluate_finalists, local_ray, run_trials
+    from orchestrator.tuning.runner import evaluate_finalists, local_ray, run_trials, train_folds
 
     folder = request.home.new_sweep(planned.plan.sweep)
-    setup, test = _write_inputs(folder, planned)
-    with JournalWriter(folder / "journal.jsonl", watch) as journal:
+    setup, test = _write_inputs(folder, planned, request.home)
+    _write_data_report(folder / "data", planned)
+    arrays = [*planned.data.development.arrays.values(), *planned.data.test.arrays.values()]
+    with held(arrays), JournalWriter(folder / "journal.jsonl", watch) as journal:
         journal.append(_started(folder.name, planned))
         with _synced(SyncProcess(folder, request.home, request.tracking_uri)) as sync, _ended(journal):
             for event in checked:
                 journal.append(event)
             with local_ray(planned.slots) as stop:
                 run_trials(planned.plan, setup, folder, planned.slots, journal, stop)
+                require_unchanged(planned.data, folder, request.home.test_ledger)
                 state = _replay(folder)
                 finalists = choose_finalists(state)
                 if not finalists:
                     raise NoUsableTrial(_why_no_trial(state))
                 evaluate_finalists(finalists, setup, test, folder / "finalists", planned.slots, journal, stop)
-            journal.append(WinnerChosen(trial=finalists[0].number))
+                journal.append(WinnerChosen(trial=finalists[0].number))  # sync registers it while folds are trained
+                if planned.plan.data.folds > 1:
+                    train_folds(finalists, planned.plan.data.folds, setup, planned.slots, journal, stop)
             try:
                 sync.wait_until(lambda outcome: outcome.registered is not None)
             finally:  # an interruption here does not undo what sync has registered
@@ -95,17 +106,18 @@ def _ended(journal: JournalWriter) -> Iterator[None]:
     journal.append(SweepEnded(state="completed"))
 
 
-def _write_inputs(folder: Path, planned: PlannedSweep) -> "tuple[Path, TestData]":
+def _write_inputs(folder: Path, planned: PlannedSweep, home: Home) -> "tuple[Path, TestData]":
     """Write what actors read; the test images are named only in what finalists are given."""
     from orchestrator.tuning.finalists import TestData
     from orchestrator.tuning.trial_setup import TrialSetup
-    from trainables.data.prepare import write_rows
+    from trainables.data.split_rows import digest_rows, write_rows
 
     plan, data = planned.plan, planned.data
     write_rows(folder / "development.csv", data.development.rows)
     write_rows(folder / "test.csv", data.test.rows)
     setup = TrialSetup(
         development=folder / "development.csv",
+        development_digest=digest_rows(data.development.rows),
         arrays=data.development.arrays,
         num_classes=len(plan.classes),
         pretrained=plan.weights == "pretrained",
@@ -115,12 +127,28 @@ def _write_inputs(folder: Path, planned: PlannedSweep) -> "tuple[Path, TestData]
         threads=planned.slots.threads,
         trials=folder / "trials",
     )
-    if data.unreadable:
-        lines = [f"{path}\t{reason}" for path, reason in data.unreadable.items()]
+    if data.examined.unreadable:
+        lines = [f"{path}\t{reason}" for path, reason in data.examined.unreadable.items()]
         (folder / "unreadable.tsv").write_text("\n".join(["path\treason", *lines, ""]), encoding="utf-8")
     (folder / "trial_setup.json").write_text(setup.model_dump_json(indent=2))
-    test = TestData(rows=folder / "test.csv", arrays=data.test.arrays, classes=plan.classes)
+    test = TestData(
+        rows=folder / "test.csv",
+        rows_digest=digest_rows(data.test.rows),
+        test_digest=plan.data.test_digest,
+        arrays=data.test.arrays,
+        array_digests=data.test.array_digests(),
+        classes=plan.classes,
+        ledger=home.test_ledger,
+        sweep_id=folder.name,
+    )
     return folder / "trial_setup.json", test
+
+
+def _write_data_report(folder: Path, planned: PlannedSweep) -> None:
+    """Show the data as the sweep's first architecture gets them."""
+    plan = planned.plan
+    architecture, space = next(iter(plan.architectures.items()))
+    write_data_report(folder, TASKS[plan.task], planned.data, architecture, space, plan.seed)
 
 
 def _started(sweep_id: str, planned: PlannedSweep) -> SweepStarted:
@@ -130,8 +158,8 @@ def _started(sweep_id: str, planned: PlannedSweep) -> SweepStarted:
         plan_digest=planned.plan.digest,
         slots=planned.slots.count,
         device=planned.slots.device,
-        versions=inspecting.versions(),
-        git=inspecting.git_state(),
+        versions=versions(),
+        git=git_state(),
     )
 
 
@@ -139,7 +167,7 @@ def _check_architectures(planned: PlannedSweep) -> list[ArchitectureChecked]:
     plan, device = planned.plan, planned.slots.device
     pretrained = plan.weights == "pretrained"
     return [
-        inspecting.check_architecture(name, space, plan.classes, pretrained, planned.data.development, device)
+        check_architecture(name, space, plan.classes, pretrained, planned.data.development, device)
         for name, space in plan.architectures.items()
     ]
 

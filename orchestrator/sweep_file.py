@@ -121,7 +121,7 @@ class _Reading:
                 self.faults.append((f"{prefix}{key}", unknown_name("key", str(key), KEYS)))
         merged = _merge(raw, overlay)
         self._check_task(merged.get("task"))
-        self._check_architectures(merged.get("architectures"))
+        self._check_architectures(merged.get("architectures"), merged.get("task"))
         for key, section in SECTIONS.items():
             self._check_section(key, section, merged.get(key, {}))
         if not overlay:
@@ -134,7 +134,7 @@ class _Reading:
         elif not isinstance(task, str) or task not in TASKS:
             self.faults.append(("task", unknown_name("task", str(task), TASKS)))
 
-    def _check_architectures(self, architectures: object) -> None:
+    def _check_architectures(self, architectures: object, task: object) -> None:
         if not isinstance(architectures, dict) or not architectures:
             self.faults.append(("architectures", f"expected at least one architecture, got {shortened(architectures)}"))
             return
@@ -145,10 +145,23 @@ class _Reading:
             elif not isinstance(space, dict):
                 self.faults.append((where, f"expected hyperparameters, got {shortened(space)}"))
             else:
+                self._check_images_per_case(where, name, task)
                 try:
                     parse_space(space, ARCHITECTURES[name].config)
                 except SpaceFaults as error:
                     self.faults += [(f"{where}.{key}".rstrip("."), message) for key, message in error.faults]
+
+    def _check_images_per_case(self, where: str, architecture: str, task: object) -> None:
+        if not isinstance(task, str) or task not in TASKS:
+            return
+        takes, has = ARCHITECTURES[architecture].images_per_case, TASKS[task].images_per_case
+        if takes != has:
+            fit = [name for name, record in ARCHITECTURES.items() if record.images_per_case == has]
+            way_out = f"known for it: {', '.join(fit)}" if fit else "no architecture here takes as many"
+            noun = "image" if takes == 1 else "images"
+            self.faults.append(
+                (where, f"takes {_count(takes)} {noun} per case, task {task} has {_count(has)}; {way_out}")
+            )
 
     def _check_section(self, key: str, section: type[_Section], value: object) -> None:
         if not isinstance(value, dict):
@@ -176,6 +189,10 @@ class _Reading:
                 self.faults.append((f"presets.{name}", unknown_name("preset", str(name), PRESETS)))
             elif overlay is not None and not isinstance(overlay, dict):
                 self.faults.append((f"presets.{name}", f"expected keys, got {shortened(overlay)}"))
+
+
+def _count(number: int) -> str:
+    return {1: "one", 2: "two"}.get(number, str(number))
 
 
 def _packaged_folder() -> Path:

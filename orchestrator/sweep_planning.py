@@ -1,25 +1,32 @@
 """Request, sweep file and data -> the frozen plan; nothing is started here."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import inspecting
+from orchestrator.cache_upkeep import MAX_CACHE_BYTES
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home
+from orchestrator.inspecting import architectures
+from orchestrator.inspecting.architectures import image_sides
+from orchestrator.inspecting.data import find_data, prepare_data
+from orchestrator.inspecting.machine import count_gpus
 from orchestrator.plan import DataKind, DataSummary, SweepPlan
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.space import Space, defaults
 from orchestrator.sweep_file import Preset, SweepFile, find_sweep_file, load_sweep_file
-from trainables.catalog import ARCHITECTURES, TASKS, Weights, default_hyperparameters
+from orchestrator.test_ledger import note_preparation, require_ledger
+from trainables.catalog import ARCHITECTURES, TASKS, Task, Weights, default_hyperparameters
 from trainables.data.records import PHANTOM_MARK
 from trainables.evaluation.metrics import METRICS
 
 if TYPE_CHECKING:
     from orchestrator.tuning.resources import Slots
-    from trainables.data.cache import Progress
+    from trainables.data.decoding import Progress
     from trainables.data.prepare import PreparedData
+    from trainables.data.sides import SplitKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +47,9 @@ class SweepRequest:
     slots: int | None = None
     metric: str | None = None
     weights: Weights | None = None
+    split: "SplitKind | None" = None
+    folds: int = 1
+    max_cache_bytes: int = MAX_CACHE_BYTES
     overrides: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -61,23 +71,22 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     from orchestrator.tuning.resources import find_slots
 
     find_slots(request.slots, 0)
-    gpus = inspecting.count_gpus()
+    gpus = count_gpus()
     file = _resolve(load_sweep_file(path, request.preset or ("full" if gpus else "quick"), request.overrides), request)
     task = TASKS[file.task]
-    folder, whence = inspecting.find_data(task, request.data, request.data_root, request.home)
-    seed = child_seed(request.seed, SeedPath.SPLIT)
-    sides_px = inspecting.image_sides(file.architectures)
-    data = inspecting.prepare_data(task, folder, whence, sides_px, request.home.cache, seed, progress)
-    kind: DataKind = "phantom" if (data.root / PHANTOM_MARK).is_file() else "real"
+    folder, whence = find_data(task, request.data, request.data_root, request.home)
+    sides_px = image_sides(file.architectures)
+    data = _prepare(task, folder, whence, sides_px, request, progress)
+    kind: DataKind = "phantom" if (data.examined.data_set.root / PHANTOM_MARK).is_file() else "real"
     random = file.preset == "quick" or kind == "phantom"
     weights: Weights = request.weights or ("random" if random else "pretrained")
-    inspecting.check_weights(file.architectures, weights == "pretrained")
+    architectures.check_weights(file.architectures, weights == "pretrained")
     metric = request.metric or task.primary_metric
     plan = SweepPlan(
         sweep=file.name,
         task=file.task,
         classes=task.classes,
-        data=_summary(data, kind, task.classes),
+        data=_summary(data, kind, task.classes, request.folds),
         preset=file.preset,
         weights=weights,
         seed=request.seed,
@@ -94,11 +103,28 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     return PlannedSweep(plan, data, find_slots(request.slots, gpus))
 
 
+def _prepare(
+    task: Task, folder: Path, whence: str, sides_px: list[int], request: SweepRequest, progress: "Progress"
+) -> "PreparedData":
+    """Prepare the data and note that their test images were read for it."""
+    from trainables.data.sides import SplitRequest
+
+    ledger = request.home.test_ledger
+    require_ledger(ledger)
+    split = SplitRequest(kind=request.split, folds=request.folds, seed=child_seed(request.seed, SeedPath.SPLIT))
+    data = prepare_data(task, folder, whence, sides_px, split, request.home.cache, progress)
+    who = f"sweep {Path(request.name).stem}"
+    note_preparation(ledger, data.test_digest, len(data.test.rows), who, "hashed, decoded where new, audited for leaks")
+    return data
+
+
 def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:
     """Lay the command line's budget and choice of architectures over the file."""
     for name in request.architectures:
         if name not in file.architectures:
             raise BadInput(f"--architectures: {unknown_name('architecture of this sweep', name, file.architectures)}")
+    if request.folds < 1:
+        raise BadInput(f"--folds {request.folds}: expected a whole number of at least 1")
     given = {"trials": request.trials, "epochs": request.epochs, "finalists": request.finalists}
     for name, value in given.items():
         if value is not None and value < 1:
@@ -116,10 +142,12 @@ def _is_published(name: str, space: Space, weights: Weights, epochs: int) -> boo
     """Tell whether trial 0 is the published experiment to the letter: configuration, weights and epochs."""
     published = default_hyperparameters(name)
     unchanged = published | defaults(space) == published
-    return unchanged and weights == "pretrained" and epochs == ARCHITECTURES[name].published_epochs
+    record = ARCHITECTURES[name]
+    as_published = weights == "pretrained" or not record.backbones  # without backbones there is nothing to pretrain
+    return unchanged and as_published and epochs == record.published_epochs
 
 
-def _summary(data: "PreparedData", kind: DataKind, classes: tuple[str, ...]) -> DataSummary:
+def _summary(data: "PreparedData", kind: DataKind, classes: tuple[str, ...], folds: int) -> DataSummary:
     counts: dict[str, dict[str, int]] = {}
     for row in [*data.development.rows, *data.test.rows]:
         own = counts.setdefault(row.side, dict.fromkeys(classes, 0))
@@ -128,7 +156,12 @@ def _summary(data: "PreparedData", kind: DataKind, classes: tuple[str, ...]) -> 
         kind=kind,
         digest=data.digest,
         split_digest=data.split_digest,
-        grouped_by="patient" if data.has_patients else "image",
+        test_digest=data.test_digest,
+        split=data.split,
+        grouped_by=data.examined.groups.grouped_by,
+        folds=folds,
         images=counts,
-        unreadable=len(data.unreadable),
+        leaks=dict(sorted(Counter(row.leak for row in data.test.rows if row.leak).items())),
+        unreadable=len(data.examined.unreadable),
+        notes=data.notes,
     )

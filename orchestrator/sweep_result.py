@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.leaderboard import with_interval
+from orchestrator.leaderboard import leak_free, spread_over_folds, with_interval
 from orchestrator.sweep_state import SweepState
 
 
@@ -24,6 +24,8 @@ class SweepResult:
             "sweep_id": state.started.sweep_id,
             "task": plan.task,
             "data_kind": plan.data.kind,
+            "split": plan.data.split,
+            "leaking_test_images": sum(plan.data.leaks.values()),
             "trials": len(states),
             "states": {name: states.count(name) for name in ("completed", "pruned", "failed")},
             "winner": _winner_json(state),
@@ -48,4 +50,8 @@ def _winner_json(state: SweepState) -> dict[str, Any] | None:
         "run_id": run_ids.get(state.winner),
         "validation": finalist.validation,
         "test": with_interval(finalist.test),
+        "test_leak_free": leak_free(finalist),
+        "leak_free_images": finalist.leak_free_images,
+        "leak_free_reason": finalist.leak_free_reason,
+        "folds": spread_over_folds(state, state.winner),
     }

@@ -9,6 +9,7 @@ from orchestrator.journal import (
     EpochEnded,
     Event,
     FinalistEvaluated,
+    FoldEvaluated,
     Metrics,
     SweepEnded,
     SweepStarted,
@@ -57,6 +58,7 @@ class SweepState:
     checked: dict[str, ArchitectureChecked] = field(default_factory=dict)
     trials: dict[int, TrialState] = field(default_factory=dict)
     finalists: dict[int, FinalistEvaluated] = field(default_factory=dict)
+    folds: dict[int, dict[int, FoldEvaluated]] = field(default_factory=dict)  # trial -> fold
     winner: int | None = None
     tracked: SweepTracked | None = None
     ended: SweepEnded | None = None
@@ -84,6 +86,8 @@ class SweepState:
                 trial.state, trial.reason, trial.ended_at = event.state, event.reason, event.time
             case FinalistEvaluated():
                 self.finalists[event.trial] = event
+            case FoldEvaluated():
+                self.folds.setdefault(event.trial, {})[event.fold] = event
             case WinnerChosen():
                 self.winner = event.trial
             case SweepTracked():

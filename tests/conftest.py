@@ -18,13 +18,18 @@ def orchestrate(tmp_path: Path) -> Orchestrate:
 
 
 @pytest.fixture(scope="session")
-def real_stroke() -> Path:
-    folder = REAL_DATA / "stroke_multimodal"
-    if not folder.is_dir():
+def real_data() -> Path:
+    """The folder of real sets (brain_mri_binary/, stroke_multimodal/, ...); tests skip where there is none."""
+    if not (REAL_DATA / "stroke_multimodal").is_dir():
         pytest.skip(
             f"no real images at {REAL_DATA}; set ORCHESTRATE_REAL_DATA to a folder that holds stroke_multimodal/"
         )
-    return folder
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def real_stroke(real_data: Path) -> Path:
+    return real_data / "stroke_multimodal"
 
 
 @pytest.fixture(scope="session")

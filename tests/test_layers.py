@@ -12,8 +12,8 @@ ONLY_IN = {
     "ray": ["orchestrator/tuning/"],
     "optuna": ["orchestrator/tuning/"],
     "mlflow": ["orchestrator/tracking/"],
-    "torch": ["trainables/", "orchestrator/tuning/", "orchestrator/inspecting.py"],
-    "torchvision": ["trainables/", "orchestrator/inspecting.py"],
+    "torch": ["trainables/", "orchestrator/tuning/", "orchestrator/inspecting/"],
+    "torchvision": ["trainables/", "orchestrator/inspecting/"],
     **{
         name: ["trainables/"]
         for name in ("timm", "cv2", "sklearn", "PIL", "matplotlib", "pytorch_grad_cam", "safetensors")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,13 +12,22 @@ Weights = Literal["pretrained", "random"]
 
 @dataclass(frozen=True)
 class Task:
-    """What is predicted; `layout` is the dotted path of the reader of its data folder."""
+    """What is predicted; `layout` is the dotted path of the reader of its data folder.
+
+    `aliases` are other spellings of classes in folders, columns and metadata (case and punctuation never matter);
+    `modality` is that of every case where the layout does not tell it; `split_fractions` (training, validation, test)
+    hold where the set ships no test side.
+    """
 
     name: str
     title: str
     classes: tuple[str, ...]
     layout: str
     primary_metric: str = "auroc"
+    images_per_case: int = 1
+    aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
+    modality: str = "unknown"
+    split_fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
 
 
 class TrainingConfig(BaseModel):
@@ -52,6 +61,16 @@ class ResNetViTConfig(TrainingConfig):
         return self
 
 
+class BaselineCNNConfig(TrainingConfig):
+    """The dementia project's baseline: 128 px, AdamW 1e-3 with torch's default weight decay, no augmentation."""
+
+    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
+    image_px: Annotated[int, Field(ge=16, le=2048)] = 128
+    hflip: bool = False
+    rotation_deg: Annotated[float, Field(ge=0, le=180)] = 0.0
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A model family: its schema, the dotted path of its builder, and the fields that name timm backbones."""
@@ -62,14 +81,65 @@ class Architecture:
     backbones: tuple[str, ...]
     published_epochs: int
     source: str
+    images_per_case: int = 1
 
 
+_LAYOUTS = "trainables.data.layouts"
 TASKS: Mapping[str, Task] = {
     "stroke": Task(
         name="stroke",
         title="Stroke or not, from a CT or MR slice of the head",
         classes=("normal", "stroke"),
-        layout="trainables.data.stroke_folders:read_stroke_folders",
+        layout=f"{_LAYOUTS}.stroke_folders:read",
+        aliases={"control": "normal"},
+    ),
+    "tumor_binary": Task(
+        name="tumor_binary",
+        title="Brain tumour or not, from an MR slice",
+        classes=("no", "yes"),
+        layout=f"{_LAYOUTS}.class_folders:read",
+        aliases={"no tumor": "no", "healthy": "no", "normal": "no", "tumor": "yes"},
+        modality="MR",
+    ),
+    "tumor_4class": Task(
+        name="tumor_4class",
+        title="Glioma, meningioma, pituitary tumour or none, from an MR slice",
+        classes=("glioma", "meningioma", "notumor", "pituitary"),
+        layout=f"{_LAYOUTS}.class_folders:read",
+        aliases={
+            "no": "notumor",
+            "healthy": "notumor",
+            "normal": "notumor",
+            "glioma tumor": "glioma",
+            "meningioma tumor": "meningioma",
+            "pituitary tumor": "pituitary",
+        },
+        modality="MR",
+    ),
+    "alzheimer": Task(
+        name="alzheimer",
+        title="Dementia stage, from a skull-stripped MR slice",
+        # The data's index order, not that of severity. Index 3 is Very Mild: the set's card and file names say so,
+        # though the project that published the baseline wrote "Very Demented".
+        classes=("mild", "moderate", "non", "very_mild"),
+        layout=f"{_LAYOUTS}.parquet_rows:read",
+        aliases={
+            "mild demented": "mild",
+            "moderate demented": "moderate",
+            "non demented": "non",
+            "very mild demented": "very_mild",
+        },
+        modality="MR",
+    ),
+    "tumor_ct_mri": Task(
+        name="tumor_ct_mri",
+        title="Brain tumour or not, from a CT and an MR slice together",
+        classes=("healthy", "tumor"),
+        layout=f"{_LAYOUTS}.paired_trees:read",
+        images_per_case=2,
+        aliases={"normal": "healthy", "no tumor": "healthy"},
+        modality="CT+MR",
+        split_fractions=(0.7, 0.15, 0.15),
     ),
 }
 
@@ -81,6 +151,14 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         backbones=("resnet", "vit"),
         published_epochs=35,
         source="ResNet50 + ViT-B/16 stroke notebook (design facts: features concatenated, one hidden layer)",
+    ),
+    "baseline_cnn": Architecture(
+        name="baseline_cnn",
+        config=BaselineCNNConfig,
+        builder="trainables.architectures.baseline_cnn:build",
+        backbones=(),
+        published_epochs=10,
+        source="BaselineCNN of an Alzheimer MRI project (design facts: two 3 x 3 convolutions, one hidden layer)",
     ),
 }
 

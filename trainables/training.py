@@ -13,7 +13,7 @@ from torch import nn
 
 from trainables.data.augmentation import flip_and_rotate
 from trainables.data.cache import open_images
-from trainables.data.prepare import SplitRow
+from trainables.data.split_rows import SplitRow
 from trainables.errors import TrainingFailed
 from trainables.evaluation.metrics import classification_metrics, is_better
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS

@@ -1,8 +1,10 @@
 """The environment variables that are settings of a command; nothing else reads them."""
 
 import os
+import re
 from pathlib import Path
 
+from orchestrator.cache_upkeep import MAX_CACHE_BYTES
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home, open_home
 
@@ -43,6 +45,17 @@ def data_root() -> Path | None:
     if not root.is_dir():
         raise BadInput(f"ORCHESTRATE_DATA={value}: no such folder; set it to the one that holds <task>/, or unset it")
     return root
+
+
+def max_cache_bytes(given: str | None = None) -> int:
+    """Return how much decoded data may be kept: as given, else ORCHESTRATE_MAX_CACHE, else 50 GiB. Raises BadInput."""
+    where = "--max-cache" if given is not None else "ORCHESTRATE_MAX_CACHE"
+    text = given if given is not None else os.environ.get("ORCHESTRATE_MAX_CACHE") or str(MAX_CACHE_BYTES)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise BadInput(f"{where}={text}: expected a size such as 20GiB or 500MiB")
+    unit = (match[2] or "B")[0].upper()
+    return int(float(match[1]) * 1024 ** "BKMGT".index(unit))
 
 
 def _home_folder() -> Path:

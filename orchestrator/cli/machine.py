@@ -66,7 +66,7 @@ def _package(name: str) -> Check:
 
 
 def _gpus() -> Check:
-    from orchestrator.inspecting import gpu_names
+    from orchestrator.inspecting.machine import gpu_names
 
     try:
         names = gpu_names()

@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from orchestrator.cli import machine, models, results, sweeps
+from orchestrator.cli import data, machine, models, results, sweeps
 from orchestrator.errors import Interrupted, OrchestratorError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -15,6 +15,8 @@ app.command("list")(results.list_things)
 app.command("leaderboard")(results.show_leaderboard)
 app.command("models")(models.show_models)
 app.command("predict")(models.predict)
+app.add_typer(data.app, name="data")
+app.command("gc")(data.gc)
 app.command("ui")(machine.ui)
 app.command("doctor")(machine.doctor)
 

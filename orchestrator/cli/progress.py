@@ -23,13 +23,14 @@ from orchestrator.journal import (
     EpochEnded,
     Event,
     FinalistEvaluated,
+    FoldEvaluated,
     SweepEnded,
     SweepStarted,
     SweepTracked,
     TrialEnded,
     TrialStarted,
 )
-from orchestrator.leaderboard import LeaderboardRow, format_metric, leaderboard
+from orchestrator.leaderboard import LeaderboardRow, format_metric, leaderboard, score_columns
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Choice, Fixed, Parameter
 from orchestrator.sweep_result import SweepResult
@@ -100,6 +101,11 @@ class SweepProgress:
         elif isinstance(event, FinalistEvaluated):
             metric = self._state.plan.metric
             self._say(f"finalist {event.trial}: test {metric} {format_metric(event.test.get(metric))}")
+        elif isinstance(event, FoldEvaluated) and event.fold > 0:
+            value = event.validation.get(self._state.plan.metric)
+            self._say(
+                f"finalist {event.trial}, fold {event.fold + 1}: {self._state.plan.metric} {format_metric(value)}"
+            )
         elif isinstance(event, SweepTracked) and event.registered is None:
             self._say(f"not registered: {event.fault}")
         elif isinstance(event, SweepEnded):
@@ -127,7 +133,7 @@ class SweepProgress:
         plan = event.plan
         data = "phantom data (--data DIR takes yours)" if plan.data.kind == "phantom" else "real data"
         images = sum(sum(counts.values()) for counts in plan.data.images.values())
-        split = f"{images} images split by {plan.data.grouped_by}"
+        split = f"{images} cases, {plan.data.split} split, grouped by {plan.data.grouped_by}"
         where = f"{event.slots} slots on {event.device}"
         preset = f"preset {plan.preset}" + (" (no GPU)" if event.device == "cpu" else "")
         self._say(f"{event.sweep_id}: {plan.task}, {data}, {split}; {preset}, {plan.weights} weights, {where}")
@@ -138,8 +144,16 @@ class SweepProgress:
             self._say(
                 f"{plan.data.unreadable} images cannot be read and are left out (unreadable.tsv in the sweep's folder)"
             )
-        if plan.data.grouped_by == "image":
-            self._say("no patients.csv: slices of one patient may stand on both sides of the validation split")
+        leaking = sum(plan.data.leaks.values())
+        if leaking:
+            why = ", ".join(f"{count} {reason}" for reason, count in plan.data.leaks.items())
+            test = sum(plan.data.images["test"].values())
+            self._say(
+                f"LEAK: {leaking} of {test} test images were seen in development ({why}); their scores stand apart "
+                "(data/audit.html in the sweep's folder shows them), --split grouped draws a test set of its own"
+            )
+        for note in plan.data.notes:
+            self._say(f"data: {note}")
 
     def _say_trial(self, state: SweepState, event: TrialEnded) -> None:
         trial = state.trials[event.trial]
@@ -187,8 +201,10 @@ def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
         return
     console = results()
     console.print(f"[bold]{escape(plan.sweep)}[/]: task {plan.task}, preset {plan.preset}, seed {plan.seed}")
+    data = plan.data
+    console.print(f"plan digest {plan.digest}; data {data.kind} {data.digest}, split {data.split_digest}")
     console.print(
-        f"plan digest {plan.digest}; data {plan.data.kind} {plan.data.digest}, split {plan.data.split_digest}"
+        f"  {data.split} split, grouped by {data.grouped_by}, {data.folds} folds; leaks {data.leaks or 'none'}"
     )
     if plan.data.unreadable:
         console.print(f"  {plan.data.unreadable} images cannot be read and are left out")
@@ -228,16 +244,15 @@ def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
     """Print the first rows of a leaderboard."""
     several = len({row.sweep_id for row in rows}) > 1
     columns = ["rank", *(["sweep"] if several else []), "trial", "architecture"]
-    table = Table(*columns, f"val {metric}", f"test {metric}", "epochs", "state", box=None)
-    for row in rows[:TOP_ROWS]:
-        test = row.test[metric][0] if row.test else None
+    scores = score_columns(rows[:TOP_ROWS], metric)
+    table = Table(*columns, *scores, "epochs", "state", box=None)
+    for number, row in enumerate(rows[:TOP_ROWS]):
         table.add_row(
             str(row.rank),
             *([row.sweep_id] if several else []),
             str(row.trial_id),
             row.architecture + (" *" if row.is_winner else ""),
-            format_metric(row.validation.get(metric)),
-            format_metric(test),
+            *(texts[number] for texts in scores.values()),
             str(row.epochs),
             row.state,
         )

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,17 +47,26 @@ def show_leaderboard(
     as_csv: Annotated[bool, typer.Option("--csv", help="print CSV")] = False,
 ) -> None:
     """Rank the trials of a sweep, or of every sweep of a task that shares data and split with the newest."""
+    from orchestrator.cli import environment
     from orchestrator.cli.console import messages, print_json
     from orchestrator.cli.progress import show_rows
     from orchestrator.history import same_data, sweeps_of
     from orchestrator.leaderboard import leaderboard
+    from orchestrator.test_ledger import count_in_words, read_ledger
 
     sweeps = sweeps_of(_known_sweeps(), name)
     kept = same_data(sweeps)
     rows = leaderboard(kept)
     metric = kept[0].plan.metric
+    reads = read_ledger(environment.home_to_read().test_ledger, kept[-1].plan.data.test_digest)
     if as_json:
-        print_json({"task": kept[0].plan.task, "rows": [row.to_json() for row in rows]})
+        print_json(
+            {
+                "task": kept[0].plan.task,
+                "rows": [row.to_json() for row in rows],
+                "test_reads": [asdict(read) for read in reads],
+            }
+        )
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         scores = [f"validation_{metric}", f"test_{metric}"]
@@ -67,6 +77,8 @@ def show_leaderboard(
             writer.writerow([row.rank, row.sweep_id, row.trial_id, row.architecture, value, test, row.state])
     else:
         show_rows(rows, metric)
+    images = sum(kept[-1].plan.data.images.get("test", {}).values())
+    messages().print(f"these {images} test images so far: {count_in_words(reads)}")
     if kept[0].plan.data.kind == "phantom":
         messages().print("trained on phantom data")
     if len(kept) < len(sweeps):

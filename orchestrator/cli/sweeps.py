@@ -26,6 +26,8 @@ def sweep(
         list[str] | None, typer.Option("--set", help="fix or change one setting, e.g. lr=1e-4", metavar="KEY=VALUE")
     ] = None,
     weights: Annotated[str | None, typer.Option(help="pretrained or random")] = None,
+    split: Annotated[str | None, typer.Option(help="shipped or grouped; shipped where a test set ships")] = None,
+    folds: Annotated[int, typer.Option(help="train finalists on K folds and show the spread")] = 1,
     address: Annotated[str, typer.Option(help="local: a Ray of its own on this machine")] = "local",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved plan and stop")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
@@ -41,6 +43,7 @@ def sweep(
     request_values = {
         "preset": _preset(preset),
         "slots": _slots(slots),
+        "split": _one_of("--split", split, ("shipped", "grouped")),
         "weights": _one_of("--weights", weights, ("pretrained", "random")),
         "overrides": _overrides(overrides or []),
         "architectures": tuple(name.strip() for name in architectures.split(",") if name.strip()),
@@ -60,6 +63,8 @@ def sweep(
         finalists=finalists,
         seed=seed,
         metric=metric,
+        folds=folds,
+        max_cache_bytes=environment.max_cache_bytes(),
         **request_values,
     )
     if dry_run:

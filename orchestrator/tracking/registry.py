@@ -179,7 +179,11 @@ def _version_tags(state: SweepState) -> dict[str, str]:
     finalist = state.finalists[state.winner]
     scores = {
         f"orchestrate.{side}_{plan.metric}": f"{metrics[plan.metric]:.6f}"
-        for side, metrics in (("validation", finalist.validation), ("test", finalist.test))
+        for side, metrics in (
+            ("validation", finalist.validation),
+            ("test", finalist.test),
+            ("test_leak_free", finalist.test_leak_free or {}),
+        )
         if metrics.get(plan.metric) is not None
     }
     return {
@@ -190,6 +194,8 @@ def _version_tags(state: SweepState) -> dict[str, str]:
         "orchestrate.data_digest": plan.data.digest,
         "orchestrate.split_digest": plan.data.split_digest,
         "orchestrate.data_kind": plan.data.kind,
+        "orchestrate.split": plan.data.split,
+        "orchestrate.leaking_test_images": str(sum(plan.data.leaks.values())),
         **scores,
     }
 

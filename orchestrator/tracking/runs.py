@@ -8,8 +8,8 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
-from orchestrator.journal import EpochEnded, FinalistEvaluated, Registered
-from orchestrator.leaderboard import leaderboard, to_markdown
+from orchestrator.journal import EpochEnded, FinalistEvaluated, FoldEvaluated, Registered
+from orchestrator.leaderboard import leaderboard, spread_over_folds, to_markdown
 from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tracking.outcome import SyncOutcome
 from orchestrator.tracking.registry import SWEEP_TAG, register_winner
@@ -70,6 +70,8 @@ class SweepRuns:
         }
         self._client.log_batch(self._outcome.run_id, params=[Param(key, str(value)) for key, value in params.items()])
         self._client.log_text(self._outcome.run_id, plan.model_dump_json(indent=2), "plan.json")
+        if (self._sweep / "data").is_dir():  # what was found in the data, the split, sheets of samples
+            self._client.log_artifacts(self._outcome.run_id, str(self._sweep / "data"), "data")
 
     def send_trial(self, state: SweepState, trial: TrialState) -> None:
         """Make sure that the trial's run exists and holds its hyperparameters."""
@@ -107,16 +109,38 @@ class SweepRuns:
         run_id = self._run_id(state, state.trials[event.trial])
         metrics = [
             Metric(f"{side}/{name}", value, _ms(event.time), 0)
-            for side, scores in (("final_val", event.validation), ("test", event.test))
+            for side, scores in (
+                ("final_val", event.validation),
+                ("test", event.test),
+                ("test_leak_free", event.test_leak_free or {}),
+            )
             for name, value in scores.items()
             if value is not None
         ]
-        self._client.log_batch(run_id, metrics=metrics, tags=[RunTag("orchestrate.finalist", "true")])
+        tags = {"finalist": "true", "leak_free_test_images": str(event.leak_free_images)}
+        if event.leak_free_reason:
+            tags["leak_free_reason"] = event.leak_free_reason
+        self._client.log_batch(
+            run_id, metrics=metrics, tags=[RunTag(f"orchestrate.{key}", value) for key, value in tags.items()]
+        )
         folder = self._sweep / "finalists" / f"{event.trial:04d}"
         for path in sorted(folder.glob("*")):
             self._client.log_artifact(run_id, str(path), "finalist")
         probs_NK, labels_N = read_predictions(folder / "predictions_test.csv", state.plan.classes)
         self._send_confusion_matrix(run_id, state, "test", confusion_matrix(probs_NK, labels_N), "test, finalist")
+
+    def send_fold(self, state: SweepState, event: FoldEvaluated) -> None:
+        """Send a finalist's validation metrics on one fold, and their spread over the folds so far."""
+        run_id = self._run_id(state, state.trials[event.trial])
+        at_ms = _ms(event.time)
+        metrics = [
+            Metric(f"fold/{name}", value, at_ms, event.fold + 1)
+            for name, value in event.validation.items()
+            if value is not None
+        ]
+        for name, (mean, deviation, _) in (spread_over_folds(state, event.trial) or {}).items():
+            metrics += [Metric(f"folds/{name}_mean", mean, at_ms, 0), Metric(f"folds/{name}_sd", deviation, at_ms, 0)]
+        self._client.log_batch(run_id, metrics=metrics)
 
     def register(self, state: SweepState) -> Registered:
         """Register the winner's best weights as a version of the task's model."""
@@ -231,6 +255,8 @@ def _sweep_tags(state: SweepState) -> dict[str, str]:
         "orchestrate.weights": plan.weights,
         "orchestrate.device": started.device,
         "orchestrate.grouped_by": plan.data.grouped_by,
+        "orchestrate.split": plan.data.split,
+        "orchestrate.test_digest": plan.data.test_digest,
         "orchestrate.unreadable_images": str(plan.data.unreadable),
         **{f"orchestrate.git_{key}": value for key, value in started.git.items()},
         **{f"orchestrate.version.{name}": value for name, value in started.versions.items()},
@@ -258,6 +284,7 @@ def _common_tags(state: SweepState) -> dict[str, str]:
         "orchestrate.data_digest": plan.data.digest,
         "orchestrate.split_digest": plan.data.split_digest,
         "orchestrate.data_kind": plan.data.kind,
+        "orchestrate.leaking_test_images": str(sum(plan.data.leaks.values())),
         "orchestrate.preset": plan.preset,
         "orchestrate.seed": str(plan.seed),
         "orchestrate.task": plan.task,

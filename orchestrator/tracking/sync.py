@@ -17,6 +17,7 @@ from orchestrator.journal import (
     EpochEnded,
     Event,
     FinalistEvaluated,
+    FoldEvaluated,
     SweepEnded,
     SweepStarted,
     TrialEnded,
@@ -124,6 +125,8 @@ class Sync:
                 runs.send_trial_end(state, state.trials[event.trial])
             elif isinstance(event, FinalistEvaluated):
                 runs.send_finalist(state, event)
+            elif isinstance(event, FoldEvaluated):
+                runs.send_fold(state, event)
             elif isinstance(event, WinnerChosen):
                 self.outcome.registered = runs.register(state)
             elif isinstance(event, SweepEnded):

@@ -8,22 +8,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayTaskError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from orchestrator.errors import Interrupted
-from orchestrator.journal import FinalistEvaluated, JournalWriter
+from orchestrator.errors import BadInput, Interrupted
+from orchestrator.journal import FoldEvaluated, JournalWriter
 from orchestrator.plan import SweepPlan
 from orchestrator.sweep_state import TrialState
 from orchestrator.tuning.finalists import TestData, submit_finalist
+from orchestrator.tuning.folds import submit_fold
 from orchestrator.tuning.recorder import JournalRecorder
 from orchestrator.tuning.resources import Slots
 from orchestrator.tuning.scheduler import FairAsha
 from orchestrator.tuning.searcher import OptunaSearcher
 from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+from trainables.errors import DataError
 
 OBJECT_STORE_BYTES = 200 * 2**20  # images go by memory map, so Ray's store carries only small results
 POLL_S = 0.5
@@ -121,26 +125,58 @@ def evaluate_finalists(
 ) -> None:
     """Evaluate the finalists side by side; each is one line in the journal. Raises Interrupted when `stop` was set."""
     shared = TrialSetup.model_validate_json(setup.read_text())
-    waiting = {}
+    waiting: list[Any] = [
+        submit_finalist(_config(trial, setup), shared, test, folder / f"{trial.number:04d}", slots.gpu_share)
+        for trial in trials
+    ]
+    _record(waiting, journal, stop, "interrupted while finalists were evaluated")
+
+
+def train_folds(
+    trials: Sequence[TrialState], folds: int, setup: Path, slots: Slots, journal: JournalWriter, stop: threading.Event
+) -> None:
+    """Train each finalist on the other folds; each is a line in the journal. Raises Interrupted when `stop` was set."""
+    shared = TrialSetup.model_validate_json(setup.read_text())
     for trial in trials:
-        config = TrialConfig(
-            trial=trial.number,
-            architecture=trial.architecture,
-            hyperparameters=trial.hyperparameters,
-            seed=trial.seed,
-            published=trial.published,
-            setup=setup,
-        )
-        target = folder / f"{trial.number:04d}"
-        waiting[submit_finalist(config, shared, test, target, slots.gpu_share)] = trial.number
+        assert trial.best is not None
+        first = FoldEvaluated(trial=trial.number, fold=0, epoch=trial.best.epoch, validation=trial.validation)
+        journal.append(first)
+    waiting: list[Any] = [
+        submit_fold(_config(trial, setup, fold), shared, slots.gpu_share)
+        for trial in trials
+        for fold in range(1, folds)
+    ]
+    _record(waiting, journal, stop, "interrupted while finalists were trained on other folds")
+
+
+def _config(trial: TrialState, setup: Path, fold: int = 0) -> TrialConfig:
+    return TrialConfig(
+        trial=trial.number,
+        architecture=trial.architecture,
+        hyperparameters=trial.hyperparameters,
+        seed=trial.seed,
+        published=trial.published,
+        setup=setup,
+        fold=fold,
+    )
+
+
+def _record(waiting: list[Any], journal: JournalWriter, stop: threading.Event, interrupted: str) -> None:
+    """Write what each Ray task returns into the journal, in the order in which they end.
+
+    Raises BadInput where a task found that its data were changed since the plan.
+    """
     while waiting:
-        ready, _ = ray.wait(list(waiting), timeout=POLL_S)
+        ready, waiting = ray.wait(waiting, timeout=POLL_S)
         if stop.is_set():
-            raise Interrupted("interrupted while finalists were evaluated")
+            raise Interrupted(interrupted)
         for reference in ready:
-            metrics = ray.get(reference)
-            number = waiting.pop(reference)
-            journal.append(FinalistEvaluated(trial=number, validation=metrics["validation"], test=metrics["test"]))
+            try:
+                journal.append(ray.get(reference))
+            except RayTaskError as error:
+                if isinstance(error.cause, DataError):
+                    raise BadInput(str(error.cause)) from error
+                raise
 
 
 class _StopOnRequest(tune.Stopper):

@@ -1,14 +1,14 @@
 """A trial as Ray Tune runs it: one step is one epoch; warm actors go from trial to trial."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
 from ray import tune
 
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
-from trainables.data.prepare import read_rows
+from trainables.data.split_rows import SplitRow, read_rows
 from trainables.errors import TrainingFailed
 from trainables.training import EpochRecord, TrainingRun, load_development, train
 
@@ -51,10 +51,11 @@ class TrialActor(tune.Trainable):
 
 def begin_training(config: TrialConfig, setup: TrialSetup) -> Iterator[EpochRecord]:
     """Return the epochs of one trial; its folder receives the best weights."""
-    folder: Path = setup.trial_folder(config.trial)
+    folder = setup.trial_folder(config.trial, config.fold)
     folder.mkdir(parents=True, exist_ok=True)
     side_px = int(config.hyperparameters["image_px"])
-    data = load_development(read_rows(setup.development), setup.arrays[side_px], setup.device)
+    rows = read_rows(setup.development, setup.development_digest)
+    data = load_development(_of_fold(rows, config.fold), setup.arrays[side_px], setup.device)
     run = TrainingRun(
         architecture=config.architecture,
         hyperparameters=config.hyperparameters,
@@ -67,3 +68,10 @@ def begin_training(config: TrialConfig, setup: TrialSetup) -> Iterator[EpochReco
         folder=folder,
     )
     return train(run, data)
+
+
+def _of_fold(rows: list[SplitRow], fold: int) -> list[SplitRow]:
+    """Return the rows with the sides that they have in a fold; the first fold is the one that they are stored with."""
+    if fold == 0:
+        return rows
+    return [replace(row, side="validation" if row.fold == fold else "training") for row in rows]

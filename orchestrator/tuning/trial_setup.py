@@ -13,6 +13,7 @@ class TrialSetup(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     development: Path  # CSV of rows, in the order of the arrays
+    development_digest: str
     arrays: dict[int, Path]  # side_px -> decoded development images
     num_classes: int
     pretrained: bool
@@ -22,9 +23,10 @@ class TrialSetup(BaseModel):
     threads: int
     trials: Path  # folder of the trials' folders
 
-    def trial_folder(self, number: int) -> Path:
-        """Return the folder of one trial."""
-        return self.trials / f"{number:04d}"
+    def trial_folder(self, number: int, fold: int = 0) -> Path:
+        """Return the folder of one trial, or of its training on another fold than the first."""
+        folder = self.trials / f"{number:04d}"
+        return folder / f"fold-{fold + 1}" if fold else folder
 
 
 class TrialConfig(BaseModel):
@@ -38,3 +40,4 @@ class TrialConfig(BaseModel):
     seed: int
     published: bool
     setup: Path  # JSON of TrialSetup
+    fold: int = 0  # which fold validates, where the data have folds

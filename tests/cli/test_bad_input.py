@@ -36,7 +36,15 @@ SWEEP = ["sweep", "stroke_hybrid"]
         ([*SWEEP, "--set", "image_px={int: [32, 64], default: 32}"], "use choice"),
         ([*SWEEP, "--data", "nowhere"], "--data: nowhere: no such folder"),
         ([*SWEEP, "--address", "auto"], "not built yet"),
-        ([*SWEEP, "--folds", "5"], "No such option: --folds"),
+        ([*SWEEP, "--folds", "0"], "--folds 0: expected a whole number of at least 1"),
+        ([*SWEEP, "--folds", "500"], "ask for fewer folds"),
+        ([*SWEEP, "--split", "group"], "--split: no value 'group'; did you mean 'grouped'"),
+        (["data", "check", "strok"], "no task 'strok'; did you mean 'stroke'"),
+        (["data", "check", "stroke", "--data", "nowhere"], "--data: nowhere: no such folder"),
+        (["data", "phantom", "stroke", "/usr"], "/usr: is not empty; name a new folder"),
+        (["data", "phantom", "stroke", "new", "--patients", "1"], "--patients"),
+        (["data", "fetch", "stroke"], "say where to: --out DIR"),
+        (["gc", "--max-cache", "much"], "--max-cache=much: expected a size such as 20GiB"),
         ([*SWEEP, "stroke_hybrid"], "not built yet"),
         (["list", "runz"], "did you mean 'runs'"),
         (["leaderboard", "stroke"], "no sweep has been run yet"),
@@ -185,8 +193,10 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(orchestrate: Orchestrate, 
 
 
 def test_lists_say_what_is_defined(orchestrate: Orchestrate) -> None:
-    assert [row["sweep"] for row in orchestrate("list", "sweeps", "--json").json["sweeps"]] == ["stroke_hybrid"]
-    assert [row["task"] for row in orchestrate("list", "tasks", "--json").json["tasks"]] == ["stroke"]
+    sweeps = [row["sweep"] for row in orchestrate("list", "sweeps", "--json").json["sweeps"]]
+    assert {"alzheimer_cnn", "stroke_hybrid"} <= set(sweeps)
+    tasks = [row["task"] for row in orchestrate("list", "tasks", "--json").json["tasks"]]
+    assert tasks == ["stroke", "tumor_binary", "tumor_4class", "alzheimer", "tumor_ct_mri"]
     assert "resnet_vit" in orchestrate("list", "architectures").stdout
     assert orchestrate("list", "runs").stdout == "no runs yet\n"
 

@@ -1,7 +1,8 @@
 import pytest
+from plan_support import data_summary
 
 from orchestrator.journal import SweepStarted
-from orchestrator.plan import DataSummary, SweepPlan
+from orchestrator.plan import SweepPlan
 from orchestrator.sweep_file import find_sweep_file, load_sweep_file
 
 
@@ -12,9 +13,7 @@ def plan() -> SweepPlan:
         sweep=file.name,
         task=file.task,
         classes=("normal", "stroke"),
-        data=DataSummary(
-            kind="phantom", digest="d" * 32, split_digest="s" * 32, grouped_by="patient", images={}, unreadable=0
-        ),
+        data=data_summary("phantom"),
         preset="quick",
         weights="random",
         seed=0,

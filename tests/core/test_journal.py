@@ -3,11 +3,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plan_support import data_summary
 
 from orchestrator.errors import BadInput
 from orchestrator.journal import (
     EpochEnded,
     FinalistEvaluated,
+    FoldEvaluated,
     JournalWriter,
     SweepEnded,
     SweepStarted,
@@ -106,11 +108,11 @@ def test_trials_that_ran_when_a_sweep_ended_are_interrupted(started: SweepStarte
 
 @given(st.integers(min_value=1, max_value=15))
 def test_any_prefix_replays(length: int) -> None:
-    from orchestrator.plan import DataSummary, SweepPlan
+    from orchestrator.plan import SweepPlan
     from orchestrator.sweep_file import find_sweep_file, load_sweep_file
 
     file = load_sweep_file(find_sweep_file("stroke_hybrid"), "quick")
-    data = DataSummary(kind="real", digest="", split_digest="", grouped_by="image", images={}, unreadable=0)
+    data = data_summary("real")
     plan = SweepPlan(
         sweep=file.name, task="stroke", classes=("a", "b"), data=data, preset="quick", weights="random", seed=0,
         metric="auroc", direction="max", published={}, **{k: getattr(file, k) for k in
@@ -151,3 +153,29 @@ def test_the_note_marks_the_winner(started: SweepStarted) -> None:
     note = to_markdown(leaderboard([replay(history(started))]), "auroc")
     assert "resnet_vit **winner**" in note
     assert len(note.splitlines()) == 5
+
+
+def test_folds_and_the_leak_free_part_of_the_test_stand_beside_the_scores(started: SweepStarted) -> None:
+    def finalist(metrics: dict | None, images: int) -> FinalistEvaluated:
+        return FinalistEvaluated(
+            trial=2,
+            validation={"auroc": 0.8},
+            test={"auroc": 0.75},
+            test_leak_free=metrics,
+            leak_free_images=images,
+        )
+
+    folds = [FoldEvaluated(trial=2, fold=fold, epoch=1, validation={"auroc": 0.8 - fold / 10}) for fold in range(3)]
+    events = [event for event in history(started) if not isinstance(event, FinalistEvaluated)]
+    leaking = [*events[:-2], finalist({"auroc": 0.5}, 4), *folds, *events[-2:]]
+    rows = leaderboard([replay(leaking)])
+    row = next(row for row in rows if row.is_winner)
+    assert row.folds is not None
+    assert row.folds["auroc"] == (pytest.approx(0.7), pytest.approx(0.1), 3)
+    table = to_markdown(rows, "auroc")
+    assert "| val over folds | test auroc | leak-free test |" in table
+    assert "| 0.8000 | 0.7000 ± 0.1000 (3) | 0.7500 | 0.5000 (4 of 10) |" in table
+    nothing_left = [*events[:-2], finalist(None, 0), *events[-2:]]
+    assert "| 0.8000 | 0.7500 | none of 10 |" in to_markdown(leaderboard([replay(nothing_left)]), "auroc")
+    clean = [*events[:-2], finalist({"auroc": 0.75}, 10), *events[-2:]]
+    assert "leak-free" not in to_markdown(leaderboard([replay(clean)]), "auroc")

@@ -48,6 +48,23 @@ def test_stroke_hybrid_publishes_the_seed_configuration() -> None:
     assert chosen == {name: default_hyperparameters("resnet_vit")[name] for name in chosen}
 
 
+def test_alzheimer_cnn_publishes_the_seed_configuration() -> None:
+    full = load_sweep_file(find_sweep_file("alzheimer_cnn"), "full")
+    chosen = {name: parameter.default for name, parameter in full.architectures["baseline_cnn"].items()}
+    assert chosen == default_hyperparameters("baseline_cnn")
+    assert (full.task, full.budget.epochs, full.architectures.keys()) == ("alzheimer", 10, {"baseline_cnn"})
+    quick = load_sweep_file(find_sweep_file("alzheimer_cnn"), "quick")
+    assert (quick.budget.trials, quick.architectures["baseline_cnn"]["image_px"].default) == (10, 64)
+
+
+@pytest.mark.parametrize("overrides", [None, {"lr": "1e-4"}])
+def test_an_architecture_takes_as_many_images_as_a_case_has(tmp_path: Path, overrides: dict[str, str] | None) -> None:
+    message = fault(tmp_path, GOOD.replace("task: stroke", "task: tumor_ct_mri"), overrides)
+    where = "mine.yaml: architectures.resnet_vit: "
+    assert f"{where}takes one image per case, task tumor_ct_mri has two; no architecture here" in message
+    assert len(message.splitlines()) == 1
+
+
 def test_a_preset_replaces_parameters_and_budget(tmp_path: Path) -> None:
     quick = load(tmp_path, GOOD, "quick")
     assert quick.architectures["resnet_vit"]["image_px"].default == 32

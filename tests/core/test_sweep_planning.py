@@ -19,7 +19,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def request_for(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("orchestrator.inspecting.check_weights", lambda spaces, pretrained: None)
+    monkeypatch.setattr("orchestrator.inspecting.architectures.check_weights", lambda spaces, pretrained: None)
 
     def make(**changes) -> SweepRequest:
         request = SweepRequest(name="stroke_hybrid", home=Home(tmp_path), data=str(phantom), preset="full")

@@ -76,7 +76,7 @@ def test_real_images_go_the_whole_way(orchestrate: Orchestrate, real_stroke: Pat
     counts = state.plan.data.images
     assert counts["test"] == {"normal": 14, "stroke": 14}
     assert sum(counts["training"].values()) + sum(counts["validation"].values()) == 28
-    assert state.plan.data.grouped_by == "image"
+    assert state.plan.data.grouped_by == "audit"
     assert "no patients.csv" in done.stderr
     predicted = orchestrate("predict", "stroke", real_stroke / "deep" / "test" / "normalMR")
     assert len(predicted.stdout.splitlines()) == 1 + 7

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from plan_support import data_summary
 
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
@@ -21,7 +22,7 @@ from orchestrator.journal import (
     TrialEnded,
     TrialStarted,
 )
-from orchestrator.plan import DataSummary, SweepPlan
+from orchestrator.plan import SweepPlan
 from orchestrator.sweep_file import find_sweep_file, load_sweep_file
 from orchestrator.tracking.outcome import read_outcome
 from orchestrator.tracking.store import open_store, told_as_bad_input, without_password
@@ -48,7 +49,7 @@ def sweep(tmp_path: Path) -> Path:
 
 def started(sweep_id: str) -> SweepStarted:
     file = load_sweep_file(find_sweep_file("stroke_hybrid"), "quick")
-    data = DataSummary(kind="phantom", digest="d", split_digest="s", grouped_by="patient", images={}, unreadable=0)
+    data = data_summary("phantom")
     plan = SweepPlan(
         sweep=file.name, task="stroke", classes=("normal", "stroke"), data=data, preset="quick", weights="random",
         seed=0, metric="auroc", direction="max", architectures=file.architectures, published={"resnet_vit": False},

@@ -1,5 +1,6 @@
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,11 +23,52 @@ def in_mode(mode: str) -> Image.Image:
     return grey.convert(mode)
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "LA"])
 def test_every_mode_gives_the_same_grey(mode: str) -> None:
     decoded_HW = decode_grey(encoded(in_mode(mode)))
     assert decoded_HW.dtype == np.uint8
     assert np.abs(decoded_HW.astype(int) - GREY_HW).max() <= 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("transparency", [0, bytes(range(256))])
+def test_a_palette_gives_its_colours_whatever_is_transparent(transparency: int | bytes) -> None:
+    decoded_HW = decode_grey(encoded(in_mode("P"), transparency=transparency))
+    assert np.abs(decoded_HW.astype(int) - GREY_HW).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_printing_colours_give_the_same_grey(kind: str) -> None:
+    cmyk = in_mode("RGB").convert("CMYK")
+    decoded_HW = decode_grey(encoded(cmyk, kind, **({"quality": 100} if kind == "JPEG" else {})))
+    assert np.abs(decoded_HW.astype(int) - GREY_HW).max() <= 6
+
+
+def test_one_bit_gives_black_and_white() -> None:
+    checkers_HW = np.indices((6, 8)).sum(axis=0) % 2 == 1
+    assert (decode_grey(encoded(Image.fromarray(checkers_HW))) == checkers_HW * 255).all()
+
+
+def test_one_pixel_is_an_image() -> None:
+    assert decode_grey(encoded(Image.new("L", (1, 1), 77))).tolist() == [[77]]
+    deep = Image.fromarray(np.full((1, 1), 3000, np.uint16))
+    assert decode_grey(encoded(deep)).tolist() == [[0]], "nothing to scale by: a flat image of many bits is black"
+    assert (resize_square(decode_grey(encoded(Image.new("L", (1, 1), 77))), 16) == 77).all()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF"])
+def test_of_several_frames_the_first_counts(kind: str) -> None:
+    white = Image.new("L", (GREY_HW.shape[1], GREY_HW.shape[0]), 255)
+    decoded_HW = decode_grey(encoded(in_mode("L"), kind, save_all=True, append_images=[white]))
+    assert (decoded_HW == GREY_HW).all()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_colour_of_sixteen_bits_keeps_its_high_byte(kind: str) -> None:
+    deep_HW3 = np.dstack([GREY_HW.astype(np.uint16) * 256 + 9] * 3)
+    content = cv2.imencode("." + kind.lower(), deep_HW3)[1].tobytes()
+    assert np.abs(decode_grey(content).astype(int) - GREY_HW).max() <= 1
 
 
 def test_the_content_decides_not_the_name(tmp_path) -> None:
@@ -37,8 +79,9 @@ def test_the_content_decides_not_the_name(tmp_path) -> None:
 
 def test_metadata_does_not_turn_the_picture() -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6
-    assert decode_grey(encoded(in_mode("L"), "JPEG", exif=exif)).shape == GREY_HW.shape
+    exif[0x0112] = 6  # "turn by 90 degrees"; whether the scanner's picture or a viewer set it is unknown
+    plain_HW = decode_grey(encoded(in_mode("L"), "JPEG"))
+    assert (decode_grey(encoded(in_mode("L"), "JPEG", exif=exif)) == plain_HW).all()
 
 
 @pytest.mark.parametrize(
@@ -64,6 +107,9 @@ def test_sixteen_bits_are_scaled_not_cut(kind: str) -> None:
     assert decoded_HW.dtype == np.uint8
     assert (decoded_HW.min(), decoded_HW.max()) == (0, 255)
     assert len(np.unique(decoded_HW)) > 150
+    if kind == "TIFF":
+        big_endian = Image.fromarray(ramp_HW.astype(">u2"))
+        assert (decode_grey(encoded(big_endian, kind)) == decoded_HW).all()
     float_HW = decode_grey(encoded(Image.fromarray((ramp_HW / 4000).astype(np.float32)), "TIFF"))
     assert np.abs(float_HW.astype(int) - decoded_HW).max() <= 1
 

@@ -1,19 +1,22 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from trainables.catalog import TASKS
 from trainables.data.cache import open_images
 from trainables.data.images import decode_grey, resize_square
-from trainables.data.prepare import prepare_data, read_rows, write_rows
-from trainables.data.splits import split_validation
+from trainables.data.prepare import changed_since, prepare_data
+from trainables.data.sides import SplitRequest
 from trainables.errors import DataError
 
 
-def prepare(root: Path, cache: Path, sides_px=(32,), seed=0):
+def prepare(root: Path, cache: Path, sides_px=(32,), seed=0, kind=None, folds=1):
     calls: list[str] = []
-    data = prepare_data(TASKS["stroke"], root, sides_px, cache, seed, lambda what, done, of: calls.append(what))
+    request = SplitRequest(kind=kind, folds=folds, seed=seed)
+    data = prepare_data(TASKS["stroke"], root, sides_px, request, cache, lambda what, done, of: calls.append(what))
     return data, calls
 
 
@@ -33,7 +36,7 @@ def test_a_second_sweep_decodes_nothing(stroke_set: Path, tmp_path: Path) -> Non
     assert "decoding" in calls
     second, calls = prepare(stroke_set, tmp_path / "cache")
     assert "decoding" not in calls
-    assert second == first
+    assert (second.rows, second.digest, second.development) == (first.rows, first.digest, first.development)
     _, calls = prepare(stroke_set, tmp_path / "cache", (32, 48))
     assert calls.count("decoding") == 48, "only the new size is decoded"
 
@@ -65,11 +68,11 @@ def test_unreadable_files_are_left_out_and_named(stroke_set: Path, tmp_path: Pat
         victim.write_bytes(victim.read_bytes()[:300] if content is None else content)
     data, _ = prepare(stroke_set, tmp_path / "cache")
     names = {victim.relative_to(stroke_set).as_posix() for victim in victims}
-    assert set(data.unreadable) == names
+    assert set(data.examined.unreadable) == names
     assert not names & {row.path for row in [*data.development.rows, *data.test.rows]}
     test_rows_and_arrays_are_in_one_order(stroke_set, tmp_path)
     again, calls = prepare(stroke_set, tmp_path / "cache")
-    assert again.unreadable == data.unreadable
+    assert again.examined.unreadable == data.examined.unreadable
     assert "decoding" not in calls
 
 
@@ -78,7 +81,7 @@ def test_a_link_that_leads_nowhere_is_counted(stroke_set: Path, tmp_path: Path) 
     victim.unlink()
     victim.symlink_to(tmp_path / "annex" / "object")
     data, _ = prepare(stroke_set, tmp_path / "cache")
-    assert list(data.unreadable.values()) == ["No such file or directory"]
+    assert list(data.examined.unreadable.values()) == ["No such file or directory"]
 
 
 def test_many_unreadable_files_stop_the_sweep(stroke_set: Path, tmp_path: Path) -> None:
@@ -88,34 +91,14 @@ def test_many_unreadable_files_stop_the_sweep(stroke_set: Path, tmp_path: Path) 
         prepare(stroke_set, tmp_path / "cache")
 
 
-def test_rows_survive_the_file(stroke_set: Path, tmp_path: Path) -> None:
-    data, _ = prepare(stroke_set, tmp_path / "cache")
-    write_rows(tmp_path / "rows.csv", data.development.rows)
-    assert read_rows(tmp_path / "rows.csv") == data.development.rows
-
-
-def test_a_patient_stays_on_one_side() -> None:
-    generator = np.random.default_rng(0)
-    groups = [f"p{number}" for number in generator.integers(0, 40, 300)]
-    labels = [int(group[1:]) % 2 for group in groups]
-    for seed in range(5):
-        held_N = split_validation(labels, groups, 0.15, seed)
-        held, kept = {g for g, h in zip(groups, held_N, strict=True) if h}, {
-            g for g, h in zip(groups, held_N, strict=True) if not h
-        }  # fmt: skip
-        assert not held & kept
-        assert 0.08 < held_N.mean() < 0.25
-        assert set(np.array(labels)[held_N]) == {0, 1}
-
-
 def test_patients_of_the_table_are_groups_and_never_in_clear(stroke_set: Path, tmp_path: Path) -> None:
     data, _ = prepare(stroke_set, tmp_path / "cache")
-    assert not data.has_patients
+    assert data.examined.groups.grouped_by == "audit"
     paths = sorted(row.path for row in data.development.rows)
     lines = [f"{path},Jane Doe {number // 4}" for number, path in enumerate(paths)]
     (stroke_set / "patients.csv").write_text("\n".join(["path,patient_id", *lines]))
     data, _ = prepare(stroke_set, tmp_path / "cache")
-    assert data.has_patients
+    assert data.examined.groups.grouped_by == "patient and audit", "test/ has no ids"
     assert not any("Jane" in row.group for row in data.development.rows)
     sides: dict[str, set[str]] = {}
     for row in data.development.rows:
@@ -124,6 +107,131 @@ def test_patients_of_the_table_are_groups_and_never_in_clear(stroke_set: Path, t
     assert all(len(own) == 1 for own in sides.values())
 
 
-def test_too_few_patients_are_told() -> None:
-    with pytest.raises(DataError, match="one patient only"):
-        split_validation([0, 0, 1, 1], ["a", "a", "b", "c"], 0.15, 0)
+def test_nothing_is_left_of_the_staging(stroke_set: Path, tmp_path: Path) -> None:
+    prepare(stroke_set, tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("staging-*"))
+    assert not list((tmp_path / "cache").rglob("*.part-*"))
+
+
+def plant_leaks(root: Path) -> tuple[Path, Path]:
+    """Put a copy of a training image into test, byte for byte, and one that is only stored differently."""
+    sources = sorted((root / "deep/train/1- Stroke/StrokeBT").glob("*.png"))
+    copied, stored_anew = root / "deep/test/strokeBT/copied.png", root / "deep/test/strokeBT/anew.bmp"
+    copied.write_bytes(sources[0].read_bytes())
+    with Image.open(sources[1]) as image:
+        image.save(stored_anew)
+    return copied, stored_anew
+
+
+def test_leaks_of_a_shipped_test_set_are_counted_and_never_refused(stroke_set: Path, tmp_path: Path) -> None:
+    leaking = {path.relative_to(stroke_set).as_posix() for path in plant_leaks(stroke_set)}
+    data, _ = prepare(stroke_set, tmp_path / "cache")
+    assert data.split == "shipped"
+    assert {row.path: row.leak for row in data.test.rows if row.leak} == dict.fromkeys(leaking, "copy")
+    assert not any(row.leak for row in data.development.rows)
+
+
+def test_a_grouped_split_leaves_no_leak(stroke_set: Path, tmp_path: Path) -> None:
+    plant_leaks(stroke_set)
+    data, _ = prepare(stroke_set, tmp_path / "cache", kind="grouped")
+    assert data.split == "grouped"
+    assert not any(row.leak for row in data.rows)
+    of_group: dict[str, set[str]] = {}
+    for row in data.rows:
+        of_group.setdefault(row.group, set()).add(row.side)
+    assert all(len(sides) == 1 for sides in of_group.values())
+    assert sum(len(own) for own in of_group.values()) == len(data.rows) - 2, "each copy is in its source's group"
+
+
+def test_folds_validate_every_development_case_once(stroke_set: Path, tmp_path: Path) -> None:
+    data, _ = prepare(stroke_set, tmp_path / "cache", folds=3)
+    assert {row.fold for row in data.development.rows} == {0, 1, 2}
+    assert {row.fold for row in data.test.rows} == {-1}
+    assert all((row.side == "validation") == (row.fold == 0) for row in data.development.rows)
+    whole, _ = prepare(stroke_set, tmp_path / "cache")
+    assert data.split_digest != whole.split_digest
+
+
+def test_a_test_image_that_changed_since_the_plan_is_found(stroke_set: Path, tmp_path: Path) -> None:
+    data, _ = prepare(stroke_set, tmp_path / "cache")
+    assert changed_since(data) == []
+    (stroke_set / data.test.rows[0].path).write_bytes((stroke_set / data.test.rows[1].path).read_bytes())
+    (stroke_set / data.test.rows[2].path).unlink()
+    assert changed_since(data) == [data.test.rows[0].path, data.test.rows[2].path]
+
+
+def test_a_manifests_own_validation_side_is_kept_and_must_not_tear_a_patient(stroke_set: Path, tmp_path: Path) -> None:
+    lines = ["path,label,split,patient_id"]
+    for number, path in enumerate(sorted(stroke_set.rglob("*.*"))):
+        name = path.relative_to(stroke_set).as_posix()
+        label = "stroke" if "stroke" in path.parent.name.lower() else "normal"
+        split = "test" if "/test/" in name else ("val", "train", "train")[number % 3]
+        lines.append(f'"{name}",{label},{split},p{number}')
+    (stroke_set / "manifest.csv").write_text("\n".join(lines))
+    data, _ = prepare(stroke_set / "manifest.csv", tmp_path / "cache")
+    assert sum(row.side == "validation" for row in data.rows) == sum(",val," in line for line in lines)
+    torn = [line.replace(line.split(",")[-1], "p0") if line.startswith('"deep/train') else line for line in lines]
+    (stroke_set / "manifest.csv").write_text("\n".join(torn))
+    with pytest.raises(
+        DataError, match=r"of the shipped validation side are of patients who are in training, too, e\.g\. d"
+    ):
+        prepare(stroke_set / "manifest.csv", tmp_path / "cache")
+
+
+def test_a_set_without_test_side_cannot_be_split_as_shipped(stroke_set: Path, tmp_path: Path) -> None:
+    lines = ["path,label"]
+    for path in sorted(stroke_set.rglob("*.*")):
+        label = "stroke" if "stroke" in path.parent.name.lower() else "normal"
+        lines.append(f'"{path.relative_to(stroke_set).as_posix()}",{label}')
+    (stroke_set / "manifest.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match="ships no test set; leave --split out or say --split grouped"):
+        prepare(stroke_set / "manifest.csv", tmp_path / "cache", kind="shipped")
+    data, _ = prepare(stroke_set / "manifest.csv", tmp_path / "cache")
+    shares = {side: sum(row.side == side for row in data.rows) / 48 for side in ("training", "validation", "test")}
+    assert shares == pytest.approx({"training": 0.6, "validation": 0.2, "test": 0.2}, abs=0.08)
+
+
+def manifest_of(root: Path, split_of: Callable[[int, str], str]) -> Path:
+    """List the set's images in a manifest, in the order of their names."""
+    lines = ["path,label,split"]
+    for number, path in enumerate(sorted(root.rglob("*.*"))):
+        name = path.relative_to(root).as_posix()
+        label = "stroke" if "stroke" in path.parent.name.lower() else "normal"
+        lines.append(f'"{name}",{label},{split_of(number, name)}')
+    (root / "manifest.csv").write_text("\n".join(lines))
+    return root / "manifest.csv"
+
+
+def test_a_shipped_validation_without_test_is_kept_and_a_test_side_is_drawn(stroke_set: Path, tmp_path: Path) -> None:
+    manifest = manifest_of(stroke_set, lambda number, name: ("val", "train", "train", "train")[number % 4])
+    data, _ = prepare(manifest, tmp_path / "cache")
+    given = {record.path for record in data.examined.data_set.records if record.shipped == "validation"}
+    assert {row.path for row in data.rows if row.side == "validation"} == given
+    assert 5 <= len(data.test.rows) <= 15
+    assert any("no test side ships" in note for note in data.notes)
+    folded, _ = prepare(manifest, tmp_path / "cache", folds=2)
+    assert any("the shipped validation side is not used" in note for note in folded.notes)
+    assert [image.shipped for image in folded.as_split.images] == [row.side for row in folded.rows]
+
+
+def test_a_test_side_that_is_drawn_is_the_same_for_every_seed(stroke_set: Path, tmp_path: Path) -> None:
+    manifest = manifest_of(stroke_set, lambda number, name: "")
+    first, _ = prepare(manifest, tmp_path / "cache", seed=0)
+    second, _ = prepare(manifest, tmp_path / "cache", seed=5)
+    assert first.test_digest == second.test_digest
+    assert first.split_digest != second.split_digest
+
+
+def test_a_damaged_cache_is_made_anew(stroke_set: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    whole, _ = prepare(stroke_set, cache)
+    expected_NHW = np.array(open_images(whole.test.arrays[32]))
+    for damaged in [*cache.rglob("images.npy"), *cache.rglob("facts.json"), *cache.rglob("audits/*.json")]:
+        damaged.write_bytes(damaged.read_bytes()[:100])
+    again, _ = prepare(stroke_set, cache)
+    assert again.rows == whole.rows
+    assert (open_images(again.test.arrays[32]) == expected_NHW).all()
+    for removed in [*cache.rglob("thumbnails.npy"), *cache.rglob("test/*/images.npy")]:
+        removed.unlink()
+    third, _ = prepare(stroke_set, cache)
+    assert (open_images(third.test.arrays[32]) == expected_NHW).all()

@@ -1,9 +1,10 @@
 from types import SimpleNamespace
 
 import pytest
+from plan_support import data_summary
 from ray.tune.schedulers import TrialScheduler
 
-from orchestrator.plan import DataSummary, SweepPlan
+from orchestrator.plan import SweepPlan
 from orchestrator.sweep_file import Budget, Scheduler, Search
 from orchestrator.tuning.resources import find_slots
 from orchestrator.tuning.scheduler import FairAsha
@@ -14,7 +15,7 @@ def make_scheduler(*architectures: str, epochs: int = 8) -> FairAsha:
         SweepPlan(
             sweep="x", task="stroke", classes=("a", "b"), preset="quick", weights="random", seed=0, metric="auroc",
             direction="max", architectures={name: {} for name in architectures}, published={},
-            data=DataSummary(kind="real", digest="", split_digest="", grouped_by="image", images={}, unreadable=0),
+            data=data_summary("real"),
             budget=Budget(epochs=epochs), search=Search(), scheduler=Scheduler(grace_epochs=1, reduction_factor=2),
         )
     )  # fmt: skip

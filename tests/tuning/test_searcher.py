@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 import ray
 from optuna.trial import TrialState
+from plan_support import data_summary
 from ray.tune.search import Searcher
 
-from orchestrator.plan import DataSummary, SweepPlan
+from orchestrator.plan import SweepPlan
 from orchestrator.sweep_file import find_sweep_file, load_sweep_file
 from orchestrator.tuning.searcher import OptunaSearcher
 from trainables.catalog import default_hyperparameters
@@ -26,7 +27,7 @@ def make_plan(trials: int = 10, seed: int = 0, algorithm: str = "tpe") -> SweepP
     )
     return SweepPlan(
         sweep="stroke_hybrid", task="stroke", classes=("normal", "stroke"), preset="quick", weights="random", seed=seed,
-        data=DataSummary(kind="real", digest="", split_digest="", grouped_by="image", images={}, unreadable=0),
+        data=data_summary("real"),
         metric="auroc", direction="max", architectures=file.architectures, published={"resnet_vit": False},
         budget=file.budget, search=file.search, scheduler=file.scheduler,
     )  # fmt: skip

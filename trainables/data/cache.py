@@ -1,4 +1,10 @@
-"""Images decoded once into memory-mapped uint8 arrays that every trial of a node shares."""
+"""Decoded images and their facts on disk, by content: memory-mapped arrays that every trial of a node shares.
+
+    <cache>/facts/<key>/{facts.json, thumbnails.npy}     whole sets, for the audit
+    <cache>/{development,test}/<key>/images.npy          images_NHW of one size; search is only ever given the first
+
+Folders appear by rename, so two sweeps at once never see half a cache: the second to finish drops its own.
+"""
 
 import hashlib
 import json
@@ -7,131 +13,159 @@ import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
-from trainables.data.images import RECIPE, UnreadableImage, decode_grey, resize_square
+from trainables.audit.facts import FACTS_VERSION, THUMBNAIL_PX, ImageFacts
+from trainables.data.decoding import DecodedImages, Progress, Read, decode_images
+from trainables.data.images import RECIPE
+from trainables.data.records import Part
 from trainables.errors import DataError
 
-Progress = Callable[[str, int, int], None]  # what, done, of
+ROWS_PER_COPY = 4096
 
 
 @dataclass(frozen=True)
-class DecodedPart:
-    """One part of a data set, decoded: `rows` are the indices of the readable files, in the arrays' order."""
+class KnownImages:
+    """What the cache knows of a set's images, in the order of its paths; `staged` holds them decoded, if just done."""
 
-    rows: list[int]
+    facts: list[ImageFacts | None]
     unreadable: dict[int, str]
-    arrays: dict[int, Path]  # side_px -> images_NHW.npy
+    thumbnails_NHW: np.ndarray
+    staged: DecodedImages | None
+
+
+@dataclass(frozen=True)
+class _SavedFacts:
+    facts: list[ImageFacts | None]
+    unreadable: dict[int, str]
+
+
+_SAVED = TypeAdapter(_SavedFacts)
 
 
 def open_images(path: Path) -> np.ndarray:
     """Return images_NHW (uint8), memory-mapped: one copy in memory for all processes, writes never reach the file."""
+    mark_as_used(path.parent)
     return np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
 
 
-def digest_files(paths: Sequence[Path], progress: Progress) -> list[str]:
-    """Return each file's SHA-256, read on all cores."""
+def mark_as_used(folder: Path) -> None:
+    """Set the time that `orchestrate gc` goes by: it removes what has not been used for long."""
+    with suppress(OSError):  # a cache on a read-only disk is used all the same
+        os.utime(folder)
+
+
+def digest_file(path: Path) -> str:
+    """Return a file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_images(read: Read, paths: Sequence[str], progress: Progress) -> list[str]:
+    """Return each file's SHA-256, read on all cores; one that cannot be read gets a word instead."""
+
+    def digest(path: str) -> str:
+        try:
+            return hashlib.sha256(read(path)).hexdigest()
+        except OSError as error:
+            return f"unreadable: {error.strerror or error}"  # decoding will say so, and count it
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         digests = []
-        for digest in pool.map(_digest, paths):
-            digests.append(digest)
+        for value in pool.map(digest, paths):
+            digests.append(value)
             progress("hashing", len(digests), len(paths))
     return digests
 
 
-def decode_part(
-    paths: Sequence[Path], digests: Sequence[str], sides_px: Sequence[int], folder: Path, progress: Progress
-) -> DecodedPart:
-    """Decode the files once per size into `folder`; what an earlier sweep decoded is taken from there.
-
-    Whole folders appear by rename, so two sweeps at once cannot see half a cache: the second to finish drops its own.
-    """
-    folders = {side_px: folder / _key(digests, side_px) for side_px in sides_px}
-    missing = [side_px for side_px, target in folders.items() if not (target / "images.npy").is_file()]
-    if missing:
-        _require_space(folder, len(paths) * sum(side_px**2 for side_px in missing))
-        _decode(paths, {side_px: folders[side_px] for side_px in missing}, progress)
-    meta = json.loads((folders[sides_px[0]] / "meta.json").read_text())
-    unreadable = {int(row): reason for row, reason in meta["unreadable"].items()}
-    return DecodedPart(
-        rows=[row for row in range(len(paths)) if row not in unreadable],
-        unreadable=unreadable,
-        arrays={side_px: target / "images.npy" for side_px, target in folders.items()},
-    )
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        return f"unreadable: {error.strerror}"  # decoding will say so, and count it
+def know_images(
+    cache: Path,
+    read: Read,
+    paths: Sequence[str],
+    digests: Sequence[str],
+    sides_px: Sequence[int],
+    staging: Path,
+    progress: Progress,
+) -> KnownImages:
+    """Return facts and thumbnails of every image: from the cache, else by decoding the set into `staging`."""
+    folder = cache / "facts" / _key(digests, THUMBNAIL_PX, f"facts-{FACTS_VERSION}")
+    with suppress(OSError, ValueError):  # not there yet, or damaged
+        known = _load_facts(folder)
+        if len(known.facts) == len(known.thumbnails_NHW) == len(paths):
+            mark_as_used(folder)
+            return known
+    shutil.rmtree(folder, ignore_errors=True)
+    staged = decode_images(read, paths, sorted({*sides_px, THUMBNAIL_PX}), staging, progress)
+    for path, digest, facts in zip(paths, digests, staged.facts, strict=True):
+        if facts is not None and facts.sha256 != digest:
+            raise DataError(f"{path}: changed while the set was read; try again when nothing writes to it")
+    thumbnails_NHW = np.array(np.load(staged.arrays[THUMBNAIL_PX], mmap_mode="r", allow_pickle=False))
+    if staged.is_settled:
+        _place(folder, lambda part: _write_facts(part, staged))
+    return KnownImages(staged.facts, staged.unreadable, thumbnails_NHW, staged)
 
 
-def _require_space(folder: Path, needed_bytes: int) -> None:
-    """Writing to a memory map on a full disk kills the process without a word, so room is made sure of first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    free_bytes = shutil.disk_usage(folder).free
-    if needed_bytes * 1.1 > free_bytes:
-        raise DataError(
-            f"decoded images need {needed_bytes / 2**20:.0f} MiB below {folder}, {free_bytes / 2**20:.0f} MiB are free"
-        )
+def part_folder(cache: Path, part: Part, digests: Sequence[str], side_px: int) -> Path:
+    """Return where the images of these digests are, or will be, in one size."""
+    return cache / part / _key(digests, side_px)
 
 
-def _key(digests: Sequence[str], side_px: int) -> str:
+def write_part(folder: Path, source: Path, rows: Sequence[int]) -> None:
+    """Put some rows of a staged array into the cache."""
+
+    def write(part: Path) -> None:
+        staged_NHW = np.load(source, mmap_mode="r", allow_pickle=False)
+        shape = (len(rows), *staged_NHW.shape[1:])
+        chosen_NHW = np.lib.format.open_memmap(part / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
+        for start in range(0, len(rows), ROWS_PER_COPY):
+            chosen_NHW[start : start + ROWS_PER_COPY] = staged_NHW[list(rows[start : start + ROWS_PER_COPY])]
+        chosen_NHW.flush()
+
+    _place(folder, write)
+
+
+def is_whole(folder: Path, num_images: int, side_px: int) -> bool:
+    """Tell whether a cached part can be opened and has the right shape; a damaged one is removed."""
+    with suppress(OSError, ValueError):
+        mapped_NHW = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        if mapped_NHW.shape == (num_images, side_px, side_px):
+            mark_as_used(folder)
+            return True
+    shutil.rmtree(folder, ignore_errors=True)
+    return False
+
+
+def _load_facts(folder: Path) -> KnownImages:
+    saved = _SAVED.validate_json((folder / "facts.json").read_bytes())
+    thumbnails_NHW = np.load(folder / "thumbnails.npy", mmap_mode="r", allow_pickle=False)
+    return KnownImages(saved.facts, saved.unreadable, thumbnails_NHW, None)
+
+
+def _write_facts(part: Path, decoded: DecodedImages) -> None:
+    shutil.copyfile(decoded.arrays[THUMBNAIL_PX], part / "thumbnails.npy")
+    (part / "facts.json").write_bytes(_SAVED.dump_json(_SavedFacts(decoded.facts, decoded.unreadable)))
+
+
+def _key(digests: Sequence[str], side_px: int, *more: str) -> str:
+    """Name content, size and recipe: anything that would give other pixels gives another name."""
     content = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:24]
-    return f"{content}-{side_px}px-{RECIPE}"
+    recipe = hashlib.sha256(json.dumps([RECIPE, *more], sort_keys=True).encode()).hexdigest()[:8]
+    return f"{content}-{side_px}px-{RECIPE['mode']}-{recipe}"
 
 
-def _decode(paths: Sequence[Path], targets: dict[int, Path], progress: Progress) -> None:
-    tail = f".part-{secrets.token_hex(4)}"
-    parts = {side_px: target.with_name(target.name + tail) for side_px, target in targets.items()}
-    for part in parts.values():
-        part.mkdir(parents=True)
-    unreadable: dict[int, str] = {}
-    slices = {
-        side_px: np.lib.format.open_memmap(
-            part / "decoding.npy", mode="w+", dtype=np.uint8, shape=(len(paths), side_px, side_px)
-        )
-        for side_px, part in parts.items()
-    }
-
-    def fill(row: int) -> str | None:
-        try:
-            slice_HW = decode_grey(paths[row].read_bytes())
-        except UnreadableImage as error:
-            return str(error)
-        except OSError as error:
-            return error.strerror or type(error).__name__
-        for side_px, array_NHW in slices.items():
-            array_NHW[row] = resize_square(slice_HW, side_px)
-        return None
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for row, reason in enumerate(pool.map(fill, range(len(paths)))):
-            if reason is not None:
-                unreadable[row] = reason
-            progress("decoding", row + 1, len(paths))
-    readable = [row for row in range(len(paths)) if row not in unreadable]
-    for side_px, part in parts.items():
-        _finish(part, targets[side_px], slices[side_px], readable, unreadable)
-
-
-def _finish(part: Path, target: Path, decoded_NHW: np.ndarray, readable: list[int], unreadable: dict[int, str]) -> None:
-    if unreadable:
-        np.save(part / "images.npy", decoded_NHW[readable])
-        (part / "decoding.npy").unlink()
-    else:
-        assert isinstance(decoded_NHW, np.memmap)
-        decoded_NHW.flush()
-        (part / "decoding.npy").rename(part / "images.npy")
-    (part / "meta.json").write_text(json.dumps({"images": len(readable), "unreadable": unreadable}))
+def _place(folder: Path, write: Callable[[Path], None]) -> None:
+    part = folder.with_name(f"{folder.name}.part-{secrets.token_hex(4)}")
+    part.mkdir(parents=True)
     try:
-        part.rename(target)
+        write(part)
+        part.rename(folder)
     except OSError:
-        if not target.is_dir():  # else another sweep finished the same cache first
+        if not folder.is_dir():  # else another sweep finished the same images first
             raise
-        shutil.rmtree(part)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-RECIPE = "grey-area-2"  # part of every cache key: raise it when the same file would give other pixels
+# Its digest is part of every cache key: raise the version when the same file would give other pixels.
+RECIPE: dict[str, str | int] = {"mode": "grey", "resize": "area", "over 8 bit": "percentiles 0.5 to 99.5", "version": 3}
 MAX_PIXELS = 50_000_000
 
 
@@ -17,7 +18,9 @@ class UnreadableImage(ValueError):
 def decode_grey(content: bytes) -> np.ndarray:
     """Return slice_HW, uint8: one channel whatever the file's mode, alpha dropped, metadata ignored.
 
-    The content decides, not the file's name. Raises UnreadableImage.
+    The content decides, not the file's name. Of several frames the first counts; an EXIF orientation turns nothing;
+    a palette gives its colours; one bit gives 0 and 255; grey of more than 8 bits is scaled by percentiles, colour of
+    more than 8 bits keeps its high byte. Raises UnreadableImage.
     """
     if not content:
         raise UnreadableImage("empty file")
@@ -29,11 +32,14 @@ def decode_grey(content: bytes) -> np.ndarray:
                 raise UnreadableImage(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}")
             if image.mode.startswith(("I", "F")):
                 return _scaled(np.asarray(image, dtype=np.float64))
+            image.info.pop("transparency", None)  # dropped anyway; Pillow would warn once per palette image
             return np.asarray(image.convert("L"))
     except UnidentifiedImageError:
         raise UnreadableImage("not an image that Pillow knows") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(" ".join(str(error).split()) or type(error).__name__) from None
+    except UnreadableImage:
+        raise
+    except Exception as error:  # damaged files make Pillow's readers raise whatever their parsing ran into
+        raise UnreadableImage(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def _scaled(raw_HW: np.ndarray) -> np.ndarray:

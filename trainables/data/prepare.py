@@ -1,153 +1,145 @@
-"""A data folder -> decoded images, split and digests: everything a sweep needs to know of its data."""
+"""A data folder -> decoded images, audit, split and digests: everything a sweep needs to know of its data."""
 
-import csv
 import hashlib
-import importlib
-import io
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
+from trainables.audit.facts import AuditInput
+from trainables.audit.linked_images import crossings
 from trainables.catalog import Task
-from trainables.data.cache import DecodedPart, Progress, decode_part, digest_files
-from trainables.data.records import ImageRecord, Part
-from trainables.data.splits import split_validation
-from trainables.errors import DataError
-
-Side = Literal["training", "validation", "test"]
-SIDES: dict[str, Side] = {"training": "training", "validation": "validation", "test": "test"}
-VALIDATION_FRACTION = 0.15
-MAX_UNREADABLE_FRACTION = 0.05
-
-
-@dataclass(frozen=True)
-class SplitRow:
-    """One readable image: its row in the decoded arrays is its place in the list."""
-
-    path: str
-    label: int
-    modality: str
-    group: str
-    side: Side
-    sha256: str
+from trainables.data.cache import digest_file, is_whole, part_folder, write_part
+from trainables.data.decoding import Progress, decode_images, staging_folder
+from trainables.data.examine import ExaminedData, examine_data
+from trainables.data.records import Part, Side
+from trainables.data.sides import DecidedSides, SplitKind, SplitRequest, decide_sides
+from trainables.data.split_rows import SplitRow, digest_rows, digest_test
 
 
 @dataclass(frozen=True)
 class PreparedPart:
-    """Development or test images: rows in the order of the decoded arrays (side_px -> file)."""
+    """Development or test cases: rows in the order of the decoded arrays (side_px -> file)."""
 
     rows: list[SplitRow]
     arrays: dict[int, Path]
 
+    def array_digests(self) -> dict[int, str]:
+        """Return the digest of each array's file."""
+        return {side_px: digest_file(path) for side_px, path in self.arrays.items()}
+
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A data set, decoded and split; the digests name its content and its split."""
+    """A data set, decoded, audited and split; the digests name its content and its split."""
 
-    root: Path
+    examined: ExaminedData
+    split: SplitKind
+    rows: list[SplitRow]  # of all cases, in the set's order
+    as_split: AuditInput  # the audited images with their sides
     development: PreparedPart
     test: PreparedPart
-    unreadable: dict[str, str]
-    has_patients: bool
     digest: str
     split_digest: str
+    test_digest: str  # of the test images' bytes alone
+    notes: tuple[str, ...]
 
 
 def prepare_data(
-    task: Task, data: Path, sides_px: Sequence[int], cache: Path, seed: int, progress: Progress
+    task: Task, data: Path, sides_px: Sequence[int], request: SplitRequest, cache: Path, progress: Progress
 ) -> PreparedData:
-    """Read, decode and split a data folder of the task's layout.
+    """Read, decode, audit and split a data set of the task's layout.
 
     Development and test images are cached apart, so that code that trains can be given the first alone. Raises
     DataError for a wrong layout, for more than 5 % unreadable files, and for a split that cannot be made.
     """
-    module, _, function = task.layout.partition(":")
-    read: Callable[[Path], tuple[Path, list[ImageRecord]]] = getattr(importlib.import_module(module), function)
-    root, records = read(data)
-    digests = digest_files([root / record.path for record in records], progress)
-    parts: dict[Part, tuple[list[tuple[ImageRecord, str]], DecodedPart]] = {}
-    unreadable: dict[str, str] = {}
-    for part in ("development", "test"):
-        own = [(record, digest) for record, digest in zip(records, digests, strict=True) if record.part == part]
-        paths = [root / record.path for record, _ in own]
-        decoded = decode_part(paths, [digest for _, digest in own], sides_px, cache / part, progress)
-        parts[part] = (own, decoded)
-        unreadable |= {own[row][0].path: reason for row, reason in decoded.unreadable.items()}
-    _refuse_many_unreadable(root, unreadable, len(records))
-    development = _split_development(*parts["development"], seed)
-    own, decoded = parts["test"]
-    test = [_row(*own[row], "test") for row in decoded.rows]
-    _check_every_class(task, development, test)
+    with staging_folder(cache) as staging:
+        examined = examine_data(task, data, sides_px, cache, staging, progress)
+        decided = decide_sides(task, examined, request)
+        as_split = _with_sides(examined.images, decided.sides)
+        rows = _rows(examined, as_split, decided)
+        parts: dict[Part, list[int]] = {
+            "development": [case for case, side in enumerate(decided.sides) if side != "test"],
+            "test": [case for case, side in enumerate(decided.sides) if side == "test"],
+        }
+        arrays = _write_parts(examined, parts, sides_px, cache, staging, progress)
+    chosen = {part: PreparedPart([rows[case] for case in cases], arrays[part]) for part, cases in parts.items()}
     return PreparedData(
-        root=root,
-        development=PreparedPart(development, parts["development"][1].arrays),
-        test=PreparedPart(test, decoded.arrays),
-        unreadable=unreadable,
-        has_patients=all(record.patient_id for record in records if record.part == "development"),
-        digest=_digest(f"{row.path}\t{row.label}\t{row.sha256}" for row in sorted([*development, *test], key=_by_path)),
-        split_digest=_digest(f"{row.path}\t{row.side}" for row in sorted([*development, *test], key=_by_path)),
+        examined=examined,
+        split=decided.kind,
+        rows=rows,
+        development=chosen["development"],
+        test=chosen["test"],
+        as_split=as_split,
+        digest=examined.digest,
+        split_digest=digest_rows(rows),
+        test_digest=digest_test(row.sha256 for row in chosen["test"].rows),
+        notes=(*examined.data_set.notes, *decided.notes),
     )
 
 
-def write_rows(path: Path, rows: Sequence[SplitRow]) -> None:
-    """Write rows as CSV, in the order of the decoded arrays."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(SplitRow)])
-    writer.writerows(astuple(row) for row in rows)
-    path.write_text(text.getvalue(), encoding="utf-8")
+def _with_sides(images: AuditInput, sides: Sequence[Side]) -> AuditInput:
+    """Return the audited images with the sides of a split in place of those that the set ships."""
+    return replace(images, images=[replace(image, shipped=sides[image.case]) for image in images.images])
 
 
-def read_rows(path: Path) -> list[SplitRow]:
-    """Read what `write_rows` wrote."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            SplitRow(row["path"], int(row["label"]), row["modality"], row["group"], SIDES[row["side"]], row["sha256"])
-            for row in csv.DictReader(file)
-        ]
+def changed_since(data: PreparedData) -> list[str]:
+    """Return the test cases whose files are no longer those of the plan."""
+    case_of = {case.record.path: case for case in data.examined.cases}
+    changed = []
+    for row in data.test.rows:
+        paths = [data.examined.paths[image] for image in case_of[row.path].rows]
+        try:
+            now = [hashlib.sha256(data.examined.data_set.read(path)).hexdigest() for path in paths]
+        except OSError:
+            now = []
+        if now != [data.examined.digests[image] for image in case_of[row.path].rows]:
+            changed.append(row.path)
+    return changed
 
 
-def _split_development(own: list[tuple[ImageRecord, str]], decoded: DecodedPart, seed: int) -> list[SplitRow]:
-    readable = [own[row] for row in decoded.rows]
-    labels = [record.label for record, _ in readable]
-    is_validation_N = split_validation(labels, [_group(record) for record, _ in readable], VALIDATION_FRACTION, seed)
+def _rows(examined: ExaminedData, as_split: AuditInput, decided: DecidedSides) -> list[SplitRow]:
+    seen = crossings(as_split, examined.audit.duplicates, examined.groups.group_N, "test", {"training", "validation"})
+    leaks = {as_split.images[crossing.image].case: crossing.link for crossing in reversed(seen)}
     return [
-        _row(record, digest, "validation" if held else "training")
-        for (record, digest), held in zip(readable, is_validation_N, strict=True)
+        SplitRow(
+            path=case.record.path,
+            label=case.record.label,
+            modality=case.record.modality,
+            group=examined.groups.names[number],
+            side=decided.sides[number],
+            sha256=case.sha256,
+            leak=leaks.get(number, ""),
+            fold=decided.folds[number],
+        )
+        for number, case in enumerate(examined.cases)
     ]
 
 
-def _row(record: ImageRecord, sha256: str, side: Side) -> SplitRow:
-    return SplitRow(record.path, record.label, record.modality, _group(record), side, sha256)
-
-
-def _group(record: ImageRecord) -> str:
-    """Name the images that stay together: the patient where known (never in clear), else the image alone."""
-    if record.patient_id is None:
-        return record.path
-    return "patient-" + hashlib.sha256(record.patient_id.encode()).hexdigest()[:12]
-
-
-def _by_path(row: SplitRow) -> str:
-    return row.path
-
-
-def _digest(lines: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
-
-
-def _refuse_many_unreadable(root: Path, unreadable: dict[str, str], images: int) -> None:
-    if len(unreadable) > MAX_UNREADABLE_FRACTION * images:
-        examples = "; ".join(f"{path}: {reason}" for path, reason in list(unreadable.items())[:5])
-        raise DataError(
-            f"{root}: {len(unreadable)} of {images} images cannot be read, more than "
-            f"{MAX_UNREADABLE_FRACTION:.0%}: {examples}"
-        )
-
-
-def _check_every_class(task: Task, development: list[SplitRow], test: list[SplitRow]) -> None:
-    for name, rows in (("train/", development), ("test/", test)):
-        missing = set(range(len(task.classes))) - {row.label for row in rows}
-        if missing:
-            raise DataError(f"{name} has no readable image of class {task.classes[min(missing)]!r}")
+def _write_parts(
+    examined: ExaminedData,
+    parts: dict[Part, list[int]],
+    sides_px: Sequence[int],
+    cache: Path,
+    staging: Path,
+    progress: Progress,
+) -> dict[Part, dict[int, Path]]:
+    """Make sure that each part's images are cached in every size; the set is decoded again only where they are not."""
+    images = {part: [row for case in cases for row in examined.cases[case].rows] for part, cases in parts.items()}
+    folders = {
+        (part, side_px): part_folder(cache, part, [examined.digests[row] for row in rows], side_px)
+        for part, rows in images.items()
+        for side_px in sides_px
+    }
+    missing = {
+        (part, side_px): folder
+        for (part, side_px), folder in folders.items()
+        if not is_whole(folder, len(images[part]), side_px)
+    }
+    if missing:
+        staged = examined.known.staged
+        if staged is None:
+            wanted = sorted({side_px for _, side_px in missing})
+            staged = decode_images(examined.data_set.read, examined.paths, wanted, staging, progress)
+        for (part, side_px), folder in missing.items():
+            write_part(folder, staged.arrays[side_px], images[part])
+    return {part: {side_px: folders[part, side_px] / "images.npy" for side_px in sides_px} for part in parts}

@@ -1,24 +1,54 @@
-"""What is known of one image file besides its pixels."""
+"""What is known of the cases of a data set besides their pixels."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Part = Literal["development", "test"]
+Side = Literal["training", "validation", "test"]
+Part = Literal["development", "test"]  # development = training and validation: all that search may ever see
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 PHANTOM_MARK = "phantom.txt"  # at the root of every phantom: its models never stand under the real name
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRecord:
-    """One image of a data set; `path` is relative to the set's root, in posix form."""
+    """One case of a data set: its image, or its two images where the task looks at two.
+
+    `path` is a name that `DataSet.read` understands, relative to the set's root, in posix form ("yes/Y1.jpg",
+    "data/train-00000.parquet#17"). `shipped` is the side that the set's own layout or manifest gives it.
+    """
 
     path: str
     label: int
-    part: Part
-    modality: str
+    shipped: Side | None = None
+    modality: str = "unknown"
     patient_id: str | None = None
+    second_path: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """A data set as its reader found it: cases sorted by path (rows of a table by number), and how to get an image.
+
+    `read` may be called from several threads; it raises OSError for a file that cannot be read. `notes` are
+    sentences for the user about what the reader did that is not obvious (files passed over, how pairs were made).
+    """
+
+    root: Path
+    records: list[ImageRecord]
+    read: Callable[[str], bytes]
+    notes: tuple[str, ...] = ()
+
+
+def read_below(root: Path) -> Callable[[str], bytes]:
+    """Return the `read` of a set whose paths are files below its root."""
+
+    def read(path: str) -> bytes:
+        return (root / path).read_bytes()
+
+    return read
 
 
 def image_files(folder: Path) -> list[Path]:

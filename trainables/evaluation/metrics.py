@@ -21,8 +21,9 @@ METRICS: Mapping[str, Direction] = {
 def classification_metrics(probs_NK: np.ndarray, labels_N: np.ndarray) -> dict[str, float | None]:
     """Return every metric of METRICS.
 
-    AUROC and average precision: of class 1 for two classes, macro one-vs-rest for more; None when a class is absent,
-    where scikit-learn answers NaN. Raises ValueError if a row of probs_NK does not sum to 1.
+    AUROC and average precision: of class 1 for two classes, macro one-vs-rest over the classes present for more, as
+    are balanced accuracy and macro F1; None when fewer than two classes are present, where scikit-learn answers NaN.
+    Raises ValueError if a row of probs_NK does not sum to 1.
     """
     if not np.allclose(probs_NK.sum(axis=1), 1, atol=1e-4):
         raise ValueError("every row of probs_NK must sum to 1")
@@ -30,18 +31,21 @@ def classification_metrics(probs_NK: np.ndarray, labels_N: np.ndarray) -> dict[s
     probs_NK = probs_NK.astype(np.float64) / probs_NK.sum(axis=1, keepdims=True, dtype=np.float64)
     predicted_N = probs_NK.argmax(axis=1)
     classes = list(range(num_classes))
+    present = np.unique(labels_N).tolist()
     scores: dict[str, float | None] = {
         "accuracy": float(sk.accuracy_score(labels_N, predicted_N)),
         "balanced_accuracy": None,
-        "macro_f1": float(sk.f1_score(labels_N, predicted_N, labels=classes, average="macro", zero_division=0)),
+        "macro_f1": float(sk.f1_score(labels_N, predicted_N, labels=present, average="macro", zero_division=0)),
         "log_loss": float(sk.log_loss(labels_N, probs_NK, labels=classes)),
         "auroc": None,
         "average_precision": None,
     }
-    if len(np.unique(labels_N)) == num_classes:
+    if len(present) > 1:
         one_hot_NK = np.eye(num_classes, dtype=int)[labels_N]
-        columns = [1] if num_classes == 2 else classes
-        scores["balanced_accuracy"] = float(sk.balanced_accuracy_score(labels_N, predicted_N))
+        columns = [1] if num_classes == 2 else present
+        scores["balanced_accuracy"] = float(
+            sk.recall_score(labels_N, predicted_N, labels=present, average="macro", zero_division=0)
+        )
         scores["auroc"] = float(np.mean([sk.roc_auc_score(one_hot_NK[:, k], probs_NK[:, k]) for k in columns]))
         scores["average_precision"] = float(
             np.mean([sk.average_precision_score(one_hot_NK[:, k], probs_NK[:, k]) for k in columns])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trainables.data.prepare import SplitRow
+from trainables.data.split_rows import SplitRow
 
 
 def write_predictions(path: Path, rows: Sequence[SplitRow], classes: Sequence[str], probs_NK: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from trainables.data.phantom.tumor_4class import write_tumor_4class_phantom
 from trainables.data.phantom.tumor_binary import write_tumor_binary_phantom
 from trainables.data.phantom.tumor_ct_mri import write_tumor_ct_mri_phantom
 
-PHANTOM_VERSION = 3  # raise when pixels change: cached copies are keyed by it
+PHANTOM_VERSION = 4  # raise when files change: cached copies are keyed by it
 
 
 def _split(write: Callable[..., None]) -> Callable[[Path, int, int], None]:

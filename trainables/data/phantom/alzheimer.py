@@ -1,5 +1,6 @@
 """Dementia stage from skull-stripped MR slices, in parquet: ventricles widen and the cortex thins with the stage."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,16 @@ from trainables.data.phantom.scanners import Contrast, Scan, draw_scan, picture
 
 _PARTS = ("train", "test")
 _STAGES = ((2, "non"), (3, "verymild"), (0, "mild"), (1, "moderate"))  # label and name in files, mildest first
+_FEATURES = {  # as Hugging Face writes them into its files
+    "image": {"_type": "Image"},
+    "label": {
+        "names": ["Mild_Demented", "Moderate_Demented", "Non_Demented", "Very_Mild_Demented"],
+        "_type": "ClassLabel",
+    },
+}
 _SCHEMA = pa.schema(
     [("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("label", pa.int64())],
+    metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
 )
 _ROWS_PER_GROUP = 500
 

@@ -1,0 +1,87 @@
+"""Keep the cache of decoded images within bounds: leftovers of killed sweeps first, then what was unused longest."""
+
+import fcntl
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+DAY_S = 86_400
+MIB = 2**20
+MAX_CACHE_BYTES = 50 * 2**30
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One folder or file of the cache; opening it sets `used_at` (seconds since 1970) anew."""
+
+    path: Path
+    size_bytes: int
+    used_at: float
+    is_leftover: bool
+
+
+def cache_entries(cache: Path) -> list[CacheEntry]:
+    """Return what is in the cache, longest unused first."""
+    entries = [_entry(path) for path in _paths(cache)]
+    return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.used_at)
+
+
+def collect_garbage(cache: Path, max_bytes: int, keep_s: float = DAY_S) -> list[CacheEntry]:
+    """Remove leftovers and the longest unused entries until at most `max_bytes` are held; return what was removed.
+
+    Nothing that was used within `keep_s`, or that a running sweep holds, is touched.
+    """
+    entries = cache_entries(cache)
+    now = time.time()
+    size_bytes = sum(entry.size_bytes for entry in entries)
+    removed = []
+    for entry in sorted(entries, key=lambda entry: (not entry.is_leftover, entry.used_at)):
+        if now - entry.used_at < keep_s or not (entry.is_leftover or size_bytes > max_bytes) or _is_held(entry.path):
+            continue
+        if entry.path.is_dir():
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            entry.path.unlink(missing_ok=True)
+        size_bytes -= entry.size_bytes
+        removed.append(entry)
+    return removed
+
+
+@contextmanager
+def held(arrays: Iterable[Path]) -> Iterator[None]:
+    """Keep cached arrays from being removed while a sweep runs; the system forgets it when the process ends."""
+    with ExitStack() as stack:
+        for path in arrays:
+            file = stack.enter_context(path.open("rb"))
+            fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def _is_held(entry: Path) -> bool:
+    try:
+        with (entry / "images.npy").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _paths(cache: Path) -> Iterator[Path]:
+    for kind in ("development", "test", "facts", "audits"):
+        yield from (cache / kind).glob("*")
+    yield from cache.glob("staging-*")
+
+
+def _entry(path: Path) -> CacheEntry | None:
+    try:
+        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+        size_bytes = sum(file.stat().st_size for file in files)
+        used_at = path.stat().st_mtime
+    except FileNotFoundError:  # another sweep finished or removed it meanwhile
+        return None
+    return CacheEntry(path, size_bytes, used_at, path.name.startswith("staging-") or ".part-" in path.name)

@@ -1,0 +1,130 @@
+"""`orchestrate data check|phantom|fetch` and `orchestrate gc`: data before, and after, a sweep."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.errors import BadInput, unknown_name
+from trainables.catalog import TASKS, Task
+
+if TYPE_CHECKING:
+    from trainables.audit.findings import AuditReport
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Check a data set, make a synthetic one, fetch one."
+)
+SHOWN_EXAMPLES = 3
+COLOURS = {"leak": "bold red", "warning": "yellow", "note": "dim"}
+
+
+@app.command("check")
+def check(
+    task: Annotated[str, typer.Argument(metavar="TASK")],
+    data: Annotated[str | None, typer.Option(help="folder, parquet file or CSV manifest", metavar="DIR")] = None,
+    out: Annotated[Path | None, typer.Option(help="where audit.html goes; by default below ORCHESTRATE_HOME")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Look for copies, slices of one subject, leaks and shortcuts in a data set, before anything is trained on it."""
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import messages, print_json
+    from orchestrator.cli.progress import DataProgress
+    from orchestrator.inspecting.data import check_data, find_data
+
+    found, home = _task(task), environment.home()
+    folder, whence = find_data(found, data, environment.data_root(), home)
+    with DataProgress() as progress:
+        checked = check_data(found, folder, whence, home, out, progress)
+    if as_json:
+        print_json({**checked.report.to_json(), "notes": list(checked.notes), "report": str(checked.page)})
+        return
+    _show(checked.report, checked.notes)
+    messages().print(f"with pictures: {checked.page}", markup=False, soft_wrap=True)
+
+
+@app.command("phantom")
+def phantom(
+    task: Annotated[str, typer.Argument(metavar="TASK")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a new or empty folder")],
+    patients: Annotated[int, typer.Option(help="synthetic patients in all", min=8)] = 72,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same images", min=0)] = 0,
+) -> None:
+    """Write a synthetic set in the layout of the task's real one, with a mask of every planted finding."""
+    from orchestrator.cli.console import results
+    from orchestrator.inspecting.data import write_phantom
+
+    found = _task(task)
+    write_phantom(found, folder, patients, seed)
+    results().print(f"{patients} patients of {found.name} in {folder}", markup=False, soft_wrap=True)
+
+
+@app.command("fetch")
+def fetch(
+    task: Annotated[str, typer.Argument(metavar="TASK")],
+    out: Annotated[Path | None, typer.Option(help="by default $ORCHESTRATE_DATA/<task>")] = None,
+) -> None:
+    """Download the task's public data set from its host, with your account there."""
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import messages, results
+    from orchestrator.inspecting.fetching import fetch_data
+
+    found, root = _task(task), environment.data_root()
+    if out is None and root is None:
+        raise BadInput("data fetch: say where to: --out DIR, or set ORCHESTRATE_DATA")
+    target = out if out is not None else root / found.name if root is not None else Path()
+    source = fetch_data(found, target)
+    results().print(str(target), markup=False, soft_wrap=True)
+    messages().print(f"{source.page}; licence: {source.licence}", markup=False, soft_wrap=True)
+
+
+def gc(
+    max_cache: Annotated[str | None, typer.Option(help="keep at most this much, e.g. 20GiB", metavar="SIZE")] = None,
+) -> None:
+    """Remove decoded images that no sweep has used for long, and what killed sweeps left half done."""
+    from orchestrator.cache_upkeep import MIB, cache_entries, collect_garbage
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import messages, results
+
+    cache = environment.home_to_read().cache
+    limit = environment.max_cache_bytes(max_cache)
+    removed = collect_garbage(cache, limit)
+    kept = cache_entries(cache)
+    kept_bytes = sum(entry.size_bytes for entry in kept)
+    freed = sum(entry.size_bytes for entry in removed)
+    free = shutil.disk_usage(cache if cache.is_dir() else Path()).free
+    results().print(
+        f"removed {len(removed)} {'entry' if len(removed) == 1 else 'entries'}, {freed / MIB:.1f} MiB; "
+        f"{kept_bytes / MIB:.1f} MiB of decoded images are kept, "
+        f"{free / 2**30:.1f} GiB of disk are free"
+    )
+    if kept_bytes > limit:
+        messages().print("more than asked for is kept: it was used within a day, or a running sweep holds it")
+
+
+def _task(name: str) -> Task:
+    if name not in TASKS:
+        raise BadInput(unknown_name("task", name, TASKS))
+    return TASKS[name]
+
+
+def _show(report: "AuditReport", notes: tuple[str, ...]) -> None:
+    from rich.markup import escape
+
+    from orchestrator.cli.console import results
+
+    console = results()
+    console.print(
+        f"[bold]{report.verdict}[/]: {report.images} images in {report.groups} groups, "
+        f"{len(report.unreadable)} unreadable, {report.exact_duplicates} exact copies, "
+        f"{report.near_duplicates} near-duplicates, "
+        f"{report.cross_split_leaks} test images leak"
+    )
+    for note in notes:
+        console.print(f"[dim]read[/] {escape(note)}", soft_wrap=True)
+    for finding in report.findings:
+        console.print(f"[{COLOURS[finding.severity]}]{finding.severity}[/] {escape(finding.title)}")
+        for example in finding.examples[:SHOWN_EXAMPLES]:
+            paths = " = ".join(report.paths[image] for image in example.images)
+            console.print(escape(f"    {' '.join(part for part in (paths, example.words) if part)}"), soft_wrap=True)
+        console.print(f"    -> {escape(finding.done)}", soft_wrap=True)

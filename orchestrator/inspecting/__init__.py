@@ -1,0 +1,1 @@
+"""What the application must open to know: the machine, the data, the architectures."""

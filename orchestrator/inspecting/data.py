@@ -1,0 +1,168 @@
+"""Data before a sweep: found, decoded, audited, split; what was found as pages and pictures. Imports torch late."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import BadInput
+from orchestrator.home import Home
+from orchestrator.space import Space, defaults
+from orchestrator.test_ledger import note_preparation, require_ledger
+from trainables.catalog import ARCHITECTURES, Task, default_hyperparameters
+from trainables.errors import DataError
+
+if TYPE_CHECKING:
+    from trainables.audit.findings import AuditReport
+    from trainables.data.decoding import Progress
+    from trainables.data.prepare import PreparedData
+    from trainables.data.sides import SplitRequest
+
+PHANTOM_PATIENTS = 72
+PHANTOM_SEED = 0
+
+
+@dataclass(frozen=True)
+class CheckedData:
+    """What was found in a data set, the page that shows it, and what its reader had to say."""
+
+    report: "AuditReport"
+    page: Path
+    notes: tuple[str, ...]
+
+
+def find_data(task: Task, given: str | None, data_root: Path | None, home: Home) -> tuple[Path, str]:
+    """Return the folder of images and who named it: --data, else ORCHESTRATE_DATA/<task>, else a phantom made here.
+
+    Raises BadInput for a configured folder that does not exist: never a silent fallback.
+    """
+    if given == "phantom" or (given is None and data_root is None):
+        return _phantom(task, home), "phantom"
+    if given is not None:
+        if not given:
+            raise BadInput("--data: an empty path; name a folder of images or phantom")
+        return Path(given), "--data"
+    assert data_root is not None
+    folder = data_root / task.name
+    if not folder.is_dir():
+        raise BadInput(
+            f"ORCHESTRATE_DATA={data_root}: no folder {task.name!r} in it; put the {task.name} images there, "
+            "name another folder with --data, or unset ORCHESTRATE_DATA for phantom data"
+        )
+    return folder, "ORCHESTRATE_DATA"
+
+
+def prepare_data(
+    task: Task,
+    folder: Path,
+    whence: str,
+    sides_px: Sequence[int],
+    request: "SplitRequest",
+    cache: Path,
+    progress: "Progress",
+) -> "PreparedData":
+    """Decode, audit and split; see trainables.data.prepare. Raises BadInput that names who chose the folder."""
+    from trainables.data import prepare
+
+    try:
+        return prepare.prepare_data(task, folder, sides_px, request, cache, progress)
+    except DataError as error:
+        raise BadInput(f"{whence}: {error}") from error
+    except OSError as error:
+        raise BadInput(f"{whence}: {error.filename}: {error.strerror}") from error
+
+
+def check_data(
+    task: Task, folder: Path, whence: str, home: Home, out: Path | None, progress: "Progress"
+) -> CheckedData:
+    """Audit a data set as it ships; its page goes to `out`, else below the home. Raises BadInput."""
+    from trainables.data.decoding import staging_folder
+    from trainables.data.examine import examine_data
+    from trainables.data.reporting import report_data
+    from trainables.data.split_rows import digest_test
+
+    try:
+        require_ledger(home.test_ledger)
+        with staging_folder(home.cache) as staging:
+            examined = examine_data(task, folder, (), home.cache, staging, progress)
+        target = out or home.data_checks / f"{task.name}-{examined.digest[:12]}"
+        test = [case.sha256 for case in examined.cases if case.record.shipped == "test"]
+        if test:
+            note_preparation(
+                home.test_ledger, digest_test(test), len(test), f"data check {task.name}", "audited for leaks"
+            )
+        report, page = report_data(target, task, examined, examined.images)
+    except DataError as error:
+        raise BadInput(f"{whence}: {error}") from error
+    except OSError as error:
+        raise BadInput(f"{whence}: {error.filename}: {error.strerror}") from error
+    return CheckedData(report, page, examined.data_set.notes)
+
+
+def write_data_report(
+    folder: Path, task: Task, data: "PreparedData", architecture: str, space: Space, seed: int
+) -> None:
+    """Write what a sweep's MLflow run shows of its data: audit, split manifest, sheets of samples.
+
+    The sheets show the preprocessing of one architecture's defaults.
+    """
+    from trainables.data.reporting import draw_sheets, report_data
+    from trainables.data.split_rows import write_rows
+
+    report_data(folder, task, data.examined, data.as_split)
+    write_rows(folder / "split.csv", data.rows)
+    config = ARCHITECTURES[architecture].config(**default_hyperparameters(architecture) | defaults(space))
+    draw_sheets(folder, task, data, config, seed)
+
+
+def require_unchanged(data: "PreparedData", sweep: Path, ledger: Path) -> None:
+    """Raise BadInput where the sweep's split, or a test image's file, is no longer the one of the plan."""
+    from trainables.data.prepare import changed_since
+    from trainables.data.split_rows import digest_rows, read_rows
+
+    try:
+        read_rows(sweep / "development.csv", digest_rows(data.development.rows))
+        read_rows(sweep / "test.csv", digest_rows(data.test.rows))
+    except DataError as error:
+        raise BadInput(f"{error}; no finalist was evaluated") from error
+    note_preparation(ledger, data.test_digest, len(data.test.rows), sweep.name, "files compared with the plan")
+    changed = changed_since(data)
+    if changed:
+        raise BadInput(
+            f"test data changed since the plan: {len(changed)} of {len(data.test.rows)} images, e.g. {changed[0]}; "
+            "no finalist was evaluated. Put the files back, or run the sweep again on what is there now"
+        )
+
+
+def write_phantom(task: Task, folder: Path, patients: int, seed: int) -> None:
+    """Write a synthetic set into a new or empty folder. Raises BadInput where something is there already."""
+    from trainables.data.phantom import PHANTOMS
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder}: is not empty; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    PHANTOMS[task.name](folder, patients, seed)
+
+
+def _phantom(task: Task, home: Home) -> Path:
+    """Return the task's phantom, made once per home; a folder appears whole or not at all."""
+    from trainables.data.phantom import PHANTOM_VERSION, PHANTOMS
+
+    name = f"{task.name}-v{PHANTOM_VERSION}-{PHANTOM_PATIENTS}-seed{PHANTOM_SEED}"
+    folder = home.phantoms / name
+    if folder.is_dir():
+        return folder
+    part = folder.with_name(f"{name}.part-{os.getpid()}-{secrets.token_hex(2)}")
+    part.mkdir(parents=True)
+    try:
+        PHANTOMS[task.name](part, PHANTOM_PATIENTS, PHANTOM_SEED)
+        part.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another sweep finished the same phantom first
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder

@@ -1,0 +1,54 @@
+"""Hardware, versions, the checkout: what a result depends on besides data and settings. Imports torch late."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from orchestrator.errors import BadInput
+
+GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/proc/driver/nvidia"), Path("/dev/kfd"), Path("/dev/dxg"))
+
+
+def count_gpus() -> int:
+    """Return the number of GPUs that torch can use; torch is loaded only where there is a driver."""
+    if sys.platform == "linux" and not any(driver.exists() for driver in GPU_DRIVERS):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def gpu_names() -> list[str]:
+    """Return the names of the GPUs that torch can use. Raises BadInput when torch and torchvision do not load."""
+    try:
+        import torch
+        import torchvision
+    except (ImportError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(
+            f"torch and torchvision: {reason}; they come as a pair from one index: install both with constraints.txt"
+        ) from error
+    assert torchvision.__version__
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides a result."""
+    names = ("torch", "torchvision", "timm", "ray", "optuna", "mlflow", "scikit-learn", "numpy", "pillow")
+    return {name: version(name) for name in (*names, "opencv-python-headless")}
+
+
+def git_state() -> dict[str, str]:
+    """Return commit and dirty flag of the checkout this code runs from; empty where there is none."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain")
+    return {} if commit is None else {"commit": commit, "dirty": str(bool(changes)).lower()}

@@ -1,0 +1,88 @@
+"""Every read of test data is one line here: who, which model, why. A test set that is read often is no longer one."""
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from orchestrator.errors import BadInput
+
+Purpose = Literal["evaluation", "preparation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestRead:
+    """One read: `test_digest` names the test images by content, whatever set or split they came with."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of the name
+
+    test_digest: str
+    images: int
+    purpose: Purpose
+    who: str  # a sweep's id, or the command
+    model: str  # empty where none was involved
+    why: str
+    time: float = field(default_factory=time.time)  # seconds since 1970
+
+
+def record_test_read(ledger: Path, read: TestRead) -> None:
+    """Append one line; several processes may do so at once. Raises OSError: what cannot be noted must not be read."""
+    ledger.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps(asdict(read)) + "\n"
+    handle = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(handle, line.encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def note_preparation(ledger: Path, test_digest: str, images: int, who: str, why: str) -> None:
+    """Append a line for a read that judges no model. Raises BadInput where it cannot be written."""
+    try:
+        record_test_read(
+            ledger,
+            TestRead(test_digest=test_digest, images=images, purpose="preparation", who=who, model="", why=why),
+        )
+    except OSError as error:
+        raise BadInput(f"{ledger}: the ledger of test reads cannot be written ({error.strerror})") from error
+
+
+def require_ledger(ledger: Path) -> None:
+    """Raise BadInput where no line could be written: what cannot be noted must not be read."""
+    try:
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        with ledger.open("ab"):
+            return
+    except OSError as error:
+        raise BadInput(f"{ledger}: the ledger of test reads cannot be written ({error.strerror})") from error
+
+
+def count_in_words(reads: list[TestRead]) -> str:
+    """Return "9 evaluations by 3 sweeps, 4 reads for preparation and audits"."""
+    evaluations = [read for read in reads if read.purpose == "evaluation"]
+    by = _counted(len({read.who for read in evaluations}), "sweep")
+    others = _counted(len(reads) - len(evaluations), "read")
+    return f"{_counted(len(evaluations), 'evaluation')} by {by}, {others} for preparation and audits"
+
+
+def read_ledger(ledger: Path, test_digest: str) -> list[TestRead]:
+    """Return the reads of some test images, oldest first; damaged lines are passed over."""
+    if not ledger.is_file():
+        return []
+    return [read for read in _reads(ledger.read_text(encoding="utf-8").splitlines()) if read.test_digest == test_digest]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _reads(lines: Iterable[str]) -> Iterable[TestRead]:
+    for line in lines:
+        try:
+            yield TestRead(**json.loads(line))
+        except (ValueError, TypeError):
+            continue

@@ -1,0 +1,94 @@
+"""`orchestrate data check|phantom|fetch` and `orchestrate gc` as a user types them."""
+
+import csv
+import os
+import time
+from pathlib import Path
+
+import pytest
+from tests_support import Orchestrate
+
+from trainables.catalog import TASKS
+from trainables.data.phantom import PHANTOMS
+from trainables.data.read import read_data_set
+
+CONTRACT = {
+    "images", "unreadable", "exact_duplicates", "near_duplicates", "groups", "group_sizes", "cross_split_leaks",
+    "shortcuts", "verdict",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_every_phantom_is_read_in_its_tasks_own_layout(task: str, tmp_path: Path) -> None:
+    PHANTOMS[task](tmp_path / task, 12, 0)
+    data_set = read_data_set(TASKS[task], tmp_path / task)
+    assert {record.label for record in data_set.records} == set(range(len(TASKS[task].classes)))
+    assert all(record.patient_id for record in data_set.records)
+    with (tmp_path / task / "patients.csv").open(newline="") as file:
+        paths = {row["path"] for row in csv.DictReader(file)}
+    seen = {record.path for record in data_set.records} | {record.second_path for record in data_set.records} - {None}
+    assert len(seen) == len(paths)
+
+
+def test_a_phantom_is_written_checked_and_checked_again(orchestrate: Orchestrate, tmp_path: Path) -> None:
+    made = orchestrate("data", "phantom", "tumor_binary", tmp_path / "set", "--patients", "16", "--seed", "3")
+    assert made.exit_code == 0, made.stderr
+    assert "16 patients of tumor_binary" in made.stdout
+    source = next((tmp_path / "set" / "yes").iterdir())
+    (tmp_path / "set" / "no" / f"copy{source.suffix}").write_bytes(source.read_bytes())
+    table = tmp_path / "set" / "patients.csv"
+    table.write_text(table.read_text() + f"no/copy{source.suffix},somebody else\n")
+    checked = orchestrate("data", "check", "tumor_binary", "--data", tmp_path / "set", "--json")
+    assert checked.exit_code == 0, checked.stderr
+    report = checked.json
+    assert set(report) > CONTRACT
+    assert report["exact_duplicates"] == 1
+    assert report["conflicts"] == 1
+    assert report["groups"] == 16
+    assert report["verdict"] == "warnings"
+    page = Path(report["report"])
+    assert page.name == "audit.html"
+    assert "somebody else" not in page.read_text() + checked.stdout
+    again = orchestrate("data", "check", "tumor_binary", "--data", tmp_path / "set", "--out", tmp_path / "page")
+    assert (tmp_path / "page" / "audit.html").is_file()
+    assert "byte for byte" in again.stdout
+    assert (tmp_path / "home" / "test_reads.jsonl").read_text() == "", (
+        "a set without test side has no test data to read"
+    )
+
+
+def test_fetch_uses_the_hosts_client_or_says_how_to_do_without(orchestrate: Orchestrate, tmp_path: Path) -> None:
+    none = orchestrate("data", "fetch", "stroke", "--out", tmp_path / "stroke", PATH=str(tmp_path))
+    assert none.exit_code == 2
+    assert "the kaggle client is not installed" in none.stderr
+    assert "by hand: download https://www.kaggle.com/datasets/turkertuncer/" in none.stderr
+    assert not list(tmp_path.glob("stroke*"))
+    client = tmp_path / "bin" / "kaggle"
+    client.parent.mkdir()
+    client.write_text('#!/bin/sh\n[ "$4" = turkertuncer/multimodal-stroke-image-dataset ] && mkdir -p "$6/deep"\n')
+    client.chmod(0o755)
+    path = f"{client.parent}:{os.environ['PATH']}"
+    fetched = orchestrate("data", "fetch", "stroke", "--out", tmp_path / "stroke", PATH=path)
+    assert fetched.exit_code == 0, fetched.stderr
+    assert (tmp_path / "stroke" / "deep").is_dir()
+    assert "licence: not stated" in fetched.stderr
+    twice = orchestrate("data", "fetch", "stroke", "--out", tmp_path / "stroke", PATH=path)
+    assert twice.exit_code == 2
+    assert "exists already" in twice.stderr
+    client.write_text("#!/bin/sh\necho 403 - Forbidden >&2\nexit 1\n")
+    refused = orchestrate("data", "fetch", "stroke", "--out", tmp_path / "other", PATH=path)
+    assert refused.exit_code == 2
+    assert "kaggle ended with 1: 403 - Forbidden" in refused.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_gc_removes_what_a_killed_sweep_left(orchestrate: Orchestrate, tmp_path: Path) -> None:
+    left = tmp_path / "home" / "cache" / "staging-1-abc"
+    left.mkdir(parents=True)
+    (left / "64px.npy").write_bytes(b"\0" * 2**20)
+    old = time.time() - 3 * 86_400
+    os.utime(left, (old, old))
+    done = orchestrate("gc")
+    assert done.exit_code == 0, done.stderr
+    assert "removed 1 entry, 1.0 MiB" in done.stdout
+    assert not left.exists()

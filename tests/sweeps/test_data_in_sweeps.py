@@ -1,0 +1,166 @@
+"""Data that leak or change, whole commands long: what is refused, what is counted, what MLflow and the ledger hold."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from tests_support import TINY, Finished, clean_environment, command, run_command
+
+from orchestrator.home import Home
+from orchestrator.journal import read_events
+from orchestrator.sweep_state import SweepState, replay
+from orchestrator.tracking.store import open_store
+from orchestrator.tuning.finalists import TestData
+from trainables.data.cache import digest_file
+from trainables.data.phantom import write_stroke_phantom
+from trainables.data.split_rows import SplitRow, digest_rows, write_rows
+from trainables.errors import DataError
+
+pytestmark = pytest.mark.sweep
+SMALL = ["sweep", "stroke_hybrid", *TINY, "--trials", "2", "--epochs", "2", "--finalists", "1", "--slots", "2"]
+LEAKING = 6
+
+
+@pytest.fixture(scope="module")
+def leaking_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A phantom whose test side holds six training images under other names."""
+    root = tmp_path_factory.mktemp("leaking") / "set"
+    root.mkdir()
+    write_stroke_phantom(root, train_patients=16, test_patients=6, image_px=64)
+    for number, source in enumerate(sorted((root / "deep/train/1- Stroke/StrokeBT").iterdir())[:LEAKING]):
+        (root / "deep/test/strokeBT" / f"again ({number}){source.suffix}").write_bytes(source.read_bytes())
+    return root
+
+
+@pytest.fixture(scope="module")
+def swept(leaking_set: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
+    home = tmp_path_factory.mktemp("swept") / "home"
+    done = run_command(home, *SMALL, "--folds", "2", "--data", leaking_set, "--json")
+    assert done.exit_code == 0, done.stderr
+    return home, done
+
+
+@pytest.fixture(scope="module")
+def state(swept: tuple[Path, Finished]) -> SweepState:
+    return replay(read_events(Path(swept[1].json["journal"]))[0])
+
+
+def test_leaks_are_said_counted_and_scored_apart(swept: tuple[Path, Finished], state: SweepState) -> None:
+    result = swept[1].json
+    test_images = sum(state.plan.data.images["test"].values())
+    assert (result["split"], result["leaking_test_images"]) == ("shipped", LEAKING)
+    assert f"LEAK: {LEAKING} of {test_images} test images were seen in development ({LEAKING} copy)" in swept[1].stderr
+    assert result["winner"]["leak_free_images"] == test_images - LEAKING
+    leak_free, whole = result["winner"]["test_leak_free"], result["winner"]["test"]
+    assert set(leak_free) == set(whole)
+    assert leak_free["log_loss"] != whole["log_loss"]
+    board = run_command(swept[0], "leaderboard", result["sweep_id"]).stdout
+    assert f"({test_images - LEAKING} of {test_images})" in board
+
+
+def test_finalists_have_their_spread_over_folds(swept: tuple[Path, Finished], state: SweepState) -> None:
+    folds = state.folds[state.winner]
+    assert sorted(folds) == [0, 1]
+    values = [folds[fold].validation["auroc"] for fold in (0, 1)]
+    mean, deviation, count = swept[1].json["winner"]["folds"]["auroc"]
+    assert mean == pytest.approx(sum(values) / 2)
+    assert deviation == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+    assert count == 2
+    rows = (Path(swept[1].json["journal"]).parent / "development.csv").read_text().splitlines()[1:]
+    assert {row.rsplit(",", 1)[1] for row in rows} == {"0", "1"}
+
+
+def test_mlflow_holds_what_was_found_in_the_data(swept: tuple[Path, Finished], state: SweepState) -> None:
+    client: MlflowClient = open_store(Home(swept[0]), None)
+    parent = client.get_run(state.tracked.run_id)
+    names = {Path(item.path).name for item in client.list_artifacts(parent.info.run_id, "data")}
+    assert names == {"audit.html", "audit.json", "split.csv", "samples.png", "preprocessing.png"}
+    tags = parent.data.tags
+    assert tags["orchestrate.leaking_test_images"] == str(LEAKING)
+    assert tags["orchestrate.split_digest"] == state.plan.data.split_digest
+    for run_id in state.tracked.trial_run_ids.values():
+        assert client.get_run(run_id).data.tags["orchestrate.split_digest"] == state.plan.data.split_digest
+    winner = client.get_run(state.tracked.trial_run_ids[state.winner])
+    assert {"test/auroc", "test_leak_free/auroc", "folds/auroc_mean", "folds/auroc_sd"} <= set(winner.data.metrics)
+    split = Path(client.download_artifacts(parent.info.run_id, "data/split.csv")).read_text()
+    assert split.count(",copy,") == LEAKING
+    assert str(swept[0].parent) not in split
+
+
+def test_every_read_of_test_data_is_in_the_ledger(swept: tuple[Path, Finished], state: SweepState) -> None:
+    lines = [json.loads(line) for line in (swept[0] / "test_reads.jsonl").read_text().splitlines()]
+    digest = state.plan.data.test_digest
+    evaluations = [line for line in lines if line["purpose"] == "evaluation"]
+    assert [line["model"] for line in evaluations] == [f"trial {number} (resnet_vit)" for number in state.finalists]
+    assert {line["who"] for line in evaluations} == {state.started.sweep_id}
+    assert {line["test_digest"] for line in lines} == {digest}
+    shown = run_command(swept[0], "leaderboard", "stroke_phantom", "--json")
+    assert len(shown.json["test_reads"]) == len(lines)
+    assert "1 evaluation by 1 sweep" in shown.stderr
+
+
+def test_search_is_given_no_path_to_test_images(swept: tuple[Path, Finished], state: SweepState) -> None:
+    sweep = Path(swept[1].json["journal"]).parent
+    for name in ("trial_setup.json", "development.csv"):
+        text = (sweep / name).read_text()
+        assert "deep/test" not in text
+        assert "/cache/test/" not in text
+        assert "test.csv" not in text
+
+
+def replace_a_test_image(data: Path, sweep: Path) -> str:
+    victim = sorted((data / "deep/test/normalMR").iterdir())[0]
+    victim.write_bytes(sorted((data / "deep/test/strokeMR").iterdir())[0].read_bytes())
+    return victim.name
+
+
+def move_a_case_to_validation(data: Path, sweep: Path) -> str:
+    split = sweep / "development.csv"
+    split.write_text(split.read_text().replace(",training,", ",validation,", 1))
+    return "development.csv: the split was changed since the plan"
+
+
+@pytest.mark.parametrize("tamper", [replace_a_test_image, move_a_case_to_validation])
+def test_what_changes_after_the_plan_is_refused(
+    leaking_set: Path, tmp_path: Path, tamper: Callable[[Path, Path], str]
+) -> None:
+    data, home = tmp_path / "set", tmp_path / "home"
+    subprocess.run(["cp", "-r", str(leaking_set), str(data)], check=True)
+    process = subprocess.Popen(
+        command(*SMALL, "--data", data), env=clean_environment(home), cwd=tmp_path, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    deadline = time.monotonic() + 200
+    while not any('"trial_started"' in path.read_text() for path in home.glob("sweeps/*/journal.jsonl")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.2)
+    words = tamper(data, next(home.glob("sweeps/*")))
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 2, said
+    assert "changed since the plan" in said
+    assert words in said
+    assert "no finalist was evaluated" in said
+    assert "Traceback" not in said
+    assert '"evaluation"' not in (home / "test_reads.jsonl").read_text()
+
+
+def test_decoded_test_images_that_changed_are_not_opened(tmp_path: Path) -> None:
+    rows = [SplitRow("a.png", 0, "MR", "a.png", "test", "aa")]
+    write_rows(tmp_path / "test.csv", rows)
+    array = tmp_path / "images.npy"
+    np.save(array, np.zeros((1, 8, 8), dtype=np.uint8))
+    test = TestData(
+        rows=tmp_path / "test.csv", rows_digest=digest_rows(rows), test_digest="t", arrays={8: array},
+        array_digests={8: digest_file(array)}, classes=("a", "b"), ledger=tmp_path / "ledger.jsonl", sweep_id="s",
+    )  # fmt: skip
+    assert test.open("trial 0", 8)[0] == rows
+    np.save(array, np.ones((1, 8, 8), dtype=np.uint8))
+    with pytest.raises(DataError, match="decoded test images were changed since the plan"):
+        test.open("trial 1", 8)
+    assert (tmp_path / "ledger.jsonl").read_text().count("\n") == 1

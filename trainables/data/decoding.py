@@ -1,0 +1,92 @@
+"""Files of a data set -> grey squares of every wanted size and the facts of each file, on all cores."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trainables.audit.facts import ImageFacts, measure
+from trainables.data.images import UnreadableImage, decode_grey, resize_square
+from trainables.errors import DataError
+
+Progress = Callable[[str, int, int], None]  # what, done, of
+Read = Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class DecodedImages:
+    """Every image of a set, decoded.
+
+    `arrays` (side_px -> images_NHW.npy) have a row per path; rows of unreadable images are black.
+    """
+
+    facts: list[ImageFacts | None]
+    unreadable: dict[int, str]
+    arrays: dict[int, Path]
+    is_settled: bool  # every file could be read from the disk, whatever it held: the next time gives the same
+
+
+@contextmanager
+def staging_folder(cache: Path) -> Iterator[Path]:
+    """Yield an empty folder for decoded images on their way into the cache; it is gone afterwards."""
+    folder = cache / f"staging-{os.getpid()}-{secrets.token_hex(3)}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def decode_images(
+    read: Read, paths: Sequence[str], sides_px: Sequence[int], folder: Path, progress: Progress
+) -> DecodedImages:
+    """Decode every file once and write it in every size below `folder`. Raises DataError where the disk is too full."""
+    _require_space(folder, len(paths) * sum(side_px**2 for side_px in sides_px))
+    arrays = {side_px: folder / f"{side_px}px.npy" for side_px in sides_px}
+    slices = {
+        side_px: np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(paths), side_px, side_px))
+        for side_px, path in arrays.items()
+    }
+    facts: list[ImageFacts | None] = [None] * len(paths)
+    is_settled = [True] * len(paths)
+
+    def fill(row: int) -> str | None:
+        try:
+            content = read(paths[row])
+            slice_HW = decode_grey(content)
+            facts[row] = measure(content, slice_HW)
+        except UnreadableImage as error:
+            return str(error)
+        except OSError as error:
+            is_settled[row] = False  # the disk may answer the next time
+            return error.strerror or str(error) or type(error).__name__
+        for side_px, array_NHW in slices.items():
+            array_NHW[row] = resize_square(slice_HW, side_px)
+        return None
+
+    unreadable = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for row, reason in enumerate(pool.map(fill, range(len(paths)))):
+            if reason is not None:
+                unreadable[row] = reason
+            progress("decoding", row + 1, len(paths))
+    for array_NHW in slices.values():
+        array_NHW.flush()
+    return DecodedImages(facts, unreadable, arrays, all(is_settled))
+
+
+def _require_space(folder: Path, decoded_bytes: int) -> None:
+    """Writing to a memory map on a full disk kills the process without a word, so room is made sure of first."""
+    needed_bytes = 2 * decoded_bytes  # staged, and in the cache
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes * 1.1 > free_bytes:
+        raise DataError(
+            f"decoded images need {needed_bytes / 2**20:.0f} MiB below {folder.parent}, "
+            f"{free_bytes / 2**20:.0f} MiB are free; free some with: orchestrate gc"
+        )

@@ -1,0 +1,60 @@
+"""Finding a set's root, and the images below a folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from trainables.data.records import image_files
+from trainables.errors import DataError
+
+
+def find_root(
+    data: Path, is_root: Callable[[Path], bool], is_part: Callable[[Path], bool], expected: str
+) -> tuple[Path, tuple[str, ...]]:
+    """Return the set's root, and a note where the given folder is only a part of it.
+
+    The root is `data`, its parent where `is_part` finds `data` to be a part of the layout, or the only one among its
+    subfolders. `expected` describes the layout in half a sentence. Raises DataError.
+    """
+    if not data.exists():
+        raise DataError(f"{data}: no such folder; expected {expected}")
+    if not data.is_dir():
+        raise DataError(f"{data}: is a file; expected {expected}")
+    given = data.absolute()  # so that "." has a name and a parent
+    if is_part(given) and is_root(given.parent):
+        root = data.parent if data.name else given.parent
+        return root, (f"{given.name}/ is a part of a set: the whole set is read",)
+    if is_root(data):
+        return data, ()
+    below = [child for child in visible_folders(data) if is_root(child)]
+    if len(below) == 1:
+        return below[0], ()
+    if below:
+        raise DataError(f"{data}: {len(below)} data sets below ({', '.join(path.name for path in below)}); name one")
+    what = "is empty" if not any(data.iterdir()) else "holds no such set"
+    raise DataError(f"{data}: {what}; expected {expected}")
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    """Return the subfolders that are not hidden, sorted; links to folders are among them."""
+    if not folder.is_dir():
+        return []
+    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+def images_below(folder: Path, root: Path) -> list[tuple[Path, str]]:
+    """Return the images below a folder, each with its posix path from the root.
+
+    Raises DataError for names that are no printable text: tables and messages could not carry them.
+    """
+    found = []
+    for path in image_files(folder):
+        name = path.relative_to(root).as_posix()
+        check_printable(name, path.parent)
+        found.append((path, name))
+    return found
+
+
+def check_printable(name: str, where: object) -> None:
+    """Raise DataError for a file name that holds control characters or bytes that are no text."""
+    if not name.isprintable():
+        raise DataError(f"{where}: a file name holds characters that are no text ({name!r}); rename it")

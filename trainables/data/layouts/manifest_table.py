@@ -1,0 +1,90 @@
+"""The table of a manifest, CSV or parquet, as rows of text that know where they stand."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from trainables.data.layouts.parquet_files import open_parquet, read_column
+from trainables.errors import DataError
+
+REQUIRED = ("path", "label")
+OPTIONAL = ("patient_id", "split", "modality", "second_path")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row; `where` is the file and line."""
+
+    where: str
+    cells: Mapping[str, str]
+
+    def text(self, column: str) -> str:
+        """Return a cell, empty where the table has no such column."""
+        return self.cells.get(column, "")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a .csv or .parquet file; columns that nobody asked for are passed over.
+
+    Raises DataError for missing or mistyped columns, rows longer than the header, and an empty table.
+    """
+    rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
+    if not rows:
+        raise DataError(f"{path}: holds no rows")
+    return rows
+
+
+def _csv(path: Path) -> list[Row]:
+    rows = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            header = next(reader, [])
+            columns = _columns(path, header)
+            for cells in reader:
+                where = f"{path}: line {reader.line_num}"
+                if len(cells) > len(header):
+                    raise DataError(
+                        f"{where}: {len(cells)} cells, the header has {len(header)}; quote cells with commas"
+                    )
+                if cells:
+                    own = {name: cells[i].strip() for name, i in columns.items() if i < len(cells)}
+                    rows.append(Row(where, own))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from error
+    return rows
+
+
+def _parquet(path: Path) -> list[Row]:
+    with open_parquet(path) as file:
+        header = file.schema_arrow.names
+    columns = {name: read_column(path, header[i]) for name, i in _columns(path, header).items()}
+    num_rows = len(columns["path"])
+    return [
+        Row(f"{path}: row {row}", {name: _as_text(values[row]) for name, values in columns.items()})
+        for row in range(num_rows)
+    ]
+
+
+def _as_text(value: object) -> str:
+    missing = value is None or value != value  # NaN, pandas' way of an empty cell
+    return "" if missing else str(value).strip()
+
+
+def _columns(path: Path, header: Sequence[str]) -> dict[str, int]:
+    """Return where the known columns stand; "second path" is second_path. A near miss is a fault, never passed over."""
+    columns: dict[str, int] = {}
+    for index, given in enumerate(header):
+        name = "_".join(given.strip().lower().split())
+        if name in columns:
+            raise DataError(f"{path}: column {name!r} stands twice")
+        if name in REQUIRED + OPTIONAL:
+            columns[name] = index
+        elif near := get_close_matches(name, REQUIRED + OPTIONAL, n=1, cutoff=0.8):
+            raise DataError(f"{path}: no column {given!r} is known; did you mean {near[0]!r}?")
+    if not set(REQUIRED) <= set(columns):
+        got = ", ".join(map(str, header))[:200] or "none"
+        raise DataError(f"{path}: expected columns {', '.join(REQUIRED)}, separated by commas, got {got}")
+    return columns

@@ -1,0 +1,114 @@
+"""Two trees of class folders, CT and MRI: each case is one image of both, paired by a rule that the notes tell."""
+
+import re
+from pathlib import Path
+
+from trainables.catalog import Task
+from trainables.data.layouts.classes import check_every_class, class_of_folder
+from trainables.data.layouts.folders import find_root, images_below, visible_folders
+from trainables.data.layouts.pairing import Pairing, pair_by_number, pair_by_patient
+from trainables.data.layouts.pairs_table import TABLE as PAIRS_TABLE
+from trainables.data.layouts.pairs_table import read_pairs
+from trainables.data.layouts.patients import TABLE as PATIENTS_TABLE
+from trainables.data.layouts.patients import check_complete, read_patients, strangers_note
+from trainables.data.records import DataSet, ImageRecord, read_below
+from trainables.errors import DataError
+
+EXPECTED = (
+    "two folders, one named with the word CT and one with MRI (in it or in its Dataset/), each with class folders"
+)
+Labels = dict[str, int]  # path -> class index
+
+
+def read(task: Task, data: Path) -> DataSet:
+    """Return a case for each pair: path is the CT image, second_path the MR image; neither stands in two pairs.
+
+    Pairs are those of pairs.csv where the root holds one; else images of one patient where it holds patients.csv with
+    every image in it; else equal file numbers within a class. Images without a partner are left out and counted in
+    the notes. `data` is the root, its Dataset/ or one of the trees, or a folder that holds exactly one such root.
+    Raises DataError for another layout, tables that do not fit, and a class without pairs.
+    """
+    root, _ = find_root(data, _is_root, _is_part, EXPECTED)
+    ct, mr = (_images(task, root, modality) for modality in ("CT", "MR"))
+    patients = read_patients(root)
+    if (root / PAIRS_TABLE).is_file():
+        pairs, rule = _by_table(root, ct, mr, patients), f"pairs are those of {PAIRS_TABLE}"
+    else:
+        pairs, rule = _by_rule(task, root, ct, mr, patients)
+    records = [
+        ImageRecord(path=first, second_path=second, label=ct[first], modality=task.modality, patient_id=patient_id)
+        for first, second, patient_id in sorted(pairs, key=lambda pair: pair[:2])
+    ]
+    check_every_class(task, records, root, "pairs of CT and MR images")
+    left_out = f"{len(ct) - len(pairs)} CT and {len(mr) - len(pairs)} MR images have no partner and are left out"
+    notes = (rule, left_out, *strangers_note(patients, ct.keys() | mr.keys()))
+    return DataSet(root=root, records=records, read=read_below(root), notes=notes)
+
+
+def _is_root(folder: Path) -> bool:
+    below = [child for child in visible_folders(folder) if _is_dataset(child.name)]
+    return any(_has_both(child) for child in below) or (not _is_dataset(folder.name) and _has_both(folder))
+
+
+def _is_part(folder: Path) -> bool:
+    return _is_dataset(folder.name) or _modality(folder.name) is not None
+
+
+def _is_dataset(name: str) -> bool:
+    return name.casefold() == "dataset"
+
+
+def _has_both(folder: Path) -> bool:
+    return {"CT", "MR"} <= {_modality(child.name) for child in visible_folders(folder)}
+
+
+def _modality(name: str) -> str | None:
+    """Return the modality that a tree's own name tells as a word."""
+    words = set(re.split(r"[^a-z]+", name.casefold()))
+    told = [modality for modality, spellings in (("CT", {"ct"}), ("MR", {"mr", "mri"})) if words & spellings]
+    return told[0] if len(told) == 1 else None
+
+
+def _images(task: Task, root: Path, modality: str) -> Labels:
+    below = [child for child in visible_folders(root) if _is_dataset(child.name)]
+    top = next((child for child in below if _has_both(child)), root)
+    trees = [child for child in visible_folders(top) if _modality(child.name) == modality]
+    if len(trees) > 1:
+        raise DataError(f"{top}: {len(trees)} {modality} folders ({', '.join(tree.name for tree in trees)}); keep one")
+    return {name: class_of_folder(task, path.parent) for path, name in images_below(trees[0], root)}
+
+
+def _by_rule(
+    task: Task, root: Path, ct: Labels, mr: Labels, patients: dict[str, str]
+) -> tuple[list[tuple[str, str, str | None]], str]:
+    """Pair within each class; return pairs with their patient, and the rule in a sentence."""
+    if patients:
+        check_complete(root, patients, [*ct, *mr])
+    pairings: list[Pairing] = []
+    for label in range(len(task.classes)):
+        own_ct, own_mr = ([path for path in tree if tree[path] == label] for tree in (ct, mr))
+        pairings.append(pair_by_patient(own_ct, own_mr, patients) if patients else pair_by_number(own_ct, own_mr))
+    pairs = [(*pair, patients.get(pair[0])) for pairing in pairings for pair in pairing.pairs]
+    if patients:
+        return pairs, f"CT and MR images are paired by patient, as {PATIENTS_TABLE} gives them"
+    ambiguous = sum(pairing.num_ambiguous for pairing in pairings)
+    return pairs, (
+        "CT and MR images are paired by number only, within a class: nothing ties CT n and MRI n to one person"
+        f" ({PATIENTS_TABLE} or {PAIRS_TABLE} beside the folders says it better); {ambiguous} numbers had several"
+        " candidates, of which the first name in natural order was taken"
+    )
+
+
+def _by_table(root: Path, ct: Labels, mr: Labels, patients: dict[str, str]) -> list[tuple[str, str, str | None]]:
+    rows = read_pairs(root, ct, mr)
+    has_own_patients = rows[0].patient_id is not None
+    if patients and not has_own_patients:
+        check_complete(root, patients, [path for row in rows for path in (row.ct, row.mr)])
+    for row in rows:
+        if ct[row.ct] != mr[row.mr]:
+            raise DataError(f"{row.where}: {row.ct!r} and {row.mr!r} are of two classes; a case has one")
+        if not has_own_patients and patients.get(row.ct) != patients.get(row.mr):
+            raise DataError(
+                f"{row.where}: {PATIENTS_TABLE} gives its two images to two patients; correct one of the two"
+            )
+    return [(row.ct, row.mr, row.patient_id or patients.get(row.ct)) for row in rows]

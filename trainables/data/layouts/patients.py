@@ -1,0 +1,67 @@
+"""patients.csv: which images belong to one patient; optional, at the root of every layout."""
+
+import csv
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from trainables.data.records import ImageRecord
+from trainables.errors import DataError
+
+TABLE = "patients.csv"
+
+
+def read_patients(root: Path) -> dict[str, str]:
+    """Return path -> patient_id of root/patients.csv; empty without such a file.
+
+    Raises DataError for other columns, a path that stands twice with different patients, and a table without patients.
+    """
+    table = root / TABLE
+    if not table.is_file():
+        return {}
+    patients: dict[str, str] = {}
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            if not {"path", "patient_id"} <= set(columns):
+                raise DataError(f"{table}: expected columns path, patient_id, got {', '.join(columns) or 'none'}")
+            for row in reader:
+                path, patient_id = row["path"], (row["patient_id"] or "").strip()
+                if patient_id and patients.setdefault(path, patient_id) != patient_id:
+                    raise DataError(f"{table}: {path!r} has two patients; keep one row for each image")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table}: cannot be read as CSV in UTF-8 ({error})") from error
+    if not patients:
+        raise DataError(f"{table}: names no patient; fill it or remove it")
+    return patients
+
+
+def with_patients(root: Path, records: Sequence[ImageRecord]) -> tuple[list[ImageRecord], tuple[str, ...]]:
+    """Return the records with their patients from root/patients.csv, and a note on rows that name no image.
+
+    Raises DataError when images outside the test side are not in the table: patients could stand on both sides while
+    it seems that they cannot.
+    """
+    patients = read_patients(root)
+    if not patients:
+        return list(records), ()
+    check_complete(root, patients, [record.path for record in records if record.shipped != "test"])
+    known = [replace(record, patient_id=patients.get(record.path)) for record in records]
+    return known, strangers_note(patients, {record.path for record in records})
+
+
+def check_complete(root: Path, patients: Mapping[str, str], paths: Sequence[str]) -> None:
+    """Raise DataError when one of these images is not in the table."""
+    missing = [path for path in paths if path not in patients]
+    if missing:
+        raise DataError(
+            f"{root / TABLE}: {len(missing)} of {len(paths)} images that need a patient are not in it, "
+            f"e.g. {missing[0]!r}; paths are relative to {root}, with forward slashes"
+        )
+
+
+def strangers_note(patients: Mapping[str, str], paths: Collection[str]) -> tuple[str, ...]:
+    """Return a note on rows whose path is no image of the set, if there are such."""
+    strangers = [path for path in patients if path not in paths]
+    return (f"{TABLE}: {len(strangers)} rows name no image here, e.g. {strangers[0]!r}",) if strangers else ()

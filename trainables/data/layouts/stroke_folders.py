@@ -1,0 +1,79 @@
+"""The stroke set's layout: deep/train two levels deep, deep/test flat, spelled differently."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from trainables.catalog import Task
+from trainables.data.layouts.classes import class_index
+from trainables.data.layouts.folders import find_root, images_below
+from trainables.data.layouts.patients import with_patients
+from trainables.data.records import DataSet, ImageRecord, Side, read_below
+from trainables.errors import DataError
+
+MODALITIES = {"bt": "BT", "ct": "BT", "mr": "MR", "mri": "MR"}  # BT is CT
+SIDES: Mapping[str, Side] = {"train": "training", "test": "test"}
+EXPECTED = "the folder that holds deep/, with deep/train/<class>/<class + modality>/ and deep/test/<class + modality>/"
+
+
+def read(task: Task, data: Path) -> DataSet:
+    """Return the set's images; no file is opened but patients.csv.
+
+    `data` is the root (which holds deep/), deep/ itself, or a folder that holds exactly one such root. Class and
+    modality are those of the folders that the image lies in, below train/ and test/ only. An optional patients.csv
+    at the root (columns path, patient_id) says which images belong together.
+    Raises DataError for a folder that is missing, empty, of another layout, or lacks a class.
+    """
+    root, _ = find_root(data, _is_root, lambda folder: folder.name == "deep", EXPECTED)
+    records = sorted(_records(task, root), key=lambda record: record.path)
+    _check_classes(task, root, records)
+    records, notes = with_patients(root, records)
+    return DataSet(root=root, records=records, read=read_below(root), notes=notes)
+
+
+def _is_root(folder: Path) -> bool:
+    return _is_deep(folder / "deep") or (folder.name != "deep" and _is_deep(folder))
+
+
+def _is_deep(folder: Path) -> bool:
+    return all((folder / name).is_dir() for name in SIDES)
+
+
+def _records(task: Task, root: Path) -> Iterator[ImageRecord]:
+    deep = root / "deep" if _is_deep(root / "deep") else root
+    for folder, side in SIDES.items():
+        for path, name in images_below(deep / folder, root):
+            label, modality = _class_of(task, path, deep / folder)
+            yield ImageRecord(path=name, label=label, shipped=side, modality=modality)
+
+
+def _class_of(task: Task, path: Path, top: Path) -> tuple[int, str]:
+    """Read class and modality from the folders between `top` and the image, never from the whole path."""
+    labels, modality = set(), task.modality
+    for step in path.relative_to(top).parts[:-1]:
+        words = re.fullmatch(rf"(\w+?)({'|'.join(MODALITIES)})?", re.sub(r"[^a-z]", "", step.lower()))
+        label = class_index(task, words[1]) if words else None
+        if words is None or label is None:
+            raise DataError(f"{path.parent}: folder {step!r} names no class; expected one like 'StrokeBT'")
+        labels.add(label)
+        modality = MODALITIES.get(words[2] or "", modality)
+    if len(labels) != 1:
+        what = "lies in no class folder" if not labels else "lies in folders of two classes"
+        raise DataError(f"{path}: {what}; expected {EXPECTED}")
+    return labels.pop(), modality
+
+
+def _check_classes(task: Task, root: Path, records: list[ImageRecord]) -> None:
+    """Every modality of a side needs every class: else the modality alone gives the answer away."""
+    for folder, side in SIDES.items():
+        own = [record for record in records if record.shipped == side]
+        if not own:
+            raise DataError(f"{root}: {folder}/ holds no images")
+        for modality in sorted({record.modality for record in own}):
+            found = {record.label for record in own if record.modality == modality}
+            missing = [name for label, name in enumerate(task.classes) if label not in found]
+            if missing:
+                raise DataError(
+                    f"{root}: {folder}/ has no {missing[0]} images of modality {modality}; "
+                    f"each modality needs both classes (folder {missing[0]}{modality} missing or empty?)"
+                )

@@ -1,0 +1,36 @@
+"""Any data that a user names -> a data set: a folder in the task's own layout, a manifest, or a parquet file."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+from trainables.catalog import Task
+from trainables.data.layouts import manifest, parquet_rows
+from trainables.data.layouts.parquet_files import is_image_table
+from trainables.data.records import DataSet
+from trainables.errors import DataError
+
+Read = Callable[[Task, Path], DataSet]
+
+
+def read_data_set(task: Task, data: Path) -> DataSet:
+    """Read a folder by the task's own layout, a .csv file as a manifest, a .parquet file as what its columns say.
+
+    A folder may be the set's root, or one level above or below it. Raises DataError.
+    """
+    if data.is_dir() or not data.exists():
+        return _layout(task)(task, data)
+    kind = data.suffix.lower()
+    if kind == ".parquet" and is_image_table(data):
+        if task.images_per_case != 1:
+            raise DataError(f"{data}: one image per row, task {task.name} has two per case; list them in a manifest")
+        return parquet_rows.read(task, data)
+    if kind in (".csv", ".parquet"):
+        return manifest.read(task, data)
+    raise DataError(f"{data}: is a file; expected a folder, a manifest (.csv, .parquet) or a parquet file of images")
+
+
+def _layout(task: Task) -> Read:
+    module, _, function = task.layout.partition(":")
+    read: Read = getattr(importlib.import_module(module), function)
+    return read

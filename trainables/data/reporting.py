@@ -1,0 +1,68 @@
+"""What was found in a data set as a page, and what its images look like on their way to a model."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trainables.audit.evidence import Evidence
+from trainables.audit.facts import AuditInput
+from trainables.audit.findings import AuditReport, make_report
+from trainables.audit.report import write_report
+from trainables.audit.sheets import choose_samples, draw_preprocessing_sheet, draw_sample_sheet
+from trainables.audit.shortcuts import find_shortcuts
+from trainables.audit.subjects import SubjectGroups
+from trainables.catalog import Task, TrainingConfig
+from trainables.data.augmentation import flip_and_rotate
+from trainables.data.examine import ExaminedData
+from trainables.data.images import decode_grey, resize_square
+from trainables.data.prepare import PreparedData
+from trainables.inference import to_input
+
+SAMPLES_PER_CLASS = 6
+PREPROCESSED_PER_CLASS = 2
+AUGMENTED_DRAWS = 3
+
+
+def report_data(folder: Path, task: Task, examined: ExaminedData, images: AuditInput) -> tuple[AuditReport, Path]:
+    """Write audit.html and audit.json; `images` are those of `examined`, with the sides that leaks are judged by."""
+    group_N = examined.groups.group_N
+    shortcuts = find_shortcuts(images, [str(group) for group in group_N.tolist()])
+    subjects = SubjectGroups(group_N, examined.audit.subjects.threshold, examined.audit.subjects.why)
+    unreadable = sorted(examined.unreadable.items())
+    report = make_report(Evidence(images, examined.audit.duplicates, subjects, shortcuts, unreadable))
+    return report, write_report(folder, report, images, f"Data of {task.name}", examined.data_set.notes)
+
+
+def draw_sheets(folder: Path, task: Task, data: PreparedData, config: TrainingConfig, seed: int) -> None:
+    """Write samples.png (raw training images of each class) and preprocessing.png (raw, as a model gets it, augmented).
+
+    Only training images are shown; augmentation is that of `config`.
+    """
+    training = [row for row in data.development.rows if row.side == "training"]
+    labels = [row.label for row in training]
+    chosen = [training[row] for row in choose_samples(labels, len(task.classes), SAMPLES_PER_CLASS, seed)]
+    read = data.examined.data_set.read
+    samples = [(decode_grey(read(row.path)), task.classes[row.label], Path(row.path).name) for row in chosen]
+    draw_sample_sheet(folder / "samples.png", samples, task.classes, f"{task.name}: training images as they are")
+    few = [training[row] for row in choose_samples(labels, len(task.classes), PREPROCESSED_PER_CLASS, seed)]
+    raw = [decode_grey(read(row.path)) for row in few]
+    squares_NHW = np.stack([resize_square(slice_HW, config.image_px) for slice_HW in raw])
+    generator = torch.Generator().manual_seed(seed)
+    draws = [
+        flip_and_rotate(
+            to_input(torch.from_numpy(squares_NHW)),
+            hflip=config.hflip,
+            rotation_deg=config.rotation_deg,
+            generator=generator,
+        )[:, 0].numpy()
+        for _ in range(AUGMENTED_DRAWS)
+    ]
+    draw_preprocessing_sheet(
+        folder / "preprocessing.png",
+        raw,
+        squares_NHW,
+        np.stack(draws, axis=1),
+        [task.classes[row.label] for row in few],
+        f"{task.name}: as decoded, as a model gets it, augmented",
+    )

@@ -1,0 +1,79 @@
+"""The split as a table: one row per case with its side, its group and the digest of its bytes."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from trainables.data.records import Side
+from trainables.errors import DataError
+
+SIDES: dict[str, Side] = {"training": "training", "validation": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """One readable case: its row in the decoded arrays is its place in its part's table.
+
+    `leak` says why a test case was seen in development ("copy", "near-duplicate", "patient", "subject"), else it is
+    empty. `fold` is the fold in which a development case validates; -1 where there are no folds.
+    """
+
+    path: str
+    label: int
+    modality: str
+    group: str
+    side: Side
+    sha256: str
+    leak: str = ""
+    fold: int = -1
+
+
+def to_csv(rows: Sequence[SplitRow]) -> str:
+    """Return rows as CSV, in their order."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([field.name for field in fields(SplitRow)])
+    writer.writerows(astuple(row) for row in rows)
+    return text.getvalue()
+
+
+def digest_rows(rows: Sequence[SplitRow]) -> str:
+    """Return the digest of a table; anything changed in it changes the digest."""
+    return hashlib.sha256(to_csv(rows).encode()).hexdigest()[:32]
+
+
+def digest_test(sha256s: Iterable[str]) -> str:
+    """Return the digest that the ledger of test reads knows some test cases by, whatever their names and order."""
+    return hashlib.sha256("\n".join(sorted(sha256s)).encode()).hexdigest()[:32]
+
+
+def write_rows(path: Path, rows: Sequence[SplitRow]) -> None:
+    """Write rows as CSV."""
+    path.write_text(to_csv(rows), encoding="utf-8")
+
+
+def read_rows(path: Path, digest: str) -> list[SplitRow]:
+    """Read what `write_rows` wrote. Raises DataError where it is not the table of this digest."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [
+                SplitRow(
+                    path=row["path"],
+                    label=int(row["label"]),
+                    modality=row["modality"],
+                    group=row["group"],
+                    side=SIDES[row["side"]],
+                    sha256=row["sha256"],
+                    leak=row["leak"],
+                    fold=int(row["fold"]),
+                )
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise DataError(f"{path}: the split cannot be read ({error!r}); run the sweep again") from error
+    if digest_rows(rows) != digest:
+        raise DataError(f"{path}: the split was changed since the plan (digest {digest}); run the sweep again")
+    return rows

@@ -73,7 +73,11 @@ def read_ledger(ledger: Path, test_digest: str) -> list[TestRead]:
     """Return the reads of some test images, oldest first; damaged lines are passed over."""
     if not ledger.is_file():
         return []
-    return [read for read in _reads(ledger.read_text(encoding="utf-8").splitlines()) if read.test_digest == test_digest]
+    return [
+        read
+        for read in _reads(ledger.read_text(encoding="utf-8", errors="replace").splitlines())
+        if read.test_digest == test_digest
+    ]
 
 
 def _counted(count: int, noun: str) -> str:

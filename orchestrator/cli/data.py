@@ -32,6 +32,8 @@ def check(
     from orchestrator.cli.progress import DataProgress
     from orchestrator.inspecting.data import check_data, find_data
 
+    if out is not None and not out.name:
+        raise BadInput("--out: an empty path; name a folder for the page")
     found, home = _task(task), environment.home()
     folder, whence = find_data(found, data, environment.data_root(), home)
     with DataProgress() as progress:
@@ -47,7 +49,7 @@ def check(
 def phantom(
     task: Annotated[str, typer.Argument(metavar="TASK")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="a new or empty folder")],
-    patients: Annotated[int, typer.Option(help="synthetic patients in all", min=8)] = 72,
+    patients: Annotated[int, typer.Option(help="synthetic patients in all")] = 72,
     seed: Annotated[int, typer.Option(help="the same seed gives the same images", min=0)] = 0,
 ) -> None:
     """Write a synthetic set in the layout of the task's real one, with a mask of every planted finding."""

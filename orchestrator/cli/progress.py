@@ -152,6 +152,10 @@ class SweepProgress:
                 f"LEAK: {leaking} of {test} test images were seen in development ({why}); their scores stand apart "
                 "(data/audit.html in the sweep's folder shows them), --split grouped draws a test set of its own"
             )
+        if plan.data.grouped_by != "patient":
+            self._say(
+                "no patients.csv for all images: subjects are guessed from the pictures, so no score is patient-level"
+            )
         for note in plan.data.notes:
             self._say(f"data: {note}")
 

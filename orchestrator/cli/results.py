@@ -78,7 +78,7 @@ def show_leaderboard(
     else:
         show_rows(rows, metric)
     images = sum(kept[-1].plan.data.images.get("test", {}).values())
-    messages().print(f"these {images} test images so far: {count_in_words(reads)}")
+    messages().print(f"these {images} test images so far: {count_in_words(reads)}", soft_wrap=True)
     if kept[0].plan.data.kind == "phantom":
         messages().print("trained on phantom data")
     if len(kept) < len(sweeps):

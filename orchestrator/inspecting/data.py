@@ -18,6 +18,7 @@ from trainables.errors import DataError
 if TYPE_CHECKING:
     from trainables.audit.findings import AuditReport
     from trainables.data.decoding import Progress
+    from trainables.data.examine import ExaminedData
     from trainables.data.prepare import PreparedData
     from trainables.data.sides import SplitRequest
 
@@ -72,7 +73,15 @@ def prepare_data(
     except DataError as error:
         raise BadInput(f"{whence}: {error}") from error
     except OSError as error:
-        raise BadInput(f"{whence}: {error.filename}: {error.strerror}") from error
+        raise _unusable(error, whence, home_of=cache) from error
+
+
+def _unusable(error: OSError, whence: str, home_of: Path) -> BadInput:
+    """Return the fault with the setting that it belongs to: what lies in the cache is none of the data folder's."""
+    path = None if error.filename is None else Path(str(error.filename))
+    if path is None or path.is_relative_to(home_of):
+        return BadInput(f"ORCHESTRATE_HOME: {path or home_of}: {error.strerror or error}; see that it can be written")
+    return BadInput(f"{whence}: {path}: {error.strerror or error}")
 
 
 def check_data(
@@ -84,22 +93,32 @@ def check_data(
     from trainables.data.reporting import report_data
     from trainables.data.split_rows import digest_test
 
+    require_ledger(home.test_ledger)
     try:
-        require_ledger(home.test_ledger)
         with staging_folder(home.cache) as staging:
             examined = examine_data(task, folder, (), home.cache, staging, progress)
-        target = out or home.data_checks / f"{task.name}-{examined.digest[:12]}"
-        test = [case.sha256 for case in examined.cases if case.record.shipped == "test"]
-        if test:
-            note_preparation(
-                home.test_ledger, digest_test(test), len(test), f"data check {task.name}", "audited for leaks"
-            )
-        report, page = report_data(target, task, examined, examined.images)
     except DataError as error:
         raise BadInput(f"{whence}: {error}") from error
     except OSError as error:
-        raise BadInput(f"{whence}: {error.filename}: {error.strerror}") from error
-    return CheckedData(report, page, examined.data_set.notes)
+        raise _unusable(error, whence, home_of=home.cache) from error
+    test = [case.sha256 for case in examined.cases if case.record.shipped == "test"]
+    if test:
+        note_preparation(home.test_ledger, digest_test(test), len(test), f"data check {task.name}", "audited for leaks")
+    target = out or home.data_checks / f"{task.name}-{examined.digest[:12]}"
+    try:
+        report, page = report_data(target, task, examined, examined.images)
+    except OSError as error:
+        where = "--out" if out else "ORCHESTRATE_HOME"
+        raise BadInput(
+            f"{where}: {error.filename or target}: {error.strerror}; name a folder that can be written"
+        ) from error
+    return CheckedData(report, page, (*examined.data_set.notes, *_lost_classes(task, examined)))
+
+
+def _lost_classes(task: Task, examined: "ExaminedData") -> list[str]:
+    readable = {case.record.label for case in examined.cases}
+    lost = [name for label, name in enumerate(task.classes) if label not in readable]
+    return [f"no image of class {name} can be read: a sweep will refuse this set" for name in lost]
 
 
 def write_data_report(
@@ -138,31 +157,44 @@ def require_unchanged(data: "PreparedData", sweep: Path, ledger: Path) -> None:
 
 
 def write_phantom(task: Task, folder: Path, patients: int, seed: int) -> None:
-    """Write a synthetic set into a new or empty folder. Raises BadInput where something is there already."""
-    from trainables.data.phantom import PHANTOMS
+    """Write a synthetic set into a new or empty folder, where it appears whole or not at all.
 
+    Raises BadInput where something is there already, and for fewer patients than a split needs.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder}: is not empty; name a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    PHANTOMS[task.name](folder, patients, seed)
+    least = max(8, 4 * len(task.classes))  # two of each class at least beside the test side
+    if patients < least:
+        raise BadInput(f"--patients {patients}: {task.name} has {len(task.classes)} classes; {least} are needed")
+    try:
+        _write_whole(task, folder, patients, seed)
+    except OSError as error:
+        raise BadInput(f"{folder}: the phantom cannot be written ({error.strerror})") from error
+
+
+def _write_whole(task: Task, folder: Path, patients: int, seed: int) -> None:
+    from trainables.data.phantom import PHANTOMS
+
+    part = folder.with_name(f"{folder.name}.part-{os.getpid()}-{secrets.token_hex(2)}")
+    part.mkdir(parents=True)
+    try:
+        PHANTOMS[task.name](part, patients, seed)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _phantom(task: Task, home: Home) -> Path:
     """Return the task's phantom, made once per home; a folder appears whole or not at all."""
-    from trainables.data.phantom import PHANTOM_VERSION, PHANTOMS
+    from trainables.data.phantom import PHANTOM_VERSION
 
     name = f"{task.name}-v{PHANTOM_VERSION}-{PHANTOM_PATIENTS}-seed{PHANTOM_SEED}"
     folder = home.phantoms / name
     if folder.is_dir():
         return folder
-    part = folder.with_name(f"{name}.part-{os.getpid()}-{secrets.token_hex(2)}")
-    part.mkdir(parents=True)
     try:
-        PHANTOMS[task.name](part, PHANTOM_PATIENTS, PHANTOM_SEED)
-        part.rename(folder)
+        _write_whole(task, folder, PHANTOM_PATIENTS, PHANTOM_SEED)
     except OSError:
         if not folder.is_dir():  # else another sweep finished the same phantom first
             raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return folder

@@ -1,5 +1,7 @@
 """Download a task's public data set with its host's own client, where there is one; else say how to do it by hand."""
 
+import os
+import secrets
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,10 +17,9 @@ def fetch_data(task: Task, target: Path) -> Source:
     Raises BadInput with the way to do it by hand where the client is missing, has no credentials or no network.
     """
     source = SOURCES[task.name]
-    if target.exists():
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BadInput(f"{target}: exists already; remove it, or use it: --data {target}")
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
+    part = target.with_name(f"{target.name}.part-{os.getpid()}-{secrets.token_hex(2)}")
     part.mkdir(parents=True)
     try:
         _from_kaggle(source, part) if source.host == "kaggle" else _from_huggingface(source, part)

@@ -42,7 +42,10 @@ SWEEP = ["sweep", "stroke_hybrid"]
         (["data", "check", "strok"], "no task 'strok'; did you mean 'stroke'"),
         (["data", "check", "stroke", "--data", "nowhere"], "--data: nowhere: no such folder"),
         (["data", "phantom", "stroke", "/usr"], "/usr: is not empty; name a new folder"),
-        (["data", "phantom", "stroke", "new", "--patients", "1"], "--patients"),
+        (
+            ["data", "phantom", "alzheimer", "new", "--patients", "9"],
+            "--patients 9: alzheimer has 4 classes; 16 are needed",
+        ),
         (["data", "fetch", "stroke"], "say where to: --out DIR"),
         (["gc", "--max-cache", "much"], "--max-cache=much: expected a size such as 20GiB"),
         ([*SWEEP, "stroke_hybrid"], "not built yet"),

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from tests_support import Orchestrate
 
+from orchestrator.inspecting.data import write_phantom
 from trainables.catalog import TASKS
 from trainables.data.phantom import PHANTOMS
+from trainables.data.phantom.files import SetFolder
 from trainables.data.read import read_data_set
+from trainables.data.records import PHANTOM_MARK
 
 CONTRACT = {
     "images", "unreadable", "exact_duplicates", "near_duplicates", "groups", "group_sizes", "cross_split_leaks",
@@ -92,3 +95,33 @@ def test_gc_removes_what_a_killed_sweep_left(orchestrate: Orchestrate, tmp_path:
     assert done.exit_code == 0, done.stderr
     assert "removed 1 entry, 1.0 MiB" in done.stdout
     assert not left.exists()
+
+
+def test_a_phantom_that_is_broken_off_leaves_nothing_that_passes_for_real(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_off(folder: Path, patients: int, seed: int) -> None:
+        SetFolder(folder)
+        assert (folder / PHANTOM_MARK).is_file(), "the mark is there before any image"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainables.data.phantom.PHANTOMS", {"stroke": broken_off})
+    with pytest.raises(KeyboardInterrupt):
+        write_phantom(TASKS["stroke"], tmp_path / "set", 72, 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_fetch_touches_nothing_of_the_users(orchestrate: Orchestrate, tmp_path: Path) -> None:
+    precious = tmp_path / "mine.part" / "precious"
+    precious.parent.mkdir()
+    precious.write_text("x")
+    assert orchestrate("data", "fetch", "stroke", "--out", tmp_path / "mine", PATH=str(tmp_path)).exit_code == 2
+    assert precious.read_text() == "x"
+
+
+def test_a_page_that_cannot_be_written_is_blamed_on_its_own_flag(orchestrate: Orchestrate, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = orchestrate("data", "check", "stroke", "--data", "phantom", "--out", tmp_path / "file")
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+    assert "--out: " in done.stderr

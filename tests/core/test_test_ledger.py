@@ -33,3 +33,11 @@ def test_a_torn_line_hides_no_other(tmp_path: Path) -> None:
     reads = read_ledger(ledger, "d")
     assert [line.who for line in reads] == ["sweep-1", "sweep-2"]
     assert count_in_words(reads) == "1 evaluation by 1 sweep, 1 read for preparation and audits"
+
+
+def test_bytes_that_are_no_text_hide_no_line(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    record_test_read(ledger, read("sweep-1"))
+    with ledger.open("ab") as file:
+        file.write(b"\xff\xfe bad\n")
+    assert [line.who for line in read_ledger(ledger, "d")] == ["sweep-1"]

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -212,7 +213,7 @@ def test_patients_come_from_the_table(binary: Path) -> None:
         name: f"p{number // 2}" for number, name in enumerate(NAMES)
     }
     write_table(table, "path,patient_id", *(f"{name},p" for name in NAMES), "yes/Y777.jpg,p9")
-    assert read(BINARY, binary).notes == ("patients.csv: 1 rows name no image here, e.g. 'yes/Y777.jpg'",)
+    assert read(BINARY, binary).notes == ("patients.csv: 1 of its rows name no image of this set",)
     write_table(table, "path,patient_id", *(f"{name},p" for name in NAMES[1:]))
     with pytest.raises(DataError, match=r"1 of 7 images that need a patient are not in it, e\.g\. 'yes/Y1\.jpg'"):
         read(BINARY, binary)
@@ -236,3 +237,43 @@ def test_no_note_says_where_the_set_lies(binary: Path) -> None:
     assert len(of_root.notes) == 2
     assert len(of_part.notes) == 3
     assert not any(str(binary.parent) in note for note in (*of_part.notes, *of_root.notes))
+
+
+def test_a_side_that_is_misspelt_is_refused_not_dropped(four: Path) -> None:
+    (four / "Testing").rename(four / "Tset")
+    with pytest.raises(DataError, match="Tset: holds class folders beside Training, but names no side"):
+        read(TASKS["tumor_4class"], four)
+
+
+def test_a_class_folder_of_one_side_means_the_whole_set(four: Path) -> None:
+    assert (
+        read(TASKS["tumor_4class"], four / "Training" / "glioma").records == read(TASKS["tumor_4class"], four).records
+    )
+
+
+def test_a_pipe_among_the_images_is_unreadable_and_not_waited_for(binary: Path) -> None:
+    os.mkfifo(binary / "yes" / "pipe.png")
+    data = read(TASKS["tumor_binary"], binary)
+    assert "yes/pipe.png" in [record.path for record in data.records]
+    with pytest.raises(OSError, match="is no regular file"):
+        data.read("yes/pipe.png")
+
+
+@pytest.mark.parametrize("spoil", ["folder", "dangling", "capital"])
+def test_a_patients_table_that_cannot_be_used_is_not_passed_over(binary: Path, spoil: str) -> None:
+    table = binary / ("Patients.csv" if spoil == "capital" else "patients.csv")
+    if spoil == "folder":
+        table.mkdir()
+    elif spoil == "dangling":
+        table.symlink_to(binary / "nowhere.csv")
+    else:
+        table.write_text("path,patient_id\n")
+    with pytest.raises(DataError, match=r"must be a file of the name patients\.csv"):
+        read(TASKS["tumor_binary"], binary)
+
+
+def test_nan_is_no_patient(binary: Path) -> None:
+    rows = [f"{record.path},nan" for record in read(TASKS["tumor_binary"], binary).records]
+    (binary / "patients.csv").write_text("\n".join(["path,patient_id", *rows]))
+    with pytest.raises(DataError, match="names no patient"):
+        read(TASKS["tumor_binary"], binary)

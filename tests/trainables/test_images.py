@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainables.audit.facts import measure
 from trainables.data.images import UnreadableImage, decode_grey, resize_square
 
 GREY_HW = np.tile(np.arange(0, 200, 4, dtype=np.uint8), (40, 1))
@@ -124,3 +125,25 @@ def test_shrinking_averages_areas() -> None:
     checkers_HW = np.indices((64, 64)).sum(axis=0) % 2 * np.uint8(200)
     assert (resize_square(checkers_HW.astype(np.uint8), 16) == 100).all()
     assert resize_square(GREY_HW, 96).shape == (96, 96)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "PNG", "JPEG", "WEBP", "BMP"])
+def test_a_damaged_file_is_unreadable_and_nothing_worse(kind: str) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (24, 20), dtype=np.uint8)).save(file, kind)
+    whole, rng = file.getvalue(), np.random.default_rng(1)
+    damaged = [whole[:length] for length in range(1, len(whole), max(1, len(whole) // 60))]
+    for _ in range(300):
+        content = bytearray(whole)
+        for place in rng.integers(0, min(len(whole), 200), 3):
+            content[place] = rng.integers(0, 256)
+        damaged.append(bytes(content))
+    outcomes = set()
+    for content in damaged:
+        try:
+            measure(content, decode_grey(content))
+            outcomes.add("read")
+        except UnreadableImage as error:
+            assert str(error)
+            outcomes.add("unreadable")
+    assert "unreadable" in outcomes

@@ -79,7 +79,7 @@ def test_a_phantom_is_read_whole_with_its_patients(task: Task, phantom: Path) ->
         for path in filter(None, (record.path, record.second_path)):
             assert "masks" not in path
             assert decode_grey(data.read(path)).size > 1000
-    assert not [note for note in data.notes if "rows name no image" in note]
+    assert not [note for note in data.notes if "name no image" in note]
 
 
 def test_cases_of_a_phantom_stand_in_order_and_once(task: Task, phantom: Path) -> None:

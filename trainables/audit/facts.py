@@ -1,13 +1,12 @@
 """What one image file tells besides its class: measured once, when it is decoded."""
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
+from trainables.data.images import opened
 from trainables.data.records import Side
 
 THUMBNAIL_PX = 64
@@ -55,8 +54,8 @@ class AuditInput:
 
 
 def measure(content: bytes, slice_HW: np.ndarray) -> ImageFacts:
-    """Return the facts of a file whose decoded grey slice is `slice_HW` (uint8)."""
-    with Image.open(io.BytesIO(content)) as image:
+    """Return the facts of a file whose decoded grey slice is `slice_HW` (uint8). Raises UnreadableImage."""
+    with opened(content) as image:
         file_format, mode, frames = image.format or "unknown", image.mode, getattr(image, "n_frames", 1)
     height_px, width_px = slice_HW.shape
     down, right = max(1, height_px // 8), max(1, width_px // 8)

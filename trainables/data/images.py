@@ -1,6 +1,9 @@
 """One image file -> one grey square. Stands alone: registered models carry a copy of this file."""
 
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -9,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 # Its digest is part of every cache key: raise the version when the same file would give other pixels.
 RECIPE: dict[str, str | int] = {"mode": "grey", "resize": "area", "over 8 bit": "percentiles 0.5 to 99.5", "version": 3}
 MAX_PIXELS = 50_000_000
+warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged and huge files are told by name, each in one line
 
 
 class UnreadableImage(ValueError):
@@ -22,18 +26,25 @@ def decode_grey(content: bytes) -> np.ndarray:
     a palette gives its colours; one bit gives 0 and 255; grey of more than 8 bits is scaled by percentiles, colour of
     more than 8 bits keeps its high byte. Raises UnreadableImage.
     """
+    with opened(content) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise UnreadableImage(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}")
+        if image.mode.startswith(("I", "F")):
+            return _scaled(np.asarray(image, dtype=np.float64))
+        image.info.pop("transparency", None)  # dropped anyway; Pillow would warn once per palette image
+        return np.asarray(image.convert("L"))
+
+
+@contextmanager
+def opened(content: bytes) -> Iterator[Image.Image]:
+    """Yield the image of a file's content; whatever goes wrong with it is an UnreadableImage with a reason."""
     if not content:
         raise UnreadableImage("empty file")
     if content.startswith(b"version https://git-lfs"):
         raise UnreadableImage("a git-LFS pointer, not the image: fetch the real file (git lfs pull)")
     try:
         with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UnreadableImage(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}")
-            if image.mode.startswith(("I", "F")):
-                return _scaled(np.asarray(image, dtype=np.float64))
-            image.info.pop("transparency", None)  # dropped anyway; Pillow would warn once per palette image
-            return np.asarray(image.convert("L"))
+            yield image
     except UnidentifiedImageError:
         raise UnreadableImage("not an image that Pillow knows") from None
     except UnreadableImage:

@@ -1,6 +1,8 @@
 """What is known of the cases of a data set besides their pixels."""
 
+import errno
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,18 +48,26 @@ def read_below(root: Path) -> Callable[[str], bytes]:
     """Return the `read` of a set whose paths are files below its root."""
 
     def read(path: str) -> bytes:
-        return (root / path).read_bytes()
+        file = root / path
+        if not stat.S_ISREG(file.stat().st_mode):  # opening a pipe would wait for ever
+            raise OSError(errno.EINVAL, "is no regular file")
+        return file.read_bytes()
 
     return read
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def image_files(folder: Path) -> list[Path]:
     """Return the image files below a folder, sorted; hidden ones are passed over, linked folders are followed once.
 
-    A link that leads nowhere is among them, so that it is counted as unreadable.
+    A link that leads nowhere is among them, so that it is counted as unreadable. Raises OSError for a folder that
+    cannot be looked into.
     """
     found, seen = [], set()
-    for where, folders, names in os.walk(folder, followlinks=True):
+    for where, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
         real = os.path.realpath(where)
         folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
         if real not in seen:

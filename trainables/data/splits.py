@@ -133,4 +133,6 @@ def _cut(labels_N: np.ndarray, group_N: np.ndarray, folds: int, seed: int) -> It
 
 def _require_two_classes(labels_N: np.ndarray, side: str) -> None:
     if len(np.unique(labels_N)) < 2:
-        raise DataError(f"{side} would have images of fewer than two classes: too few groups (patients) to split")
+        raise DataError(
+            f"{side} would have images of fewer than two classes: too few groups (patients) to split; add patients"
+        )

@@ -41,6 +41,7 @@ def read(task: Task, data: Path) -> DataSet:
             f"{root}: holds both {tops[0].folder.name}/ and {_class_folders(task, root)[0].name}/; "
             "keep either a split or bare class folders"
         )
+    _refuse_strange_sides(task, root, tops)
     records: list[ImageRecord] = []
     for top in tops:
         found, passed_over = _records(task, root, top)
@@ -80,6 +81,19 @@ def _records(task: Task, root: Path, top: _Top) -> tuple[list[ImageRecord], tupl
         for path, name in images_below(folder, root)
     ]
     return records, tuple(_passed_over(task, root, top))
+
+
+def _refuse_strange_sides(task: Task, root: Path, tops: list[_Top]) -> None:
+    """Raise DataError for a folder of class folders beside the sides that names no side: half a set would be lost."""
+    if all(top.side is None for top in tops):
+        return
+    for folder in visible_folders(root):
+        if side_named(folder.name) is None and folder.name != "masks" and _class_folders(task, folder):
+            known = ", ".join(top.folder.name for top in tops)
+            raise DataError(
+                f"{folder}: holds class folders beside {known}, but names no side; call it Training, Validation or "
+                "Testing, or move it away"
+            )
 
 
 def _named(folder: Path, root: Path) -> str:

@@ -22,6 +22,8 @@ def find_root(
     given = data.absolute()  # so that "." has a name and a parent
     if is_part(given) and is_root(given.parent):
         root = data.parent if data.name else given.parent
+        if is_part(given.parent) and is_root(given.parent.parent):  # a class folder of one side
+            root = given.parent.parent
         return root, (f"{given.name}/ is a part of a set: the whole set is read",)
     if is_root(data):
         return data, ()

@@ -70,6 +70,8 @@ def _parquet(path: Path) -> list[Row]:
 
 def _as_text(value: object) -> str:
     missing = value is None or value != value  # NaN, pandas' way of an empty cell
+    if isinstance(value, float) and value.is_integer():  # pandas makes floats of whole numbers beside empty cells
+        return str(int(value))
     return "" if missing else str(value).strip()
 
 

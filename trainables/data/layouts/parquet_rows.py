@@ -91,6 +91,9 @@ def _check_columns(path: Path, schema: Any) -> None:
     got = ", ".join(f"{field.name}: {field.type}" for field in schema)[:300]
     if not {"image", "label"} <= set(schema.names):
         raise DataError(f"{path}: expected columns image and label, got {got or 'none'}")
+    label = schema.field("label").type
+    if pa.types.is_nested(label):
+        raise DataError(f"{path}: column label must hold class names or indices, got {label}")
     image = schema.field("image").type
     if not pa.types.is_struct(image) or image.get_field_index("bytes") < 0:
         raise DataError(f"{path}: column image must be a struct with a field 'bytes', got {image}")

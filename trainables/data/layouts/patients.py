@@ -9,6 +9,7 @@ from trainables.data.records import ImageRecord
 from trainables.errors import DataError
 
 TABLE = "patients.csv"
+NO_PATIENT = ("nan", "none", "null", "na", "n/a", "-")  # how programs write an empty cell
 
 
 def read_patients(root: Path) -> dict[str, str]:
@@ -17,8 +18,11 @@ def read_patients(root: Path) -> dict[str, str]:
     Raises DataError for other columns, a path that stands twice with different patients, and a table without patients.
     """
     table = root / TABLE
-    if not table.is_file():
+    near = [path.name for path in root.iterdir() if path.name.casefold() == TABLE] if root.is_dir() else []
+    if not near:
         return {}
+    if TABLE not in near or not table.is_file():
+        raise DataError(f"{root / near[0]}: must be a file of the name {TABLE}; mend it, or remove it to do without")
     patients: dict[str, str] = {}
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -28,6 +32,7 @@ def read_patients(root: Path) -> dict[str, str]:
                 raise DataError(f"{table}: expected columns path, patient_id, got {', '.join(columns) or 'none'}")
             for row in reader:
                 path, patient_id = row["path"], (row["patient_id"] or "").strip()
+                patient_id = "" if patient_id.casefold() in NO_PATIENT else patient_id
                 if patient_id and patients.setdefault(path, patient_id) != patient_id:
                     raise DataError(f"{table}: {path!r} has two patients; keep one row for each image")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -64,4 +69,4 @@ def check_complete(root: Path, patients: Mapping[str, str], paths: Sequence[str]
 def strangers_note(patients: Mapping[str, str], paths: Collection[str]) -> tuple[str, ...]:
     """Return a note on rows whose path is no image of the set, if there are such."""
     strangers = [path for path in patients if path not in paths]
-    return (f"{TABLE}: {len(strangers)} rows name no image here, e.g. {strangers[0]!r}",) if strangers else ()
+    return (f"{TABLE}: {len(strangers)} of its rows name no image of this set",) if strangers else ()

@@ -45,6 +45,9 @@ class SetFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # First of all: a set that was broken off halfway must not pass for a real one.
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / PHANTOM_MARK).write_text("synthetic images, made by trainables.data.phantom\n")
         self._rows = [("path", "patient_id")]
 
     def add_picture(self, stem: str, picture: Floats, mask: Floats | None, patient_id: str, encoding: Encoding) -> None:
@@ -64,8 +67,7 @@ class SetFolder:
         self._rows.append((path, patient_id))
 
     def close(self) -> None:
-        """Write patients.csv, and the mark that keeps the set's models from standing under a real name."""
-        (self.folder / PHANTOM_MARK).write_text("synthetic images, made by trainables.data.phantom\n")
+        """Write patients.csv."""
         with (self.folder / "patients.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(self._rows)
 

@@ -27,7 +27,7 @@ def sweep(
     ] = None,
     weights: Annotated[str | None, typer.Option(help="pretrained or random")] = None,
     split: Annotated[str | None, typer.Option(help="shipped or grouped; shipped where a test set ships")] = None,
-    folds: Annotated[int, typer.Option(help="train finalists on K folds and show the spread")] = 1,
+    folds: Annotated[int, typer.Option(help="train finalists on K folds, show the spread")] = 1,
     address: Annotated[str, typer.Option(help="local: a Ray of its own on this machine")] = "local",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved plan and stop")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,

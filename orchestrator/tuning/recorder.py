@@ -22,10 +22,12 @@ class JournalRecorder(Callback):
         self._journal = journal
         self._epochs = epochs
         self._stop_reasons = stop_reasons
+        self._started: set[int] = set()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Record that a trial got an actor."""
         config = TrialConfig.model_validate(trial.config)
+        self._started.add(config.trial)
         self._journal.append(
             TrialStarted(
                 trial=config.trial,
@@ -58,6 +60,8 @@ class JournalRecorder(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Record that a trial's process died, with the last line of what Ray knows."""
+        if trial.config["trial"] not in self._started:  # its actor failed before it could begin
+            self.on_trial_start(iteration, trials, trial)
         # not trial.get_error(): that reads the copy in storage, which is written later
         file = Path(trial.error_file) if trial.error_file else None
         text = file.read_text(encoding="utf-8", errors="replace") if file and file.is_file() else ""

@@ -127,6 +127,7 @@ def test_shrinking_averages_areas() -> None:
     assert resize_square(GREY_HW, 96).shape == (96, 96)
 
 
+@pytest.mark.filterwarnings("ignore")  # Pillow has much to say of damaged files
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "PNG", "JPEG", "WEBP", "BMP"])
 def test_a_damaged_file_is_unreadable_and_nothing_worse(kind: str) -> None:
     file = io.BytesIO()

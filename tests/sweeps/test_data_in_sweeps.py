@@ -135,13 +135,13 @@ def test_what_changes_after_the_plan_is_refused(
         command(*SMALL, "--data", data), env=clean_environment(home), cwd=tmp_path, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 300
     while not any('"trial_started"' in path.read_text() for path in home.glob("sweeps/*/journal.jsonl")):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.2)
     words = tamper(data, next(home.glob("sweeps/*")))
-    _, said = process.communicate(timeout=200)
+    _, said = process.communicate(timeout=500)
     assert process.returncode == 2, said
     assert "changed since the plan" in said
     assert words in said

@@ -20,7 +20,7 @@ from orchestrator.sweep_file import Preset, SweepFile, find_sweep_file, load_swe
 from orchestrator.test_ledger import note_preparation, require_ledger
 from trainables.catalog import ARCHITECTURES, TASKS, Task, Weights, default_hyperparameters
 from trainables.data.records import PHANTOM_MARK
-from trainables.evaluation.metrics import METRICS
+from trainables.evaluation.metrics import METRICS, TWO_CLASS_METRICS
 
 if TYPE_CHECKING:
     from orchestrator.tuning.resources import Slots
@@ -74,6 +74,8 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     gpus = count_gpus()
     file = _resolve(load_sweep_file(path, request.preset or ("full" if gpus else "quick"), request.overrides), request)
     task = TASKS[file.task]
+    if request.metric in TWO_CLASS_METRICS and len(task.classes) != 2:
+        raise BadInput(f"--metric: {request.metric} is of two classes, {task.name} has {len(task.classes)}")
     folder, whence = find_data(task, request.data, request.data_root, request.home)
     sides_px = image_sides(file.architectures)
     data = _prepare(task, folder, whence, sides_px, request, progress)

@@ -27,6 +27,7 @@ SWEEP = ["sweep", "stroke_hybrid"]
         ([*SWEEP, "--preset", "fast"], "--preset: no value 'fast'"),
         ([*SWEEP, "--weights", "pretraind"], "did you mean 'pretrained'"),
         ([*SWEEP, "--metric", "auc"], "did you mean 'auroc'"),
+        (["sweep", "alzheimer_cnn", "--metric", "sensitivity"], "sensitivity is of two classes"),
         ([*SWEEP, "--architectures", "resnet_vti"], "did you mean 'resnet_vit'"),
         ([*SWEEP, "--set", "lrr=1"], "did you mean 'lr'"),
         ([*SWEEP, "--set", "lr"], "expected KEY=VALUE"),

@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from trainables.evaluation.figures import draw_confusion_matrix
-from trainables.evaluation.metrics import METRICS, classification_metrics, confusion_matrix, is_better
+from trainables.evaluation.metrics import (
+    METRICS,
+    TWO_CLASS_METRICS,
+    classification_metrics,
+    confusion_matrix,
+    is_better,
+)
 
 
 def two_class(p_N) -> np.ndarray:
@@ -38,8 +44,11 @@ def test_scores_stay_in_their_range(raw_NK: np.ndarray, seed: int) -> None:
     probs_NK = raw_NK / raw_NK.sum(axis=1, keepdims=True)
     labels_N = np.random.default_rng(seed).permutation(np.arange(12) % 3)
     scores = classification_metrics(probs_NK, labels_N)
-    assert all(0 <= scores[name] <= 1 for name in METRICS if name != "log_loss")
-    assert scores["log_loss"] >= 0
+    ranges = {"log_loss": (0, np.inf), "brier": (0, 2), "mcc": (-1, 1)}
+    for name in set(METRICS) - set(TWO_CLASS_METRICS):
+        low, high = ranges.get(name, (0, 1))
+        assert low <= scores[name] <= high, name
+    assert scores["sensitivity"] is None and scores["specificity"] is None, "of which class?"
     assert confusion_matrix(probs_NK, labels_N).sum(axis=1).tolist() == [4, 4, 4]
 
 

@@ -6,6 +6,9 @@ from typing import Literal
 import numpy as np
 from sklearn import metrics as sk
 
+from trainables.evaluation.calibration import expected_calibration_error
+from trainables.evaluation.weighted_metrics import weighted_metrics
+
 Direction = Literal["max", "min"]
 
 METRICS: Mapping[str, Direction] = {
@@ -14,43 +17,46 @@ METRICS: Mapping[str, Direction] = {
     "accuracy": "max",
     "balanced_accuracy": "max",
     "macro_f1": "max",
+    "mcc": "max",
     "log_loss": "min",
+    "brier": "min",
+    "ece": "min",
+    "ece_adaptive": "min",
+    "sensitivity": "max",
+    "specificity": "max",
 }
+TWO_CLASS_METRICS = ("sensitivity", "specificity")  # None where there are more classes
 
 
 def classification_metrics(probs_NK: np.ndarray, labels_N: np.ndarray) -> dict[str, float | None]:
     """Return every metric of METRICS.
 
     AUROC and average precision: of class 1 for two classes, macro one-vs-rest over the classes present for more, as
-    are balanced accuracy and macro F1; None when fewer than two classes are present, where scikit-learn answers NaN.
-    Raises ValueError if a row of probs_NK does not sum to 1.
+    are balanced accuracy and macro F1. Sensitivity and specificity: class 1 is positive, at argmax. Brier: 0 to 1 for
+    two classes, 0 to 2 for more. What needs two classes is None where one is present, for scikit-learn answers NaN.
+    Raises ValueError as `checked_probabilities`.
     """
-    if not np.allclose(probs_NK.sum(axis=1), 1, atol=1e-4):
-        raise ValueError("every row of probs_NK must sum to 1")
-    num_classes = probs_NK.shape[1]
-    probs_NK = probs_NK.astype(np.float64) / probs_NK.sum(axis=1, keepdims=True, dtype=np.float64)
-    predicted_N = probs_NK.argmax(axis=1)
-    classes = list(range(num_classes))
-    present = np.unique(labels_N).tolist()
-    scores: dict[str, float | None] = {
-        "accuracy": float(sk.accuracy_score(labels_N, predicted_N)),
-        "balanced_accuracy": None,
-        "macro_f1": float(sk.f1_score(labels_N, predicted_N, labels=present, average="macro", zero_division=0)),
-        "log_loss": float(sk.log_loss(labels_N, probs_NK, labels=classes)),
-        "auroc": None,
-        "average_precision": None,
-    }
-    if len(present) > 1:
-        one_hot_NK = np.eye(num_classes, dtype=int)[labels_N]
-        columns = [1] if num_classes == 2 else present
-        scores["balanced_accuracy"] = float(
-            sk.recall_score(labels_N, predicted_N, labels=present, average="macro", zero_division=0)
-        )
-        scores["auroc"] = float(np.mean([sk.roc_auc_score(one_hot_NK[:, k], probs_NK[:, k]) for k in columns]))
-        scores["average_precision"] = float(
-            np.mean([sk.average_precision_score(one_hot_NK[:, k], probs_NK[:, k]) for k in columns])
-        )
-    return scores
+    probs_NK = checked_probabilities(probs_NK, labels_N)
+    found = weighted_metrics(probs_NK, labels_N, np.ones((1, len(labels_N))))
+    scores: dict[str, float | None] = {name: _number(found[name][0]) for name in METRICS if name in found}
+    scores["ece"] = expected_calibration_error(probs_NK, labels_N)
+    scores["ece_adaptive"] = expected_calibration_error(probs_NK, labels_N, equal_mass=True)
+    return {name: scores.get(name) for name in METRICS}
+
+
+def checked_probabilities(probs_NK: np.ndarray, labels_N: np.ndarray) -> np.ndarray:
+    """Return probs_NK in double precision, rows summing to 1. Raises ValueError where they do not nearly, or labels_N
+    has another length or a class that probs_NK has no column for.
+    """
+    if len(probs_NK) != len(labels_N) or (
+        len(labels_N) and not 0 <= labels_N.min() <= labels_N.max() < probs_NK.shape[1]
+    ):
+        raise ValueError("labels_N must name a column of probs_NK for each of its rows")
+    sums_N1 = probs_NK.sum(axis=1, keepdims=True, dtype=np.float64)
+    if not np.allclose(sums_N1, 1, atol=1e-4) or (probs_NK < 0).any():
+        raise ValueError("every row of probs_NK must sum to 1 and hold no negative number")
+    checked_NK: np.ndarray = probs_NK.astype(np.float64) / sums_N1
+    return checked_NK
 
 
 def confusion_matrix(probs_NK: np.ndarray, labels_N: np.ndarray) -> np.ndarray:
@@ -69,3 +75,7 @@ def rank_key(scores: Mapping[str, float | None], metric: str) -> tuple[float, fl
     value, log_loss = scores.get(metric), scores.get("log_loss")
     signed = -np.inf if value is None else (value if METRICS[metric] == "max" else -value)
     return float(signed), -np.inf if log_loss is None else -log_loss
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,177 @@
+"""Each metric against scikit-learn on random and degenerate inputs, and against what a hand can compute."""
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from trainables.evaluation.calibration import expected_calibration_error
+from trainables.evaluation.class_metrics import per_class_metrics
+from trainables.evaluation.metrics import classification_metrics
+from trainables.evaluation.operating_point import sensitivity_at, threshold_at_specificity
+from trainables.evaluation.weighted_metrics import weighted_metrics
+
+
+def two_class(p_N) -> np.ndarray:
+    return np.stack([1 - np.asarray(p_N), np.asarray(p_N)], axis=1)
+
+
+def rows(num_classes: int) -> list[tuple[float, ...]]:
+    """Return rows of probabilities that sum to 1 exactly, so that ties are ties whoever normalises."""
+    parts = [[1.0], [0.5, 0.5], [0.75, 0.25], [0.5, 0.25, 0.25], [0.25] * 4]
+    padded = [part + [0.0] * (num_classes - len(part)) for part in parts if len(part) <= num_classes]
+    return sorted({row for part in padded for row in itertools.permutations(part)})
+
+
+@st.composite
+def evaluations(draw) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities with many ties, sure ones among them, and labels in which classes may be absent."""
+    num_classes = draw(st.integers(2, 4))
+    case = st.tuples(st.sampled_from(rows(num_classes)), st.integers(0, num_classes - 1))
+    cases = draw(st.lists(case, min_size=1, max_size=25))
+    return np.array([row for row, _ in cases]), np.array([label for _, label in cases])
+
+
+def by_scikit_learn(probs_NK: np.ndarray, labels_N: np.ndarray) -> dict[str, float | None]:
+    num_classes = probs_NK.shape[1]
+    classes, present = list(range(num_classes)), sorted(set(labels_N.tolist()))
+    predicted_N = probs_NK.argmax(axis=1)
+    f1 = sk.f1_score(labels_N, predicted_N, labels=present, average="macro", zero_division=0)
+    scores = {
+        "accuracy": sk.accuracy_score(labels_N, predicted_N),
+        "macro_f1": f1,
+        "log_loss": sk.log_loss(labels_N, probs_NK, labels=classes),
+        "brier": sk.brier_score_loss(labels_N, probs_NK, labels=classes),
+    }
+    recalls = sk.recall_score(labels_N, predicted_N, labels=classes, average=None, zero_division=np.nan)
+    if num_classes == 2:
+        scores |= {"specificity": recalls[0], "sensitivity": recalls[1]}
+    if len(present) > 1:
+        columns = [1] if num_classes == 2 else present
+        ones_NK = np.eye(num_classes, dtype=int)[labels_N]
+        scores["mcc"] = sk.matthews_corrcoef(labels_N, predicted_N)
+        scores["balanced_accuracy"] = np.nanmean(recalls)
+        scores["auroc"] = np.mean([sk.roc_auc_score(ones_NK[:, k], probs_NK[:, k]) for k in columns])
+        scores["average_precision"] = np.mean(
+            [sk.average_precision_score(ones_NK[:, k], probs_NK[:, k]) for k in columns]
+        )
+    return {name: None if np.isnan(value) else float(value) for name, value in scores.items()}
+
+
+@settings(deadline=None, max_examples=60)
+@given(evaluations())
+def test_every_definition_is_scikit_learns(evaluation: tuple[np.ndarray, np.ndarray]) -> None:
+    scores = classification_metrics(*evaluation)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = by_scikit_learn(*evaluation)
+    for name, value in scores.items():
+        if not name.startswith("ece"):
+            assert value == pytest.approx(expected.get(name), abs=1e-9), name
+
+
+@settings(deadline=None, max_examples=60)
+@given(evaluations(), st.integers(0, 1000))
+def test_a_weight_is_how_often_an_image_counts(evaluation: tuple[np.ndarray, np.ndarray], seed: int) -> None:
+    probs_NK, labels_N = evaluation
+    weights_N = np.random.default_rng(seed).integers(0, 4, len(labels_N))
+    weighted = weighted_metrics(probs_NK, labels_N, weights_N[None])
+    repeated = np.repeat(np.arange(len(labels_N)), weights_N)
+    scores = classification_metrics(probs_NK[repeated], labels_N[repeated])
+    for name, values in weighted.items():
+        assert values[0] == pytest.approx(np.nan if scores[name] is None else scores[name], abs=1e-9, nan_ok=True), name
+
+
+@settings(deadline=None, max_examples=60)
+@given(evaluations(), st.integers(0, 1000))
+def test_the_order_of_images_does_not_matter(evaluation: tuple[np.ndarray, np.ndarray], seed: int) -> None:
+    probs_NK, labels_N = evaluation
+    shuffled = np.random.default_rng(seed).permutation(len(labels_N))
+    scores = classification_metrics(probs_NK, labels_N)
+    for name, value in classification_metrics(probs_NK[shuffled], labels_N[shuffled]).items():
+        assert value == pytest.approx(scores[name], abs=1e-9), name
+
+
+def test_a_hand_computed_confusion() -> None:
+    labels_N = np.array([1] * 4 + [0] * 6)
+    scores = classification_metrics(two_class([0.9, 0.8, 0.7, 0.2] + [0.1] * 5 + [0.6]), labels_N)
+    assert scores["sensitivity"] == pytest.approx(3 / 4)
+    assert scores["specificity"] == pytest.approx(5 / 6)
+    assert scores["mcc"] == pytest.approx((3 * 5 - 1 * 1) / np.sqrt(4 * 4 * 6 * 6))
+    assert scores["brier"] == pytest.approx((0.01 + 0.04 + 0.09 + 0.64 + 5 * 0.01 + 0.36) / 10)
+
+
+def test_what_the_data_cannot_give_is_none_never_zero() -> None:
+    scores = classification_metrics(two_class([0.2, 0.7]), np.array([1, 1]))
+    needs_both = {"auroc", "average_precision", "balanced_accuracy", "mcc", "specificity"}
+    assert {name for name, value in scores.items() if value is None} == needs_both
+    assert set(classification_metrics(np.zeros((0, 3)), np.zeros(0, dtype=int)).values()) == {None}
+
+
+@pytest.mark.parametrize("labels", [[0, 2], [0, -1], [0]])
+def test_labels_without_a_column_are_refused(labels: list[int]) -> None:
+    with pytest.raises(ValueError, match="labels_N"):
+        classification_metrics(two_class([0.2, 0.7]), np.array(labels))
+
+
+def test_nan_is_no_probability() -> None:
+    with pytest.raises(ValueError, match="sum to 1"):
+        classification_metrics(np.array([[np.nan, 0.5]]), np.array([0]))
+
+
+def test_calibration_error_by_hand() -> None:
+    probs_NK = two_class([0.9] * 10 + [0.6] * 10)
+    labels_N = np.array([1] * 9 + [0] + [1] * 3 + [0] * 7)  # 0.9 is meant; 0.6 is right in 3 of 10
+    assert expected_calibration_error(probs_NK, labels_N) == pytest.approx(0.5 * 0.3)
+    assert expected_calibration_error(probs_NK, labels_N, equal_mass=True) == pytest.approx(0.5 * 0.3)
+    sure = two_class([1.0, 0.0, 1.0, 1.0])
+    assert expected_calibration_error(sure, np.array([1, 0, 0, 0])) == pytest.approx(0.5)
+    assert expected_calibration_error(sure, np.array([1, 0, 1, 1])) == 0
+
+
+def test_bins_of_equal_mass_see_what_one_wide_bin_averages_away() -> None:
+    confidence_N = np.repeat([0.942, 0.992], 500)
+    right_N = np.r_[np.ones(500), np.arange(500) % 10 > 0]  # 1.0 where 0.942 is claimed, 0.9 where 0.992 is
+    probs_NK = two_class(confidence_N)
+    assert expected_calibration_error(probs_NK, right_N.astype(int)) == pytest.approx(abs(0.95 - 0.967))
+    adaptive = expected_calibration_error(probs_NK, right_N.astype(int), equal_mass=True)
+    assert adaptive == pytest.approx((0.058 + 0.092) / 2)
+
+
+def test_each_class_by_itself() -> None:
+    probs_NK = np.eye(4)[[0, 0, 1, 1, 1, 2]]
+    a, b, c, d = per_class_metrics(probs_NK, np.array([0, 1, 1, 1, 0, 1]), ("a", "b", "c", "d"))
+    assert (a.precision, a.recall, a.f1, a.support) == (0.5, 0.5, 0.5, 2)
+    assert (b.precision, b.recall, b.support) == (pytest.approx(2 / 3), 0.5, 4)
+    assert (c.precision, c.recall, c.f1, c.support) == (0, None, 0, 0), "predicted, never true"
+    assert (d.precision, d.recall, d.f1, d.support) == (None, None, None, 0)
+
+
+def test_a_threshold_from_validation_keeps_its_specificity() -> None:
+    probs_N = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.35, 0.45, 0.9])
+    labels_N = np.array([0, 0, 0, 0, 0, 1, 1, 1])
+    threshold = threshold_at_specificity(probs_N, labels_N, 0.8)
+    assert threshold == 0.45, "the lowest that leaves four of five negatives below"
+    assert sensitivity_at(probs_N, labels_N, threshold) == pytest.approx(2 / 3)
+    assert sensitivity_at(probs_N, labels_N, threshold_at_specificity(probs_N, labels_N, 0)) == 1
+    assert threshold_at_specificity(probs_N, np.ones(8), 0.8) is None
+    assert sensitivity_at(probs_N, np.zeros(8), 0.5) is None
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        threshold_at_specificity(probs_N, labels_N, 95)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]), st.booleans()), min_size=1, max_size=30),
+    st.floats(0, 1),
+)
+def test_the_stated_specificity_is_reached(cases: list[tuple[float, bool]], specificity: float) -> None:
+    probs_N, labels_N = np.array([p for p, _ in cases]), np.array([int(label) for _, label in cases])
+    threshold = threshold_at_specificity(probs_N, labels_N, specificity)
+    if threshold is None:
+        assert labels_N.all()
+    else:
+        assert (probs_N[labels_N == 0] < threshold).mean() >= specificity - 1e-9

@@ -86,7 +86,10 @@ class FinalistEvaluated(_Event):
     trial: int
     validation: Metrics
     test: Metrics
+    test_intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)  # 95 %, low and high, by group
+    test_groups: int = 0  # how many groups the test images come from; 0 where no intervals were sought
     test_leak_free: Metrics | None = None  # on the test images that development has not seen
+    leak_free_intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
     leak_free_images: int = 0
     leak_free_reason: str = ""  # why a metric of the leak-free part is None
 

@@ -1,15 +1,15 @@
 """Trials ranked by validation: rows for the terminal, for --json and for MLflow."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.journal import FinalistEvaluated, Metrics
 from orchestrator.sweep_state import SweepState, TrialState
+from trainables.evaluation.intervals import FEW_GROUPS, Interval, few_groups_warning
 from trainables.evaluation.metrics import rank_key
 
-Interval = tuple[float | None, float | None, float | None]  # value, low, high
 Spread = tuple[float, float, int]  # mean, standard deviation, folds
 
 
@@ -31,6 +31,7 @@ class LeaderboardRow:
     leak_free_images: int | None
     leak_free_reason: str
     test_images: int
+    test_groups: int | None
     folds: dict[str, Spread] | None
     epochs: int
     stop_reason: str
@@ -67,14 +68,16 @@ def leaderboard(sweeps: Sequence[SweepState]) -> list[LeaderboardRow]:
     return [_row(rank, trial, owners[id(trial)]) for rank, trial in enumerate(ranked, start=1)]
 
 
-def with_interval(metrics: Metrics) -> dict[str, Interval]:
-    """Return [value, low, high] per metric; low and high are None until intervals are computed."""
-    return {name: (value, None, None) for name, value in metrics.items()}
+def with_interval(metrics: Metrics, intervals: Mapping[str, tuple[float, float]]) -> dict[str, Interval]:
+    """Return [value, low, high] per metric; low and high are None where the data give no interval."""
+    return {name: (value, *intervals.get(name, (None, None))) for name, value in metrics.items()}
 
 
 def leak_free(finalist: FinalistEvaluated) -> dict[str, Interval] | None:
     """Return the metrics on the test images that development has not seen; None where there is none."""
-    return None if finalist.test_leak_free is None else with_interval(finalist.test_leak_free)
+    if finalist.test_leak_free is None:
+        return None
+    return with_interval(finalist.test_leak_free, finalist.leak_free_intervals)
 
 
 def spread_over_folds(state: SweepState, number: int) -> dict[str, Spread] | None:
@@ -97,7 +100,7 @@ def score_columns(rows: Sequence[LeaderboardRow], metric: str) -> dict[str, list
         columns["val over folds"] = [
             _spread(row.folds[metric]) if row.folds and metric in row.folds else "-" for row in rows
         ]
-    columns[f"test {metric}"] = [format_metric(row.test[metric][0]) if row.test else "-" for row in rows]
+    columns[f"test {metric}"] = [_test(row.test, metric) for row in rows]
     if any(row.leak_free_images is not None and row.leak_free_images < row.test_images for row in rows):
         columns["leak-free test"] = [_leak_free(row, metric) for row in rows]
     return columns
@@ -115,9 +118,24 @@ def to_markdown(rows: Sequence[LeaderboardRow], metric: str) -> str:
     return "\n".join(lines)
 
 
+def few_groups_note(rows: Sequence[LeaderboardRow]) -> str:
+    """Return what to say of test intervals that rest on few groups; nothing where there are enough, or no intervals."""
+    return few_groups_warning(min((row.test_groups for row in rows if row.test_groups), default=FEW_GROUPS))
+
+
+def format_interval(interval: Interval) -> str:
+    """Return a metric to four digits and its 95 % interval, where it has one, to two."""
+    value, low, high = interval
+    return format_metric(value) if low is None or high is None else f"{format_metric(value)} [{low:.2f}, {high:.2f}]"
+
+
 def format_metric(value: float | None) -> str:
     """Return a metric to four digits, or a dash."""
     return "-" if value is None else f"{value:.4f}"
+
+
+def _test(scores: dict[str, Interval] | None, metric: str) -> str:
+    return format_interval(scores[metric]) if scores and metric in scores else "-"
 
 
 def _spread(spread: Spread) -> str:
@@ -130,7 +148,7 @@ def _leak_free(row: LeaderboardRow, metric: str) -> str:
         return "-"
     if row.test_leak_free is None:
         return f"none of {row.test_images}"
-    return f"{format_metric(row.test_leak_free[metric][0])} ({row.leak_free_images} of {row.test_images})"
+    return f"{_test(row.test_leak_free, metric)} ({row.leak_free_images} of {row.test_images})"
 
 
 def _row(rank: int, trial: TrialState, state: SweepState) -> LeaderboardRow:
@@ -142,11 +160,12 @@ def _row(rank: int, trial: TrialState, state: SweepState) -> LeaderboardRow:
         trial_id=trial.number,
         run_id=run_ids.get(trial.number),
         validation=trial.validation,
-        test=with_interval(finalist.test) if finalist else None,
+        test=with_interval(finalist.test, finalist.test_intervals) if finalist else None,
         test_leak_free=leak_free(finalist) if finalist else None,
         leak_free_images=finalist.leak_free_images if finalist else None,
         leak_free_reason=finalist.leak_free_reason if finalist else "",
         test_images=sum(state.plan.data.images.get("test", {}).values()),
+        test_groups=finalist.test_groups if finalist else None,
         folds=spread_over_folds(state, trial.number),
         epochs=len(trial.epochs),
         stop_reason=trial.reason,

@@ -30,7 +30,14 @@ from orchestrator.journal import (
     TrialEnded,
     TrialStarted,
 )
-from orchestrator.leaderboard import LeaderboardRow, format_metric, leaderboard, score_columns
+from orchestrator.leaderboard import (
+    LeaderboardRow,
+    few_groups_note,
+    format_interval,
+    format_metric,
+    leaderboard,
+    score_columns,
+)
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Choice, Fixed, Parameter
 from orchestrator.sweep_result import SweepResult
@@ -100,7 +107,8 @@ class SweepProgress:
             self._say_trial(self._state, event)
         elif isinstance(event, FinalistEvaluated):
             metric = self._state.plan.metric
-            self._say(f"finalist {event.trial}: test {metric} {format_metric(event.test.get(metric))}")
+            value, bounds = event.test.get(metric), event.test_intervals.get(metric, (None, None))
+            self._say(f"finalist {event.trial}: test {metric} {format_interval((value, *bounds))}")
         elif isinstance(event, FoldEvaluated) and event.fold > 0:
             value = event.validation.get(self._state.plan.metric)
             self._say(
@@ -256,7 +264,7 @@ def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
             *([row.sweep_id] if several else []),
             str(row.trial_id),
             row.architecture + (" *" if row.is_winner else ""),
-            *(texts[number] for texts in scores.values()),
+            *(escape(texts[number]) for texts in scores.values()),
             str(row.epochs),
             row.state,
         )
@@ -266,6 +274,9 @@ def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
         console.print(f"... and {len(rows) - TOP_ROWS} more")
     if any(row.is_winner for row in rows):
         console.print("* winner, chosen by validation")
+    note = few_groups_note(rows)
+    if note:
+        console.print(note)
 
 
 def _shown(parameter: Parameter) -> str:

@@ -69,12 +69,12 @@ def show_leaderboard(
         )
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        scores = [f"validation_{metric}", f"test_{metric}"]
+        scores = [f"validation_{metric}", *(f"test_{metric}{end}" for end in ("", "_low", "_high"))]
         writer.writerow(["rank", "sweep_id", "trial_id", "architecture", *scores, "state"])
         for row in rows:
-            test = row.test[metric][0] if row.test else None
+            test = row.test.get(metric, (None, None, None)) if row.test else (None, None, None)
             value = row.validation.get(metric)
-            writer.writerow([row.rank, row.sweep_id, row.trial_id, row.architecture, value, test, row.state])
+            writer.writerow([row.rank, row.sweep_id, row.trial_id, row.architecture, value, *test, row.state])
     else:
         show_rows(rows, metric)
     images = sum(kept[-1].plan.data.images.get("test", {}).values())

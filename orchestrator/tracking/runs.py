@@ -105,7 +105,7 @@ class SweepRuns:
         self._client.set_terminated(run_id, STATUS[trial.state], _ms(trial.ended_at or trial.started_at))
 
     def send_finalist(self, state: SweepState, event: FinalistEvaluated) -> None:
-        """Send a finalist's test metrics, prediction tables and confusion matrix."""
+        """Send a finalist's test metrics, their 95 % intervals, prediction tables and confusion matrix."""
         run_id = self._run_id(state, state.trials[event.trial])
         metrics = [
             Metric(f"{side}/{name}", value, _ms(event.time), 0)
@@ -117,7 +117,14 @@ class SweepRuns:
             for name, value in scores.items()
             if value is not None
         ]
+        metrics += [
+            Metric(f"{side}/{name}_{end}", bound, _ms(event.time), 0)
+            for side, intervals in (("test", event.test_intervals), ("test_leak_free", event.leak_free_intervals))
+            for name, bounds in intervals.items()
+            for end, bound in zip(("low", "high"), bounds, strict=True)
+        ]
         tags = {"finalist": "true", "leak_free_test_images": str(event.leak_free_images)}
+        tags["test_groups"] = str(event.test_groups)
         if event.leak_free_reason:
             tags["leak_free_reason"] = event.leak_free_reason
         self._client.log_batch(

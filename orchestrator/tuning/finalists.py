@@ -15,6 +15,7 @@ from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.data.cache import digest_file, open_images
 from trainables.data.split_rows import SplitRow, read_rows
 from trainables.errors import DataError
+from trainables.evaluation.intervals import GroupedIntervals, grouped_intervals
 from trainables.evaluation.metrics import classification_metrics
 from trainables.evaluation.predictions import write_predictions
 from trainables.evaluation.trial_files import BEST_WEIGHTS
@@ -66,7 +67,10 @@ def submit_finalist(
 
 
 def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, folder: Path) -> FinalistEvaluated:
-    """Return metrics on validation, on test and on its leak-free part; write metrics.json and predictions."""
+    """Return metrics on validation, on test and on its leak-free part, on test with 95 % intervals by group.
+
+    Writes metrics.json and predictions into the folder.
+    """
     torch.set_num_threads(setup.threads)
     torch.backends.cudnn.allow_tf32 = False  # the same probabilities as on the CPU of those who predict
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +84,7 @@ def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, fo
         "test": test.open(f"trial {config.trial} ({config.architecture})", side_px),
     }
     metrics: dict[str, dict[str, float | None]] = {}
+    spread: dict[str, object] = {}
     evaluated = FinalistEvaluated(trial=config.trial, validation={}, test={})
     for side, (rows, images_NHW) in sides.items():
         chosen = [row for row, record in enumerate(rows) if record.side == side]
@@ -90,11 +95,18 @@ def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, fo
         metrics[side] = classification_metrics(probs_NK, labels_N)
         write_predictions(folder / f"predictions_{side}.csv", own, test.classes, probs_NK)
         if side == "test":
+            found = _intervals(own, probs_NK, labels_N)
+            evaluated = evaluated.model_copy(update={"test_intervals": found.bounds, "test_groups": found.groups})
             evaluated = _leak_free(evaluated, own, probs_NK, labels_N)
+            spread = {"intervals": found.bounds, "no_interval": found.reasons, "groups": found.groups}
     if evaluated.test_leak_free is not None:
         metrics["test_leak_free"] = evaluated.test_leak_free
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2))
+    (folder / "metrics.json").write_text(json.dumps({**metrics, "test_95_percent": spread}, indent=2))
     return evaluated.model_copy(update={"validation": metrics["validation"], "test": metrics["test"]})
+
+
+def _intervals(rows: list[SplitRow], probs_NK: np.ndarray, labels_N: np.ndarray) -> GroupedIntervals:
+    return grouped_intervals(probs_NK, labels_N, np.array([row.group for row in rows]))
 
 
 def _leak_free(
@@ -106,7 +118,9 @@ def _leak_free(
     if not clean_N.any():
         found["leak_free_reason"] = "development has seen every test image"
     else:
+        clean = [row for row in rows if row.leak == ""]
         found["test_leak_free"] = classification_metrics(probs_NK[clean_N], labels_N[clean_N])
+        found["leak_free_intervals"] = _intervals(clean, probs_NK[clean_N], labels_N[clean_N]).bounds
         if len(np.unique(labels_N[clean_N])) < 2:
             found["leak_free_reason"] = "the leak-free test images are of one class"
     return evaluated.model_copy(update=found)

@@ -18,7 +18,7 @@ from orchestrator.journal import (
     WinnerChosen,
     read_events,
 )
-from orchestrator.leaderboard import choose_finalists, leaderboard, to_markdown
+from orchestrator.leaderboard import choose_finalists, few_groups_note, leaderboard, to_markdown
 from orchestrator.sweep_state import replay
 
 
@@ -153,6 +153,28 @@ def test_the_note_marks_the_winner(started: SweepStarted) -> None:
     note = to_markdown(leaderboard([replay(history(started))]), "auroc")
     assert "resnet_vit **winner**" in note
     assert len(note.splitlines()) == 5
+
+
+def test_a_test_score_stands_with_its_interval_and_few_groups_are_said(started: SweepStarted) -> None:
+    def rows(**known) -> list:
+        finalist = FinalistEvaluated(trial=2, validation={"auroc": 0.8}, test={"auroc": 0.75, "ece": 0.1}, **known)
+        kept = [event for event in history(started) if not isinstance(event, FinalistEvaluated)]
+        return leaderboard([replay([*kept[:-2], finalist, *kept[-2:]])])
+
+    few = rows(test_intervals={"auroc": (0.612, 0.858)}, test_groups=21)
+    winner = next(row for row in few if row.is_winner)
+    assert winner.test == {"auroc": (0.75, 0.612, 0.858), "ece": (0.1, None, None)}
+    assert "| 0.7500 [0.61, 0.86] |" in to_markdown(few, "auroc")
+    assert "21 groups, fewer than 30" in few_groups_note(few)
+    assert few_groups_note(rows(test_intervals={"auroc": (0.7, 0.8)}, test_groups=90)) == ""
+    assert few_groups_note(rows()) == "", "a journal of before there were intervals"
+
+
+def test_a_journal_of_before_there_were_intervals_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"time": 1, "kind": "finalist_evaluated", "trial": 2, "validation": {}, "test": {"auroc": 0.7}}\n')
+    (event,), _ = read_events(path)
+    assert (event.test_intervals, event.test_groups) == ({}, 0)
 
 
 def test_folds_and_the_leak_free_part_of_the_test_stand_beside_the_scores(started: SweepStarted) -> None:

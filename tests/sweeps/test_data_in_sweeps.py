@@ -86,7 +86,14 @@ def test_mlflow_holds_what_was_found_in_the_data(swept: tuple[Path, Finished], s
     for run_id in state.tracked.trial_run_ids.values():
         assert client.get_run(run_id).data.tags["orchestrate.split_digest"] == state.plan.data.split_digest
     winner = client.get_run(state.tracked.trial_run_ids[state.winner])
-    assert {"test/auroc", "test_leak_free/auroc", "folds/auroc_mean", "folds/auroc_sd"} <= set(winner.data.metrics)
+    assert {
+        "test/auroc",
+        "test/auroc_low",
+        "test/auroc_high",
+        "test_leak_free/auroc",
+        "folds/auroc_mean",
+        "folds/auroc_sd",
+    } <= set(winner.data.metrics)
     split = Path(client.download_artifacts(parent.info.run_id, "data/split.csv")).read_text()
     assert split.count(",copy,") == LEAKING
     assert str(swept[0].parent) not in split

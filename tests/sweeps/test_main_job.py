@@ -41,9 +41,14 @@ def test_json_is_one_object_with_the_contracts_keys(demo: tuple[Path, Finished])
     assert (result["task"], result["data_kind"]) == ("stroke", "phantom")
     assert set(result["winner"]) >= {"trial_id", "architecture", "run_id", "validation", "test"}
     assert result["registered"] == {"name": "stroke_phantom", "version": "1", "aliases": ["challenger", "champion"]}
-    for value, low, high in result["winner"]["test"].values():
-        assert 0 <= value
-        assert low is None and high is None
+    assert result["winner"]["test_groups"] > 1
+    for name, (value, low, high) in result["winner"]["test"].items():
+        assert value >= (-1 if name == "mcc" else 0)
+        if name.startswith("ece"):
+            assert low is None and high is None
+        else:
+            assert low <= value <= high, name
+            assert low < high, name
     assert "phantom data" in demo[1].stderr
     assert "preset quick" in demo[1].stderr
 

@@ -11,6 +11,10 @@ from trainables.data.records import Side
 
 STRIP = 10  # images of one group that are shown
 _KEPT_TOGETHER = "Copies stay on one side of every split that is made here; none is removed."
+_NEAR_TOGETHER = (
+    "They are copies of one picture, or neighbouring slices of one subject. They stay on one side of every split that "
+    "is made here; none is removed."
+)
 _TITLES = {
     "bytes": "{} of a file, byte for byte, in {}",
     "pixels": "{} of a picture, only stored differently, in {}",
@@ -38,7 +42,7 @@ def copy_findings(evidence: Evidence) -> Iterator[Finding]:
             title=_TITLES[kind].format(counted(extra, one, many), counted(num_clusters, "cluster")),
             count=extra,
             examples=_pair_examples(own, after_N),
-            done=_KEPT_TOGETHER
+            done=(_NEAR_TOGETHER if kind == "near" else _KEPT_TOGETHER)
             + (" All are of known patients, who stay together anyway." if _all_known(evidence, own) else ""),
         )
 

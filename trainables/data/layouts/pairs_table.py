@@ -1,10 +1,10 @@
 """pairs.csv: which CT and which MR image are one case, said by the user (columns ct, mri, optional patient_id)."""
 
-import csv
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainables.data.layouts.csv_table import read_csv_table
 from trainables.errors import DataError
 
 TABLE = "pairs.csv"
@@ -27,23 +27,10 @@ def read_pairs(root: Path, ct: Container[str], mr: Container[str]) -> list[Table
     that are given for some rows only.
     """
     table = root / TABLE
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            if not {"ct", "mri"} <= set(columns):
-                raise DataError(f"{table}: expected columns ct, mri, got {', '.join(columns) or 'none'}")
-            pairs = [
-                TablePair(
-                    row["ct"] or "",
-                    row["mri"] or "",
-                    (row.get("patient_id") or "").strip() or None,
-                    f"{table}: line {reader.line_num}",
-                )
-                for row in reader
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: cannot be read as CSV in UTF-8 ({error})") from error
+    pairs = [
+        TablePair(row["ct"], row["mri"], row.get("patient_id", "").strip() or None, f"{table}: line {line}")
+        for line, row in read_csv_table(table, ("ct", "mri"))
+    ]
     _check(table, pairs, ct, mr)
     return pairs
 

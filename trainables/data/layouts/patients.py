@@ -1,10 +1,10 @@
 """patients.csv: which images belong to one patient; optional, at the root of every layout."""
 
-import csv
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from trainables.data.layouts.csv_table import read_csv_table
 from trainables.data.records import ImageRecord
 from trainables.errors import DataError
 
@@ -24,19 +24,11 @@ def read_patients(root: Path) -> dict[str, str]:
     if TABLE not in near or not table.is_file():
         raise DataError(f"{root / near[0]}: must be a file of the name {TABLE}; mend it, or remove it to do without")
     patients: dict[str, str] = {}
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            if not {"path", "patient_id"} <= set(columns):
-                raise DataError(f"{table}: expected columns path, patient_id, got {', '.join(columns) or 'none'}")
-            for row in reader:
-                path, patient_id = row["path"], (row["patient_id"] or "").strip()
-                patient_id = "" if patient_id.casefold() in NO_PATIENT else patient_id
-                if patient_id and patients.setdefault(path, patient_id) != patient_id:
-                    raise DataError(f"{table}: {path!r} has two patients; keep one row for each image")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: cannot be read as CSV in UTF-8 ({error})") from error
+    for _, row in read_csv_table(table, ("path", "patient_id")):
+        path, patient_id = row["path"], row["patient_id"].strip()
+        patient_id = "" if patient_id.casefold() in NO_PATIENT else patient_id
+        if patient_id and patients.setdefault(path, patient_id) != patient_id:
+            raise DataError(f"{table}: {path!r} has two patients; keep one row for each image")
     if not patients:
         raise DataError(f"{table}: names no patient; fill it or remove it")
     return patients

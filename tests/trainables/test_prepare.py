@@ -82,6 +82,7 @@ def test_a_link_that_leads_nowhere_is_counted(stroke_set: Path, tmp_path: Path) 
     victim.symlink_to(tmp_path / "annex" / "object")
     data, _ = prepare(stroke_set, tmp_path / "cache")
     assert list(data.examined.unreadable.values()) == ["No such file or directory"]
+    assert "decoding" not in prepare(stroke_set, tmp_path / "cache")[1]
 
 
 def test_many_unreadable_files_stop_the_sweep(stroke_set: Path, tmp_path: Path) -> None:

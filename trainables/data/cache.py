@@ -27,6 +27,7 @@ from trainables.data.records import Part
 from trainables.errors import DataError
 
 ROWS_PER_COPY = 4096
+UNREADABLE = "unreadable"  # begins what stands for the digest of a file that cannot be read
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def digest_images(read: Read, paths: Sequence[str], progress: Progress) -> list[
         try:
             return hashlib.sha256(read(path)).hexdigest()
         except OSError as error:
-            return f"unreadable: {error.strerror or error}"  # decoding will say so, and count it
+            return f"{UNREADABLE}: {error.strerror or error}"  # decoding will say so, and count it
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         digests = []
@@ -105,7 +106,7 @@ def know_images(
         if facts is not None and facts.sha256 != digest:
             raise DataError(f"{path}: changed while the set was read; try again when nothing writes to it")
     thumbnails_NHW = np.array(np.load(staged.arrays[THUMBNAIL_PX], mmap_mode="r", allow_pickle=False))
-    if staged.is_settled:
+    if all(digests[row].startswith(UNREADABLE) for row in staged.unread):  # else the disk may answer the next time
         _place(folder, lambda part: _write_facts(part, staged))
     return KnownImages(staged.facts, staged.unreadable, thumbnails_NHW, staged)
 

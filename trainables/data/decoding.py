@@ -29,7 +29,7 @@ class DecodedImages:
     facts: list[ImageFacts | None]
     unreadable: dict[int, str]
     arrays: dict[int, Path]
-    is_settled: bool  # every file could be read from the disk, whatever it held: the next time gives the same
+    unread: list[int]  # rows whose files the disk would not give, whatever they hold
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def decode_images(
         for side_px, path in arrays.items()
     }
     facts: list[ImageFacts | None] = [None] * len(paths)
-    is_settled = [True] * len(paths)
+    unread: list[int] = []
 
     def fill(row: int) -> str | None:
         try:
@@ -64,7 +64,7 @@ def decode_images(
         except UnreadableImage as error:
             return str(error)
         except OSError as error:
-            is_settled[row] = False  # the disk may answer the next time
+            unread.append(row)
             return error.strerror or str(error) or type(error).__name__
         for side_px, array_NHW in slices.items():
             array_NHW[row] = resize_square(slice_HW, side_px)
@@ -78,7 +78,7 @@ def decode_images(
             progress("decoding", row + 1, len(paths))
     for array_NHW in slices.values():
         array_NHW.flush()
-    return DecodedImages(facts, unreadable, arrays, all(is_settled))
+    return DecodedImages(facts, unreadable, arrays, sorted(unread))
 
 
 def _require_space(folder: Path, decoded_bytes: int) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from orchestrator.errors import unknown_name
-from trainables.catalog import TrainingConfig
+from trainables.configs.training import TrainingConfig
 
 Scalar = bool | int | float | str
 When = dict[str, tuple[Scalar, ...]]

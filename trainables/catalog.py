@@ -1,11 +1,11 @@
 """What there is: tasks, architectures and their hyperparameters, as records that import without torch."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from trainables.configs.architectures import BaselineCNNConfig, ResNetViTConfig
+from trainables.configs.training import TrainingConfig
 
 Weights = Literal["pretrained", "random"]
 
@@ -28,47 +28,6 @@ class Task:
     aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
     modality: str = "unknown"
     split_fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
-
-
-class TrainingConfig(BaseModel):
-    """Hyperparameters that every architecture has; fields are the schema that sweep files are checked against."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    lr: Annotated[float, Field(gt=0, le=1)] = 3e-4
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
-    image_px: Annotated[int, Field(ge=16, le=2048)] = 224
-    hflip: bool = True
-    rotation_deg: Annotated[float, Field(ge=0, le=180)] = 10.0
-
-
-class ResNetViTConfig(TrainingConfig):
-    """The stroke project's published configuration: ResNet50 and ViT-B/16, 224 px, AdamW 3e-4, hidden 512."""
-
-    resnet: str = "resnet50"
-    vit: str = "vit_base_patch16_224"
-    hidden: Annotated[int, Field(ge=1, le=8192)] = 512
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
-
-    @model_validator(mode="after")
-    def _image_fits_patches(self) -> Self:
-        patch = re.search(r"patch(\d+)", self.vit)
-        if patch and self.image_px % int(patch.group(1)):
-            raise ValueError(
-                f"image_px={self.image_px} must be a multiple of {patch.group(1)}, the patch of {self.vit}"
-            )
-        return self
-
-
-class BaselineCNNConfig(TrainingConfig):
-    """The dementia project's baseline: 128 px, AdamW 1e-3 with torch's default weight decay, no augmentation."""
-
-    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
-    image_px: Annotated[int, Field(ge=16, le=2048)] = 128
-    hflip: bool = False
-    rotation_deg: Annotated[float, Field(ge=0, le=180)] = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 import pytest
 
 from orchestrator.space import Choice, Fixed, FloatRange, IntRange, SpaceFaults, defaults, is_active, parse_space
-from trainables.catalog import ResNetViTConfig
+from trainables.configs.architectures import ResNetViTConfig
 
 
 def parse(**raw):

@@ -51,7 +51,9 @@ def test_stroke_hybrid_publishes_the_seed_configuration() -> None:
 def test_alzheimer_cnn_publishes_the_seed_configuration() -> None:
     full = load_sweep_file(find_sweep_file("alzheimer_cnn"), "full")
     chosen = {name: parameter.default for name, parameter in full.architectures["baseline_cnn"].items()}
-    assert chosen == default_hyperparameters("baseline_cnn")
+    published = default_hyperparameters("baseline_cnn")
+    assert chosen == {name: published[name] for name in chosen}
+    assert (published["optimizer"], published["lr_schedule"], published["imbalance"]) == ("adamw", "none", "none")
     assert (full.task, full.budget.epochs, full.architectures.keys()) == ("alzheimer", 10, {"baseline_cnn"})
     quick = load_sweep_file(find_sweep_file("alzheimer_cnn"), "quick")
     assert (quick.budget.trials, quick.architectures["baseline_cnn"]["image_px"].default) == (10, 64)

@@ -12,7 +12,8 @@ from trainables.audit.report import write_report
 from trainables.audit.sheets import choose_samples, draw_preprocessing_sheet, draw_sample_sheet
 from trainables.audit.shortcuts import find_shortcuts
 from trainables.audit.subjects import SubjectGroups
-from trainables.catalog import Task, TrainingConfig
+from trainables.catalog import Task
+from trainables.configs.training import TrainingConfig
 from trainables.data.augmentation import flip_and_rotate
 from trainables.data.examine import ExaminedData
 from trainables.data.images import decode_grey, resize_square

@@ -1,0 +1,43 @@
+"""Hyperparameters of each architecture; defaults are the published configuration."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from trainables.configs.training import BackboneConfig, TrainingConfig, UsedWhen
+
+
+class ResNetViTConfig(BackboneConfig):
+    """The stroke project's published configuration: ResNet50 and ViT-B/16, 224 px, AdamW 3e-4, hidden 512."""
+
+    resnet: str = "resnet50"
+    vit: str = "vit_base_patch16_224"
+    hidden: Annotated[int, Field(ge=1, le=8192)] = 512
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    fusion: Literal["concat", "gated", "attention"] = "concat"
+    normalise: Literal["half", "per_branch"] = "half"
+    grey_input: Literal["repeat", "fold"] = "repeat"
+    freeze: Literal["none", "resnet_stem", "vit_half", "all_backbones"] = "none"
+    unfreeze_epoch: Annotated[
+        int, Field(ge=0, le=1000), UsedWhen("freeze", "resnet_stem", "vit_half", "all_backbones")
+    ] = 0
+
+    @model_validator(mode="after")
+    def _image_fits_patches(self) -> Self:
+        patch = re.search(r"patch(\d+)", self.vit)
+        if patch and self.image_px % int(patch.group(1)):
+            raise ValueError(
+                f"image_px={self.image_px} must be a multiple of {patch.group(1)}, the patch of {self.vit}"
+            )
+        return self
+
+
+class BaselineCNNConfig(TrainingConfig):
+    """The dementia project's baseline: 128 px, AdamW 1e-3 with torch's default weight decay, no augmentation."""
+
+    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
+    image_px: Annotated[int, Field(ge=16, le=2048)] = 128
+    hflip: bool = False
+    rotation_deg: Annotated[float, Field(ge=0, le=180)] = 0.0

@@ -34,7 +34,7 @@ LAYERS = {
     "search_spaces": 0,
 }
 ADAPTERS = ("orchestrator.tuning", "orchestrator.tracking", "orchestrator.inspecting")
-CORE_MAY_READ = ("trainables.catalog", "trainables.evaluation", "search_spaces")
+CORE_MAY_READ = ("trainables.catalog", "trainables.configs", "trainables.evaluation", "search_spaces")
 
 
 def _files() -> list[Path]:

@@ -1,12 +1,13 @@
 """Search spaces: typed parameters read from a sweep file, every fault named with its key path."""
 
 from collections.abc import Mapping
+from itertools import combinations, product
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from orchestrator.errors import unknown_name
-from trainables.configs.training import TrainingConfig
+from trainables.configs.training import TrainingConfig, unused
 
 Scalar = bool | int | float | str
 When = dict[str, tuple[Scalar, ...]]
@@ -233,19 +234,57 @@ def _reason(error: ValidationError) -> str:
 
 
 def _misfits(space: Space, schema: type[TrainingConfig]) -> list[tuple[str, str]]:
-    """Return what does not fit together: the defaults, and every choice that the other defaults refuse."""
-    try:
-        schema.model_validate(defaults(space))
-    except ValidationError as error:
-        return [("", f"the defaults do not fit together: {_reason(error)}")]
-    faults = []
+    """Return what does not fit together: the defaults, then any two values that a trial could draw together.
+
+    Ranges are tried at both ends. A parameter that a trial could draw without any effect is a fault too: such a
+    search would learn from noise.
+    """
+    fault = _fault_of(space, {}, schema)
+    if fault:
+        return [(fault.key, fault.message)]
+    tried = {name: _ends(parameter) for name, parameter in space.items()}
+    alone = [{name: value} for name, values in tried.items() for value in values]
+    pairs = [
+        {one: value, two: other}
+        for one, two in combinations(tried, 2)
+        for value, other in product(tried[one], tried[two])
+    ]
+    faults: dict[str, str] = {}
+    for chosen in [*alone, *pairs]:
+        fault = _fault_of(space, chosen, schema)
+        if fault:
+            faults.setdefault(fault.key, fault.message)
+    return list(faults.items())
+
+
+def _ends(parameter: Parameter) -> tuple[Scalar, ...]:
+    if isinstance(parameter, Choice):
+        return parameter.choices
+    return (parameter.low, parameter.high) if isinstance(parameter, IntRange | FloatRange) else ()
+
+
+def _fault_of(space: Space, chosen: Mapping[str, Scalar], schema: type[TrainingConfig]) -> _Fault | None:
+    """Return what is wrong with the configuration of some chosen values and the defaults of all other parameters."""
+    values: dict[str, Scalar] = {}
     for name, parameter in space.items():
-        for value in parameter.choices if isinstance(parameter, Choice) else ():
-            try:
-                schema.model_validate(defaults(space) | {name: value})
-            except ValidationError as error:
-                faults.append((f"{name}.choice", f"{value!r} does not fit the other defaults: {_reason(error)}"))
-    return faults
+        if is_active(parameter, values):
+            values[name] = chosen.get(name, parameter.default)
+    if not chosen.keys() <= values.keys():
+        return None  # no trial can be drawn so
+    try:
+        full = schema.model_validate(values).model_dump()
+    except ValidationError as error:
+        if not chosen:
+            return _Fault("", f"the defaults do not fit together: {_reason(error)}")
+        what = " with ".join(f"{name}={value!r}" for name, value in chosen.items())
+        key = next(iter(chosen))
+        part = "choice" if isinstance(space[key], Choice) else space[key].kind
+        return _Fault(f"{key}.{part}", f"{what} does not fit the other defaults: {_reason(error)}")
+    for name in values:
+        why = unused(schema, name, full)
+        if why:
+            return _Fault(name, f"{why}: leave it out, or give it a `when`")
+    return None
 
 
 def _parents_first(space: Space) -> Space:

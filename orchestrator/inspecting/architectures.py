@@ -3,11 +3,12 @@
 import math
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import BadInput
 from orchestrator.journal import ArchitectureChecked
-from orchestrator.space import Choice, Parameter, Scalar, Space, defaults
+from orchestrator.space import Choice, IntRange, Parameter, Scalar, Space, defaults
 from trainables.catalog import ARCHITECTURES, default_hyperparameters
 from trainables.errors import WeightsError
 
@@ -41,31 +42,59 @@ def check_architecture(
     development: "PreparedPart",
     device: str,
 ) -> ArchitectureChecked:
-    """Build an architecture with its defaults and train it on one batch of the sweep's own images. Raises BadInput."""
+    """Build an architecture with its defaults and train it on one batch of the sweep's own images.
+
+    Raises BadInput where that fails, or where a batch may be larger than the training side.
+    """
     import torch
 
-    from trainables.models import build_model, count_parameters
-    from trainables.training import load_development, take_step
+    from trainables.models import count_parameters
+    from trainables.training.development import load_development
+    from trainables.training.learner import Learner
+    from trainables.training.run import TrainingRun
 
     hyperparameters = default_hyperparameters(architecture) | defaults(space)
+    _check_batch_size(architecture, space, sum(row.side == "training" for row in development.rows))
+    run = TrainingRun(
+        architecture=architecture,
+        hyperparameters=hyperparameters,
+        num_classes=len(classes),
+        pretrained=pretrained,
+        epochs=1,
+        seed=0,
+        metric="log_loss",
+        device=device,
+        folder=Path(),  # nothing is kept
+    )
     try:
-        model = build_model(architecture, hyperparameters, len(classes), pretrained).to(device)
         data = load_development(development.rows, development.arrays[hyperparameters["image_px"]], device)
+        learner = Learner(run, data)
         started_s = time.perf_counter()
-        loss = take_step(model, hyperparameters, data)
+        loss = learner.take_first_step()
         step_s = time.perf_counter() - started_s
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadInput(f"architectures.{architecture}: cannot be trained with its defaults: {reason[:300]}") from error
     if not math.isfinite(loss):
         raise BadInput(f"architectures.{architecture}: the first batch already gives a loss of {loss}")
-    trainable, total = count_parameters(model)
-    del model, data
+    trainable, total = count_parameters(learner.model)
+    del learner, data
     if device == "cuda":
         torch.cuda.empty_cache()
     return ArchitectureChecked(
         architecture=architecture, trainable_parameters=trainable, total_parameters=total, step_s=step_s
     )
+
+
+def _check_batch_size(architecture: str, space: Space, training_images: int) -> None:
+    parameter = space.get("batch_size")
+    sizes = _values(parameter, default_hyperparameters(architecture)["batch_size"])
+    largest = parameter.high if isinstance(parameter, IntRange) else max(map(int, sizes))
+    if int(largest) > training_images:
+        raise BadInput(
+            f"architectures.{architecture}.batch_size: {largest} is more than the {training_images} training images; "
+            f"choose at most {training_images}, e.g. --set batch_size={2 ** (training_images.bit_length() - 1)}"
+        )
 
 
 def image_sides(spaces: dict[str, Space]) -> list[int]:

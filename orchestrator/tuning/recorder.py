@@ -8,7 +8,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from orchestrator.journal import EpochEnded, JournalWriter, TrialEnded, TrialStarted
-from orchestrator.tuning.trainable import EPOCH, FAILED
+from orchestrator.tuning.trainable import EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial_setup import TrialConfig
 
 _FOLDERS = re.compile(r"/(?:[^\s/'\":]+/)+")  # a reason reaches MLflow, where no path of the user belongs
@@ -55,7 +55,7 @@ class JournalRecorder(Callback):
             reason = self._stop_reasons[trial.trial_id]
             self._journal.append(TrialEnded(trial=number, state="pruned", reason=reason))
         else:
-            reason = f"all {self._epochs} epochs trained"
+            reason = last.get(STOPPED) or f"all {self._epochs} epochs trained"
             self._journal.append(TrialEnded(trial=number, state="completed", reason=reason))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

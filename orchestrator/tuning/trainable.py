@@ -10,10 +10,13 @@ from ray import tune
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.data.split_rows import SplitRow, read_rows
 from trainables.errors import TrainingFailed
-from trainables.training import EpochRecord, TrainingRun, load_development, train
+from trainables.training.development import load_development
+from trainables.training.loop import train
+from trainables.training.run import EpochRecord, TrainingRun
 
 EPOCH = "epoch"
 FAILED = "failed"
+STOPPED = "stopped"  # why training ended before its last epoch
 
 
 class TrialActor(tune.Trainable):
@@ -34,7 +37,8 @@ class TrialActor(tune.Trainable):
             record = next(self._epochs)
         except (TrainingFailed, torch.OutOfMemoryError) as error:
             return {FAILED: " ".join(str(error).split())[:500], "done": True}
-        return {EPOCH: record.epoch, **record.metrics, "done": record.epoch >= self._epochs_at_most}
+        done = record.epoch >= self._epochs_at_most or bool(record.stop_reason)
+        return {EPOCH: record.epoch, **record.metrics, STOPPED: record.stop_reason, "done": done}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Do nothing: the training loop keeps the best weights itself."""

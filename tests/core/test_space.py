@@ -96,3 +96,31 @@ def test_a_condition_decides_whether_a_parameter_is_there() -> None:
     assert list(space) == ["hflip", "rotation_deg"], "parents come first"
     assert defaults(space) == {"hflip": False}
     assert is_active(space["rotation_deg"], {"hflip": True})
+
+
+def test_two_values_that_no_trial_may_have_together_are_refused() -> None:
+    both = {"imbalance": {"choice": ["none", "focal"], "default": "none"},
+            "label_smoothing": {"float": [0, 0.2], "default": 0}}  # fmt: skip
+    assert "label_smoothing is not defined for imbalance=focal" in str(faults(**both))
+    apart = both | {"label_smoothing": {**both["label_smoothing"], "when": {"imbalance": "none"}}}
+    assert parse_space(apart, ResNetViTConfig)["label_smoothing"].when == {"imbalance": ("none",)}
+    batches = {"batch_size": {"choice": [8, 32], "default": 32}, "micro_batch_size": 16}
+    assert "micro_batch_size=16 must not be more than batch_size=8" in faults(**batches)["batch_size.choice"]
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"focal_gamma": 3.0}, "focal_gamma"),
+        ({"momentum": {"float": [0.8, 0.99], "default": 0.9}}, "momentum"),
+        ({"hem_fraction": 0.3, "imbalance": {"choice": ["none", "hem"], "default": "hem"}}, "hem_fraction"),
+        ({"unfreeze_epoch": 3}, "unfreeze_epoch"),
+        ({"warmup_fraction": 0.1, "lr_schedule": "none"}, "warmup_fraction"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(values: dict, key: str) -> None:
+    assert "has no effect with" in faults(**values)[key]
+
+
+def test_the_sampler_and_class_weights_exclude_each_other() -> None:
+    assert "class_weight" in str(faults(imbalance="sampler"))

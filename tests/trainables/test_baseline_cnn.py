@@ -8,7 +8,9 @@ from trainables.catalog import default_hyperparameters
 from trainables.models import build_model, count_parameters, save_weights
 from trainables.packaging import write_standalone
 from trainables.standalone import Classifier
-from trainables.training import DevelopmentData, TrainingRun, train
+from trainables.training.development import DevelopmentData
+from trainables.training.loop import train
+from trainables.training.run import TrainingRun
 
 
 @pytest.mark.parametrize(("image_px", "expected"), [(128, 8_408_132), (64, 2_116_676), (50, 1_199_172)])

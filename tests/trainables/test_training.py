@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from training_support import TINY, blobs, run, scores
 
 from trainables.catalog import default_hyperparameters
-from trainables.data.augmentation import flip_and_rotate
+from trainables.data.augmentation import Augmentation, augment
 from trainables.data.cache import open_images
 from trainables.errors import TrainingFailed, WeightsError
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
@@ -14,43 +15,8 @@ from trainables.inference import predict_probabilities
 from trainables.models import build_model, check_backbone, count_parameters, fetch_pretrained, load_weights
 from trainables.packaging import write_standalone
 from trainables.standalone import Classifier
-from trainables.training import DevelopmentData, TrainingRun, take_step, train
-
-TINY = {"resnet": "test_resnet", "vit": "test_vit", "image_px": 32, "batch_size": 8, "lr": 1e-3, "hidden": 16}
-
-
-def blobs(num_images: int = 64) -> DevelopmentData:
-    """Noise, with a bright blob in the images of class 1."""
-    generator = np.random.default_rng(0)
-    images_NHW = generator.integers(0, 120, (num_images, 32, 32), dtype=np.uint8)
-    labels_N = np.arange(num_images) % 2
-    images_NHW[labels_N == 1, 8:20, 8:20] += 100
-    rows = torch.arange(num_images)
-    return DevelopmentData(
-        images_NHW=torch.from_numpy(images_NHW),
-        labels_N=torch.from_numpy(labels_N),
-        training_rows=rows[: num_images * 3 // 4],
-        validation_rows=rows[num_images * 3 // 4 :],
-    )
-
-
-def run(folder: Path, seed: int = 0, epochs: int = 3, **changes) -> TrainingRun:
-    torch.set_num_threads(1)
-    return TrainingRun(
-        architecture="resnet_vit",
-        hyperparameters=default_hyperparameters("resnet_vit") | TINY | changes,
-        num_classes=2,
-        pretrained=False,
-        epochs=epochs,
-        seed=seed,
-        metric="auroc",
-        device="cpu",
-        folder=folder,
-    )
-
-
-def scores(records) -> list[dict]:
-    return [{k: v for k, v in record.metrics.items() if not k.startswith("perf/")} for record in records]
+from trainables.training.learner import Learner
+from trainables.training.loop import train
 
 
 def test_a_planted_difference_is_learned(tmp_path: Path) -> None:
@@ -67,19 +33,6 @@ def test_one_seed_gives_one_result_and_another_seed_another(tmp_path: Path) -> N
     assert scores(train(run(tmp_path, seed=1), blobs())) != first
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"lr": 1e-4}, {"weight_decay": 0.9}, {"batch_size": 16}, {"hflip": False}, {"rotation_deg": 40.0},
-        {"dropout": 0.0}, {"hidden": 8}, {"vit": "test_vit2"}, {"resnet": "resnet10t"},
-    ],
-)  # fmt: skip
-def test_no_hyperparameter_is_ignored(tmp_path: Path, change: dict) -> None:
-    assert scores(train(run(tmp_path, epochs=2, **change), blobs(32))) != scores(
-        train(run(tmp_path, epochs=2), blobs(32))
-    )
-
-
 def test_the_best_epochs_weights_and_predictions_are_kept(tmp_path: Path) -> None:
     data = blobs()
     records = list(train(run(tmp_path, epochs=4), data))
@@ -92,21 +45,48 @@ def test_the_best_epochs_weights_and_predictions_are_kept(tmp_path: Path) -> Non
     assert np.abs(predict_probabilities(model, data.images_NHW, data.validation_rows) - kept_NK).max() < 1e-6
 
 
-def test_a_loss_that_breaks_down_ends_with_epoch_and_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def exploding(model, hyperparameters):
-        return torch.optim.SGD(model.parameters(), lr=1e30)
+ALL = {"ema_decay": 0.9, "lr_schedule": "plateau", "optimizer": "sgd", "noise": 0.1, "imbalance": "weighted_sampler"}
 
-    monkeypatch.setattr("trainables.training._build_optimizer", exploding)
-    with pytest.raises(TrainingFailed, match=r"epoch \d+: .*learning rate"):
-        list(train(run(tmp_path, epochs=8), blobs(16)))
+
+@pytest.mark.parametrize(("changes", "after"), [({}, 1), (ALL, 1), (ALL, 2), (ALL, 3)])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path: Path, changes: dict, after: int) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "broken").mkdir()
+    whole = scores(train(run(tmp_path / "whole", epochs=4, keep_state_s=0, **changes), blobs(24)))
+    first = train(run(tmp_path / "broken", epochs=4, keep_state_s=0, **changes), blobs(24))
+    before = scores(next(first) for _ in range(after))
+    first.close()
+    torch.rand(9)
+    rest = scores(train(run(tmp_path / "broken", epochs=4, keep_state_s=0, **changes), blobs(24)))
+    assert len(rest) == 4 - after
+    for ours, theirs in zip(before + rest, whole, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-6)
+    kept = [(tmp_path / name / BEST_WEIGHTS).read_bytes() for name in ("whole", "broken")]
+    assert kept[0] == kept[1]
+
+
+def test_the_state_of_another_run_is_refused(tmp_path: Path) -> None:
+    next(train(run(tmp_path, keep_state_s=0), blobs(16)))
+    with pytest.raises(TrainingFailed, match="another configuration"):
+        next(train(run(tmp_path, keep_state_s=0, lr=0.5), blobs(16)))
+
+
+def test_a_loss_that_breaks_down_ends_with_epoch_and_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.training.learner.set_rates", lambda optimizer, factor: rates(optimizer, 1e30))
+    with pytest.raises(TrainingFailed, match=r"epoch \d+: .*lr=0.001 with sgd is probably too high"):
+        list(train(run(tmp_path, epochs=8, optimizer="sgd"), blobs(16)))
+
+
+def rates(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = lr
 
 
 def test_one_step_is_a_real_one() -> None:
-    torch.manual_seed(0)
-    model, data = build_model("resnet_vit", TINY, 2), blobs(8)
-    before = torch.cat([parameter.detach().flatten().clone() for parameter in model.parameters()])
-    assert np.isfinite(take_step(model, default_hyperparameters("resnet_vit") | TINY, data))
-    after = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    learner = Learner(run(Path()), blobs(8))
+    before = torch.cat([parameter.detach().flatten().clone() for parameter in learner.model.parameters()])
+    assert np.isfinite(learner.take_first_step())
+    after = torch.cat([parameter.detach().flatten() for parameter in learner.model.parameters()])
     assert not torch.equal(before, after)
 
 
@@ -114,13 +94,13 @@ def test_flips_and_rotations_keep_the_picture() -> None:
     x_BCHW = torch.zeros(64, 1, 33, 33)
     x_BCHW[:, :, 16, 26] = 1  # a spot right of the centre
     generator = torch.Generator().manual_seed(0)
-    same = flip_and_rotate(x_BCHW, hflip=False, rotation_deg=0, generator=generator)
+    same = augment(x_BCHW, Augmentation(), generator)
     assert torch.allclose(same, x_BCHW, atol=1e-5)
-    flipped = flip_and_rotate(x_BCHW, hflip=True, rotation_deg=0, generator=generator)
+    flipped = augment(x_BCHW, Augmentation(hflip=True), generator)
     on_left = flipped[:, 0, 16, 6] > 0.9
     assert 10 < on_left.sum() < 54, "each sample has its own draw"
     assert torch.equal(on_left, ~(flipped[:, 0, 16, 26] > 0.9))
-    turned = flip_and_rotate(x_BCHW, hflip=False, rotation_deg=30, generator=generator)
+    turned = augment(x_BCHW, Augmentation(rotation_deg=30), generator)
     rows, columns = torch.meshgrid(torch.arange(33.0), torch.arange(33.0), indexing="ij")
     mass_B = turned.sum(dim=(1, 2, 3))
     y_B, x_B = ((turned[:, 0] * axis).sum(dim=(1, 2)) / mass_B - 16 for axis in (rows, columns))

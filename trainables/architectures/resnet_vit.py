@@ -1,7 +1,7 @@
 """ResNet and ViT side by side, features concatenated. Stands alone: registered models carry a copy of this file."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import timm
 import torch
@@ -10,6 +10,13 @@ from torch import nn
 
 class ResNetViT(nn.Module):
     """Grey images in [0, 1] -> logits; both branches are normalised by mean 0.5 and std 0.5 (stroke project)."""
+
+    BACKBONES: ClassVar = ("cnn", "vit")
+    FREEZE: ClassVar = {
+        "resnet_stem": {"cnn": 0.0},
+        "vit_half": {"vit": 0.5},
+        "all_backbones": {"cnn": 1.0, "vit": 1.0},
+    }
 
     def __init__(
         self, *, resnet: str, vit: str, hidden: int, dropout: float, image_px: int, num_classes: int, pretrained: bool

@@ -14,7 +14,7 @@ from trainables.audit.shortcuts import find_shortcuts
 from trainables.audit.subjects import SubjectGroups
 from trainables.catalog import Task
 from trainables.configs.training import TrainingConfig
-from trainables.data.augmentation import flip_and_rotate
+from trainables.data.augmentation import Augmentation, augment
 from trainables.data.examine import ExaminedData
 from trainables.data.images import decode_grey, resize_square
 from trainables.data.prepare import PreparedData
@@ -50,13 +50,9 @@ def draw_sheets(folder: Path, task: Task, data: PreparedData, config: TrainingCo
     raw = [decode_grey(read(row.path)) for row in few]
     squares_NHW = np.stack([resize_square(slice_HW, config.image_px) for slice_HW in raw])
     generator = torch.Generator().manual_seed(seed)
+    augmentation = Augmentation.of(config.model_dump())
     draws = [
-        flip_and_rotate(
-            to_input(torch.from_numpy(squares_NHW)),
-            hflip=config.hflip,
-            rotation_deg=config.rotation_deg,
-            generator=generator,
-        )[:, 0].numpy()
+        augment(to_input(torch.from_numpy(squares_NHW)), augmentation, generator)[:, 0].numpy()
         for _ in range(AUGMENTED_DRAWS)
     ]
     draw_preprocessing_sheet(

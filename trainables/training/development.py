@@ -1,0 +1,45 @@
+"""The decoded images that a trial trains and validates on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from trainables.data.cache import open_images
+from trainables.data.split_rows import SplitRow
+
+DEVICE_SHARE = 0.25  # of the free memory; models and their activations need the rest
+
+
+@dataclass(frozen=True, kw_only=True)
+class DevelopmentData:
+    """Development images (uint8 images_NHW), labels_N on the device, and which rows train and validate.
+
+    The images are on the device where they fit, else a memory map that all trials of a machine share.
+    """
+
+    images_NHW: torch.Tensor
+    labels_N: torch.Tensor
+    training_rows: torch.Tensor
+    validation_rows: torch.Tensor
+
+    def take(self, rows_B: torch.Tensor) -> torch.Tensor:
+        """Return images_BHW on the labels' device, for rows on the CPU; waits for nothing."""
+        images_BHW = self.images_NHW[rows_B.to(self.images_NHW.device, non_blocking=True)]
+        if images_BHW.device == self.labels_N.device:
+            return images_BHW
+        return images_BHW.pin_memory().to(self.labels_N.device, non_blocking=True)
+
+
+def load_development(rows: list[SplitRow], images: Path, device: str) -> DevelopmentData:
+    """Open the decoded development images; they move to a GPU if a quarter of its free memory holds them."""
+    held_N = torch.tensor([row.side == "validation" for row in rows])
+    images_NHW = torch.from_numpy(open_images(images))
+    if device == "cuda" and images_NHW.nbytes <= DEVICE_SHARE * torch.cuda.mem_get_info()[0]:
+        images_NHW = images_NHW.to(device)
+    return DevelopmentData(
+        images_NHW=images_NHW,
+        labels_N=torch.tensor([row.label for row in rows]).to(device),
+        training_rows=torch.nonzero(~held_N).squeeze(1),
+        validation_rows=torch.nonzero(held_N).squeeze(1),
+    )

@@ -1,0 +1,74 @@
+"""One generator trains every architecture: `for epoch in train(run, data)`. Who logs or stops is not known here."""
+
+import time
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+
+from trainables.errors import TrainingFailed
+from trainables.evaluation.metrics import classification_metrics, is_better
+from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
+from trainables.inference import predict_probabilities
+from trainables.models import save_weights
+from trainables.training.checkpoint import Checkpoint, Progress
+from trainables.training.development import DevelopmentData
+from trainables.training.learner import Learner
+from trainables.training.run import EpochRecord, TrainingRun
+
+
+def train(run: TrainingRun, data: DevelopmentData) -> Iterator[EpochRecord]:
+    """Train for run.epochs epochs at most, validating after each; keeps the weights of the best validation epoch.
+
+    Raises TrainingFailed when a loss or prediction is no longer finite, WeightsError for weights that do not fit.
+    """
+    learner = Learner(run, data)
+    checkpoint = Checkpoint(run)
+    progress = checkpoint.load(learner)
+    labels_N = data.labels_N.cpu().numpy()[data.validation_rows]
+    while progress.epoch < run.epochs and not _stop_reason(run, progress):
+        epoch = progress.epoch + 1
+        started_s = time.perf_counter()
+        try:
+            loss, accuracy = learner.train_epoch(epoch)
+        except torch.OutOfMemoryError:
+            raise
+        except (ValueError, RuntimeError) as error:  # e.g. batch norm over a single value
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise TrainingFailed(f"epoch {epoch}: {reason}") from error
+        if not np.isfinite(loss):
+            raise TrainingFailed(f"epoch {epoch}: training loss is {loss}; {_likely_cause(run)}")
+        probs_NK = predict_probabilities(learner.kept, data.images_NHW, data.validation_rows)
+        if not np.isfinite(probs_NK).all():
+            raise TrainingFailed(f"epoch {epoch}: validation predictions are not finite; {_likely_cause(run)}")
+        scores = classification_metrics(probs_NK, labels_N)
+        is_best = is_better(scores, progress.best, run.metric)
+        if is_best:
+            save_weights(learner.kept, run.folder / BEST_WEIGHTS)
+            np.savez(run.folder / BEST_VALIDATION, probs_NK=probs_NK, labels_N=labels_N, epoch=epoch)
+        learner.rates.end_epoch(is_best)
+        progress = progress.after(epoch, scores, is_best)
+        checkpoint.save(learner, progress)
+        epoch_s = time.perf_counter() - started_s
+        measured: dict[str, float | None] = {
+            "train/loss": loss,
+            "train/accuracy": accuracy,
+            **{f"val/{name}": value for name, value in scores.items()},
+            "perf/epoch_s": epoch_s,
+            "perf/images_per_s": len(data.training_rows) / epoch_s,
+        }
+        yield EpochRecord(epoch, measured, is_best, _stop_reason(run, progress))
+
+
+def _stop_reason(run: TrainingRun, progress: Progress) -> str:
+    patience = run.hyperparameters["early_stop_patience"]
+    waited = progress.epoch - progress.best_epoch
+    if patience and waited >= patience and progress.epoch < run.epochs:
+        return f"no better val/{run.metric} for {waited} epochs after epoch {progress.best_epoch}"
+    return ""
+
+
+def _likely_cause(run: TrainingRun) -> str:
+    by: Mapping[str, object] = run.hyperparameters
+    clipped = "" if by["grad_clip"] else ", or set grad_clip"
+    return f"lr={by['lr']:g} with {by['optimizer']} is probably too high: lower it{clipped}"

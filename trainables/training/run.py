@@ -1,0 +1,40 @@
+"""What one trial needs, and what an epoch of it gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """What one trial needs; `folder` receives the weights and predictions of its best validation epoch.
+
+    `keep_state_s`: seconds after which the state of training is written again, at the end of an epoch; a run whose
+    folder holds a state goes on from there. None: no state is kept.
+    """
+
+    architecture: str
+    hyperparameters: Mapping[str, Any]  # all of them
+    num_classes: int
+    pretrained: bool
+    epochs: int
+    seed: int
+    metric: str
+    device: str
+    folder: Path
+    weights: Path | None = None  # to begin from, instead of pretrained or random ones
+    keep_state_s: float | None = None
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One finished epoch: metrics by name (`train/`, `val/`, `perf/`), and whether it is the best so far.
+
+    `stop_reason` says why no other follows, where that is before the last one.
+    """
+
+    epoch: int
+    metrics: dict[str, float | None]
+    is_best: bool
+    stop_reason: str = ""

@@ -126,6 +126,7 @@ def _write_inputs(folder: Path, planned: PlannedSweep, home: Home) -> "tuple[Pat
         device=planned.slots.device,
         threads=planned.slots.threads,
         trials=folder / "trials",
+        severity_K=TASKS[plan.task].severity_K,
     )
     if data.examined.unreadable:
         lines = [f"{path}\t{reason}" for path, reason in data.examined.unreadable.items()]

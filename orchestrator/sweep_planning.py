@@ -20,7 +20,7 @@ from orchestrator.sweep_file import Preset, SweepFile, find_sweep_file, load_swe
 from orchestrator.test_ledger import note_preparation, require_ledger
 from trainables.catalog import ARCHITECTURES, TASKS, Task, Weights, default_hyperparameters
 from trainables.data.records import PHANTOM_MARK
-from trainables.evaluation.metrics import METRICS, TWO_CLASS_METRICS
+from trainables.evaluation.metrics import METRICS, ORDERED_METRICS, TWO_CLASS_METRICS
 
 if TYPE_CHECKING:
     from orchestrator.tuning.resources import Slots
@@ -74,8 +74,7 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     gpus = count_gpus()
     file = _resolve(load_sweep_file(path, request.preset or ("full" if gpus else "quick"), request.overrides), request)
     task = TASKS[file.task]
-    if request.metric in TWO_CLASS_METRICS and len(task.classes) != 2:
-        raise BadInput(f"--metric: {request.metric} is of two classes, {task.name} has {len(task.classes)}")
+    _check_metric(request.metric, task)
     folder, whence = find_data(task, request.data, request.data_root, request.home)
     sides_px = image_sides(file.architectures)
     data = _prepare(task, folder, whence, sides_px, request, progress)
@@ -103,6 +102,14 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
         scheduler=file.scheduler,
     )
     return PlannedSweep(plan, data, find_slots(request.slots, gpus))
+
+
+def _check_metric(metric: str | None, task: Task) -> None:
+    way_out = f"leave the flag out for {task.primary_metric}, or take balanced_accuracy or mcc"
+    if metric in TWO_CLASS_METRICS and len(task.classes) != 2:
+        raise BadInput(f"--metric: {metric} is of two classes, {task.name} has {len(task.classes)}; {way_out}")
+    if metric in ORDERED_METRICS and not task.severity:
+        raise BadInput(f"--metric: {metric} is of classes in an order, those of {task.name} have none; {way_out}")
 
 
 def _prepare(

@@ -16,7 +16,8 @@ class Task:
 
     `aliases` are other spellings of classes in folders, columns and metadata (case and punctuation never matter);
     `modality` is that of every case where the layout does not tell it; `split_fractions` (training, validation, test)
-    hold where the set ships no test side.
+    hold where the set ships no test side; `severity` names the classes from least to most severe, where they have an
+    order.
     """
 
     name: str
@@ -28,6 +29,12 @@ class Task:
     aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
     modality: str = "unknown"
     split_fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    severity: tuple[str, ...] = ()
+
+    @property
+    def severity_K(self) -> tuple[int, ...]:  # noqa: N802
+        """Return each class's rank by severity, 0 the least; empty where the classes have no order."""
+        return tuple(self.severity.index(name) for name in self.classes) if self.severity else ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,7 @@ TASKS: Mapping[str, Task] = {
             "non demented": "non",
             "very mild demented": "very_mild",
         },
+        severity=("non", "very_mild", "mild", "moderate"),
         modality="MR",
     ),
     "tumor_ct_mri": Task(

@@ -70,6 +70,7 @@ def begin_training(config: TrialConfig, setup: TrialSetup) -> Iterator[EpochReco
         metric=setup.metric,
         device=setup.device,
         folder=folder,
+        severity_K=setup.severity_K,
     )
     return train(run, data)
 

@@ -22,6 +22,7 @@ class TrialSetup(BaseModel):
     device: str
     threads: int
     trials: Path  # folder of the trials' folders
+    severity_K: tuple[int, ...] = ()  # rank of each class, where they have an order
 
     def trial_folder(self, number: int, fold: int = 0) -> Path:
         """Return the folder of one trial, or of its training on another fold than the first."""

@@ -28,6 +28,7 @@ SWEEP = ["sweep", "stroke_hybrid"]
         ([*SWEEP, "--weights", "pretraind"], "did you mean 'pretrained'"),
         ([*SWEEP, "--metric", "auc"], "did you mean 'auroc'"),
         (["sweep", "alzheimer_cnn", "--metric", "sensitivity"], "sensitivity is of two classes"),
+        ([*SWEEP, "--metric", "quadratic_kappa"], "those of stroke have none; leave the flag out for auroc"),
         ([*SWEEP, "--architectures", "resnet_vti"], "did you mean 'resnet_vit'"),
         ([*SWEEP, "--set", "lrr=1"], "did you mean 'lr'"),
         ([*SWEEP, "--set", "lr"], "expected KEY=VALUE"),

@@ -29,7 +29,7 @@ def test_every_interval_holds_its_value_inside_its_range() -> None:
     probs_NK, labels_N, groups_N = patients(0, 40)
     found = grouped_intervals(probs_NK, labels_N, groups_N)
     scores = classification_metrics(probs_NK, labels_N)
-    assert set(found.intervals) == set(METRICS) - {"ece", "ece_adaptive"}
+    assert set(found.intervals) == set(METRICS) - {"ece", "ece_adaptive", "quadratic_kappa"}
     assert found.reasons == {} and found.groups == 40 and found.warning == ""
     for name, (value, low, high) in found.intervals.items():
         assert value == scores[name]
@@ -118,6 +118,17 @@ def test_more_classes_than_two() -> None:
     found = grouped_intervals(probs_NK / 1.5, labels_N, np.arange(120) // 2 * 2 + labels_N % 2)
     assert "sensitivity" not in found.intervals
     assert all(low < value < high for value, low, high in found.intervals.values())
+
+
+def test_ordered_classes_have_an_interval_of_kappa() -> None:
+    rng = np.random.default_rng(0)
+    labels_N = np.arange(120) % 4
+    probs_NK = (rng.dirichlet(np.ones(4), 120) + 0.5 * np.eye(4)[labels_N]) / 1.5
+    value, low, high = grouped_intervals(
+        probs_NK, labels_N, np.arange(120), draws=500, severity_K=(2, 3, 0, 1)
+    ).intervals["quadratic_kappa"]
+    assert value == classification_metrics(probs_NK, labels_N, (2, 3, 0, 1))["quadratic_kappa"]
+    assert -1 < low < value < high < 1
 
 
 def test_few_groups_are_said() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from trainables.catalog import TASKS
 from trainables.evaluation.calibration import expected_calibration_error
 from trainables.evaluation.class_metrics import per_class_metrics
 from trainables.evaluation.metrics import classification_metrics
@@ -96,6 +97,33 @@ def test_the_order_of_images_does_not_matter(evaluation: tuple[np.ndarray, np.nd
         assert value == pytest.approx(scores[name], abs=1e-9), name
 
 
+@settings(deadline=None, max_examples=60)
+@given(evaluations(), st.randoms(use_true_random=False))
+def test_quadratic_kappa_is_scikit_learns_on_ranks(evaluation: tuple[np.ndarray, np.ndarray], random) -> None:
+    probs_NK, labels_N = evaluation
+    severity_K = random.sample(range(probs_NK.shape[1]), probs_NK.shape[1])
+    ranks = np.array(severity_K)
+    every = list(range(len(ranks)))  # left out, scikit-learn takes distances between the classes present only
+    kappa = classification_metrics(probs_NK, labels_N, severity_K)["quadratic_kappa"]
+    if len(set(labels_N.tolist())) == 1:
+        assert kappa is None, "it would be 0 whatever is predicted"
+    else:
+        predicted_N = ranks[probs_NK.argmax(axis=1)]
+        expected = sk.cohen_kappa_score(ranks[labels_N], predicted_N, labels=every, weights="quadratic")
+        assert kappa == pytest.approx(expected, abs=1e-9)
+
+
+def test_quadratic_kappa_follows_severity_not_the_index() -> None:
+    labels_N = np.array([0, 1, 2, 2, 3, 3])
+    probs_NK = np.eye(4)[[0, 1, 2, 3, 3, 3]]  # one "non" (2) taken for "very mild" (3)
+    severity_K = TASKS["alzheimer"].severity_K
+    assert severity_K == (2, 3, 0, 1), "mild, moderate, non, very mild"
+    near = classification_metrics(probs_NK, labels_N, severity_K)["quadratic_kappa"]
+    far = classification_metrics(np.eye(4)[[0, 1, 2, 1, 3, 3]], labels_N, severity_K)["quadratic_kappa"]
+    assert near > far, "taken for moderate is worse"
+    assert classification_metrics(probs_NK, labels_N)["quadratic_kappa"] is None, "no order, no kappa"
+
+
 def test_a_hand_computed_confusion() -> None:
     labels_N = np.array([1] * 4 + [0] * 6)
     scores = classification_metrics(two_class([0.9, 0.8, 0.7, 0.2] + [0.1] * 5 + [0.6]), labels_N)
@@ -107,7 +135,7 @@ def test_a_hand_computed_confusion() -> None:
 
 def test_what_the_data_cannot_give_is_none_never_zero() -> None:
     scores = classification_metrics(two_class([0.2, 0.7]), np.array([1, 1]))
-    needs_both = {"auroc", "average_precision", "balanced_accuracy", "mcc", "specificity"}
+    needs_both = {"auroc", "average_precision", "balanced_accuracy", "mcc", "specificity", "quadratic_kappa"}
     assert {name for name, value in scores.items() if value is None} == needs_both
     assert set(classification_metrics(np.zeros((0, 3)), np.zeros(0, dtype=int)).values()) == {None}
 

@@ -57,6 +57,7 @@ def test_records_of_tasks_fit_each_other(task: Task) -> None:
     assert task.name in PHANTOMS
     assert set(task.aliases.values()) <= set(task.classes)
     assert sum(task.split_fractions) == pytest.approx(1)
+    assert set(task.severity) in (set(), set(task.classes))
     assert hash(task) == hash(TASKS[task.name])
     assert {record.images_per_case for record in ARCHITECTURES.values()} == {1}
 

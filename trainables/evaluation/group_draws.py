@@ -1,5 +1,6 @@
 """How much metrics vary when other groups (patients) of the same kind had been imaged: draws of whole groups."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ class GroupedSample:
     labels_N: np.ndarray
     group_N: np.ndarray  # index of each image's group
     stratum_G: np.ndarray
+    severity_K: Sequence[int]  # rank of each class; empty where they have no order
 
     @property
     def strata(self) -> dict[int, int]:
@@ -28,9 +30,9 @@ class GroupedSample:
 
     def metrics(self, weights_BG: np.ndarray) -> dict[str, np.ndarray]:
         """Return metric -> values_B for weights of groups, some rows at a time."""
-        rows = max(1, ELEMENTS_AT_ONCE // max(1, len(self.group_N)))
+        rows, ranks = max(1, ELEMENTS_AT_ONCE // max(1, len(self.group_N))), self.severity_K
         parts = [
-            weighted_metrics(self.probs_NK, self.labels_N, weights_BG[start : start + rows][:, self.group_N])
+            weighted_metrics(self.probs_NK, self.labels_N, weights_BG[start : start + rows][:, self.group_N], ranks)
             for start in range(0, len(weights_BG), rows)
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -44,12 +46,14 @@ class Spread:
     degrees_of_freedom: float
 
 
-def group_images(probs_NK: np.ndarray, labels_N: np.ndarray, groups_N: np.ndarray) -> GroupedSample:
+def group_images(
+    probs_NK: np.ndarray, labels_N: np.ndarray, groups_N: np.ndarray, severity_K: Sequence[int] = ()
+) -> GroupedSample:
     """Return the sample; groups_N holds a name per image. Of equally frequent classes, the first is the stratum."""
     group_N = np.unique(groups_N, return_inverse=True)[1]
     counts_GK = np.zeros((group_N.max(initial=-1) + 1, probs_NK.shape[1]), dtype=int)
     np.add.at(counts_GK, (group_N, labels_N), 1)
-    return GroupedSample(probs_NK, labels_N, group_N, counts_GK.argmax(axis=1))
+    return GroupedSample(probs_NK, labels_N, group_N, counts_GK.argmax(axis=1), severity_K)
 
 
 def metric_spreads(sample: GroupedSample, seed: int, draws: int) -> dict[str, Spread | None]:

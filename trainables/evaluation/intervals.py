@@ -4,6 +4,7 @@ Slices of one patient are not independent; a bootstrap over slices claims far to
 the truth, and those over slices, is measured by tests/benchmarks/interval_coverage.py.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,18 +37,24 @@ class GroupedIntervals:
 
 
 def grouped_intervals(
-    probs_NK: np.ndarray, labels_N: np.ndarray, groups_N: np.ndarray, seed: int = 0, draws: int = DRAWS
+    probs_NK: np.ndarray,
+    labels_N: np.ndarray,
+    groups_N: np.ndarray,
+    seed: int = 0,
+    draws: int = DRAWS,
+    severity_K: Sequence[int] = (),
 ) -> GroupedIntervals:
     """Return 95 % intervals of every metric but the calibration errors, which resampling itself inflates.
 
     Student's t on the logit scale (log loss: log scale) around the value, its spread from draws of whole groups,
     stratified by class (`metric_spreads`). Where every group is one image, accuracy, sensitivity and specificity are
     exact binomial (Clopper and Pearson); a metric at the very end of its range gets their bound with groups for counts.
-    groups_N holds a name per image. Raises ValueError as `checked_probabilities`, or where a group is missing.
+    groups_N holds a name per image, severity_K the rank of each class where they have an order (`weighted_metrics`).
+    Raises ValueError as `checked_probabilities`, or where a group is missing.
     """
     if len(groups_N) != len(labels_N):
         raise ValueError("groups_N must name the group of each image")
-    sample = group_images(checked_probabilities(probs_NK, labels_N), labels_N, groups_N)
+    sample = group_images(checked_probabilities(probs_NK, labels_N), labels_N, groups_N, severity_K)
     groups, num_classes = len(sample.stratum_G), probs_NK.shape[1]
     values = {name: float(value[0]) for name, value in sample.metrics(np.ones((1, groups))).items()}
     exact = _exact_bounds(sample) if groups == len(labels_N) else {}
@@ -106,7 +113,7 @@ def _exact_bounds(sample: GroupedSample) -> dict[str, tuple[float, float]]:
 def _range(name: str, num_classes: int) -> tuple[float, float]:
     if name == "log_loss":
         return 0, np.inf
-    return (-1, 1) if name == "mcc" else (0, 2 if name == "brier" and num_classes > 2 else 1)
+    return (-1, 1) if name in ("mcc", "quadratic_kappa") else (0, 2 if name == "brier" and num_classes > 2 else 1)
 
 
 def _groups_that_count(name: str, sample: GroupedSample) -> int:

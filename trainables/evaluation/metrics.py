@@ -1,6 +1,6 @@
 """Probabilities and labels in, numbers out. A metric that the data cannot give is None, never 0."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -24,20 +24,25 @@ METRICS: Mapping[str, Direction] = {
     "ece_adaptive": "min",
     "sensitivity": "max",
     "specificity": "max",
+    "quadratic_kappa": "max",
 }
 TWO_CLASS_METRICS = ("sensitivity", "specificity")  # None where there are more classes
+ORDERED_METRICS = ("quadratic_kappa",)  # None where the classes have no order
 
 
-def classification_metrics(probs_NK: np.ndarray, labels_N: np.ndarray) -> dict[str, float | None]:
+def classification_metrics(
+    probs_NK: np.ndarray, labels_N: np.ndarray, severity_K: Sequence[int] = ()
+) -> dict[str, float | None]:
     """Return every metric of METRICS.
 
     AUROC and average precision: of class 1 for two classes, macro one-vs-rest over the classes present for more, as
     are balanced accuracy and macro F1. Sensitivity and specificity: class 1 is positive, at argmax. Brier: 0 to 1 for
-    two classes, 0 to 2 for more. What needs two classes is None where one is present, for scikit-learn answers NaN.
+    two classes, 0 to 2 for more. Quadratic kappa: on severity_K, the rank of each class, where they have an order.
+    What needs two classes is None where one is present, for scikit-learn answers NaN; `missing_reasons` says why.
     Raises ValueError as `checked_probabilities`.
     """
     probs_NK = checked_probabilities(probs_NK, labels_N)
-    found = weighted_metrics(probs_NK, labels_N, np.ones((1, len(labels_N))))
+    found = weighted_metrics(probs_NK, labels_N, np.ones((1, len(labels_N))), severity_K)
     scores: dict[str, float | None] = {name: _number(found[name][0]) for name in METRICS if name in found}
     scores["ece"] = expected_calibration_error(probs_NK, labels_N)
     scores["ece_adaptive"] = expected_calibration_error(probs_NK, labels_N, equal_mass=True)

@@ -1,20 +1,28 @@
 """The one definition of each metric, for images with weights: once for a score, a thousand times for its spread."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 PROBABILITY_FLOOR = float(np.finfo(np.float64).eps)  # as scikit-learn, so that one sure mistake is not infinite
 
 
-def weighted_metrics(probs_NK: np.ndarray, labels_N: np.ndarray, weights_BN: np.ndarray) -> dict[str, np.ndarray]:
+def weighted_metrics(
+    probs_NK: np.ndarray, labels_N: np.ndarray, weights_BN: np.ndarray, severity_K: Sequence[int] = ()
+) -> dict[str, np.ndarray]:
     """Return metric -> values_B, one per row of weights; NaN where the weighted images cannot give it.
 
     A weight is how often an image counts. Definitions are scikit-learn's; macro means run over the classes present.
-    Rows of probs_NK sum to 1.
+    Rows of probs_NK sum to 1. severity_K holds the rank of each class where they have an order: only then is there a
+    quadratic kappa.
     """
     weights_BN = weights_BN.astype(np.float64)
     total_B = weights_BN.sum(axis=1)
     floored_N = np.clip(probs_NK[np.arange(len(labels_N)), labels_N], PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    values = _from_confusion(_confusion_BKK(probs_NK, labels_N, weights_BN))
+    counts_BKK = _confusion_BKK(probs_NK, labels_N, weights_BN)
+    values = _from_confusion(counts_BKK)
+    if len(severity_K):
+        values["quadratic_kappa"] = _quadratic_kappa(counts_BKK, np.asarray(severity_K, dtype=np.float64))
     values["log_loss"] = _ratio(weights_BN @ -np.log(floored_N), total_B)
     values["brier"] = _ratio(weights_BN @ squared_error(probs_NK, labels_N), total_B)
     num_classes = probs_NK.shape[1]
@@ -59,6 +67,17 @@ def _from_confusion(counts_BKK: np.ndarray) -> dict[str, np.ndarray]:
     if counts_BKK.shape[1] == 2:
         values |= {"sensitivity": recall_BK[:, 1], "specificity": recall_BK[:, 0]}
     return values
+
+
+def _quadratic_kappa(counts_BKK: np.ndarray, severity_K: np.ndarray) -> np.ndarray:
+    """Return kappa_B, NaN where one class is true: then it is 0 whatever is predicted. Cohen 1968."""
+    distance_KK = (severity_K[:, None] - severity_K[None, :]) ** 2
+    true_BK, predicted_BK = counts_BKK.sum(axis=2), counts_BKK.sum(axis=1)
+    observed_B = (distance_KK * counts_BKK).sum(axis=(1, 2)) * true_BK.sum(axis=1)
+    by_chance_B = ((true_BK @ distance_KK) * predicted_BK).sum(axis=1)
+    several_B = (true_BK > 0).sum(axis=1) > 1
+    kappa_B: np.ndarray = np.where(several_B, 1 - _ratio(observed_B, by_chance_B), np.nan)
+    return kappa_B
 
 
 def _areas(scores_N: np.ndarray, positive_N: np.ndarray, weights_BN: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -41,7 +41,7 @@ def train(run: TrainingRun, data: DevelopmentData) -> Iterator[EpochRecord]:
         probs_NK = predict_probabilities(learner.kept, data.images_NHW, data.validation_rows)
         if not np.isfinite(probs_NK).all():
             raise TrainingFailed(f"epoch {epoch}: validation predictions are not finite; {_likely_cause(run)}")
-        scores = classification_metrics(probs_NK, labels_N)
+        scores = classification_metrics(probs_NK, labels_N, run.severity_K)
         is_best = is_better(scores, progress.best, run.metric)
         if is_best:
             save_weights(learner.kept, run.folder / BEST_WEIGHTS)

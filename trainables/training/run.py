@@ -23,6 +23,7 @@ class TrainingRun:
     metric: str
     device: str
     folder: Path
+    severity_K: tuple[int, ...] = ()  # rank of each class, where they have an order
     weights: Path | None = None  # to begin from, instead of pretrained or random ones
     keep_state_s: float | None = None
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as sk
 
 from trainables.catalog import TASKS
 from trainables.evaluation.calibration import expected_calibration_error
 from trainables.evaluation.class_metrics import per_class_metrics
-from trainables.evaluation.metrics import classification_metrics
-from trainables.evaluation.operating_point import sensitivity_at, threshold_at_specificity
+from trainables.evaluation.metrics import classification_metrics, confusion_matrix
+from trainables.evaluation.operating_point import scores_at_threshold, threshold_at_specificity
 from trainables.evaluation.weighted_metrics import weighted_metrics
 
 
@@ -124,6 +125,23 @@ def test_quadratic_kappa_follows_severity_not_the_index() -> None:
     assert classification_metrics(probs_NK, labels_N)["quadratic_kappa"] is None, "no order, no kappa"
 
 
+@settings(deadline=None)
+@given(evaluations())
+def test_confusions_are_scikit_learns(evaluation: tuple[np.ndarray, np.ndarray]) -> None:
+    probs_NK, labels_N = evaluation
+    every = list(range(probs_NK.shape[1]))
+    expected_KK = sk.confusion_matrix(labels_N, probs_NK.argmax(axis=1), labels=every)
+    assert confusion_matrix(probs_NK, labels_N).tolist() == expected_KK.tolist()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = sk.classification_report(
+            labels_N, probs_NK.argmax(axis=1), labels=every, output_dict=True, zero_division=np.nan
+        )
+    for k, one in enumerate(per_class_metrics(probs_NK, labels_N, [str(k) for k in every])):
+        for name, value in (("precision", one.precision), ("recall", one.recall), ("f1-score", one.f1)):
+            assert theirs[str(k)][name] == pytest.approx(np.nan if value is None else value, nan_ok=True), name
+
+
 def test_a_hand_computed_confusion() -> None:
     labels_N = np.array([1] * 4 + [0] * 6)
     scores = classification_metrics(two_class([0.9, 0.8, 0.7, 0.2] + [0.1] * 5 + [0.6]), labels_N)
@@ -176,7 +194,9 @@ def test_each_class_by_itself() -> None:
     assert (a.precision, a.recall, a.f1, a.support) == (0.5, 0.5, 0.5, 2)
     assert (b.precision, b.recall, b.support) == (pytest.approx(2 / 3), 0.5, 4)
     assert (c.precision, c.recall, c.f1, c.support) == (0, None, 0, 0), "predicted, never true"
+    assert c.reasons == {"recall": "no true image"}
     assert (d.precision, d.recall, d.f1, d.support) == (None, None, None, 0)
+    assert d.reasons["precision"] == "never predicted" and set(d.reasons) == {"precision", "recall", "f1"}
 
 
 def test_a_threshold_from_validation_keeps_its_specificity() -> None:
@@ -184,10 +204,16 @@ def test_a_threshold_from_validation_keeps_its_specificity() -> None:
     labels_N = np.array([0, 0, 0, 0, 0, 1, 1, 1])
     threshold = threshold_at_specificity(probs_N, labels_N, 0.8)
     assert threshold == 0.45, "the lowest that leaves four of five negatives below"
-    assert sensitivity_at(probs_N, labels_N, threshold) == pytest.approx(2 / 3)
-    assert sensitivity_at(probs_N, labels_N, threshold_at_specificity(probs_N, labels_N, 0)) == 1
+    reached = scores_at_threshold(probs_N, labels_N, np.arange(8), threshold)
+    for interval, hits, of in ((reached.sensitivity, 2, 3), (reached.specificity, 4, 5)):
+        exact = stats.binomtest(hits, of).proportion_ci(method="exact")
+        assert interval == pytest.approx((hits / of, exact.low, exact.high)), "every group is one image"
+    lowest = threshold_at_specificity(probs_N, labels_N, 0)
+    assert scores_at_threshold(probs_N, labels_N, np.arange(8), lowest).sensitivity[0] == 1
     assert threshold_at_specificity(probs_N, np.ones(8), 0.8) is None
-    assert sensitivity_at(probs_N, np.zeros(8), 0.5) is None
+    nobody = scores_at_threshold(probs_N, np.zeros(8, dtype=int), np.arange(8), 0.5)
+    assert nobody.sensitivity == (None, None, None)
+    assert "no image" in nobody.reasons["sensitivity"]
     with pytest.raises(ValueError, match="between 0 and 1"):
         threshold_at_specificity(probs_N, labels_N, 95)
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from sklearn import metrics as sk
 
 from trainables.evaluation.calibration import expected_calibration_error
 from trainables.evaluation.weighted_metrics import weighted_metrics
@@ -65,9 +64,10 @@ def checked_probabilities(probs_NK: np.ndarray, labels_N: np.ndarray) -> np.ndar
 
 
 def confusion_matrix(probs_NK: np.ndarray, labels_N: np.ndarray) -> np.ndarray:
-    """Return counts_KK: rows are true classes, columns predicted ones."""
-    classes = np.arange(probs_NK.shape[1])
-    return np.asarray(sk.confusion_matrix(labels_N, probs_NK.argmax(axis=1), labels=classes))
+    """Return counts_KK: rows are true classes, columns predicted ones; zeros without images."""
+    num_classes = probs_NK.shape[1]
+    cell_N = labels_N * num_classes + probs_NK.argmax(axis=1)
+    return np.bincount(cell_N, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
 def is_better(scores: Mapping[str, float | None], best: Mapping[str, float | None] | None, metric: str) -> bool:

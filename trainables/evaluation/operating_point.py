@@ -1,8 +1,22 @@
 """Sensitivity at a stated specificity: the threshold is chosen on validation and only applied to test."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+
+from trainables.evaluation.intervals import Interval, grouped_intervals
+
+STATED_SPECIFICITY = 0.95
+
+
+@dataclass(frozen=True)
+class ThresholdScores:
+    """Sensitivity and the specificity really reached, each with its 95 % interval; `reasons` where one has none."""
+
+    sensitivity: Interval
+    specificity: Interval
+    reasons: dict[str, str]
 
 
 def threshold_at_specificity(probs_N: np.ndarray, labels_N: np.ndarray, specificity: float) -> float | None:
@@ -24,7 +38,11 @@ def threshold_at_specificity(probs_N: np.ndarray, labels_N: np.ndarray, specific
     return float(higher.min() if len(higher) else np.nextafter(highest_below, np.inf))
 
 
-def sensitivity_at(probs_N: np.ndarray, labels_N: np.ndarray, threshold: float) -> float | None:
-    """Return the share of the positives (class 1) at or above the threshold; None without positives."""
-    positives = probs_N[labels_N == 1]
-    return float((positives >= threshold).mean()) if len(positives) else None
+def scores_at_threshold(
+    probs_N: np.ndarray, labels_N: np.ndarray, groups_N: np.ndarray, threshold: float
+) -> ThresholdScores:
+    """Return what a threshold on the probability of class 1 does; exact binomial where every group is one image."""
+    called_NK = np.eye(2)[(probs_N >= threshold).astype(int)]
+    found = grouped_intervals(called_NK, labels_N, groups_N)
+    reasons = {name: why for name, why in found.reasons.items() if name in ("sensitivity", "specificity")}
+    return ThresholdScores(found.intervals["sensitivity"], found.intervals["specificity"], reasons)

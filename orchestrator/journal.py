@@ -92,6 +92,7 @@ class FinalistEvaluated(_Event):
     leak_free_intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
     leak_free_images: int = 0
     leak_free_reason: str = ""  # why a metric of the leak-free part is None
+    further: dict[str, float] = Field(default_factory=dict)  # per class and modality, calibrated: test/MR/auroc ...
 
 
 class FoldEvaluated(_Event):

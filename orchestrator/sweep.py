@@ -138,7 +138,7 @@ def _write_inputs(folder: Path, planned: PlannedSweep, home: Home) -> "tuple[Pat
         test_digest=plan.data.test_digest,
         arrays=data.test.arrays,
         array_digests=data.test.array_digests(),
-        classes=plan.classes,
+        task=plan.task,
         ledger=home.test_ledger,
         sweep_id=folder.name,
     )

@@ -96,6 +96,7 @@ def test_the_walk_sees_an_import_inside_a_function(tmp_path: Path) -> None:
         "orchestrator.cli.main",
         "orchestrator.sweep_file, orchestrator.plan, orchestrator.journal, orchestrator.leaderboard",
         "trainables.catalog, trainables.evaluation.metrics, trainables.evaluation.figures",
+        "trainables.evaluation.evaluation_files, trainables.evaluation.named_metrics",
         "orchestrator.tracking.process, orchestrator.tracking.outcome",
     ],
 )

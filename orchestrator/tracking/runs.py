@@ -11,11 +11,12 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from orchestrator.journal import EpochEnded, FinalistEvaluated, FoldEvaluated, Registered
 from orchestrator.leaderboard import leaderboard, spread_over_folds, to_markdown
 from orchestrator.sweep_state import SweepState, TrialState
+from orchestrator.tracking.finalist_metrics import finalist_metrics, finalist_tags
 from orchestrator.tracking.outcome import SyncOutcome
 from orchestrator.tracking.registry import SWEEP_TAG, register_winner
 from trainables.evaluation.figures import draw_confusion_matrix
 from trainables.evaluation.metrics import confusion_matrix
-from trainables.evaluation.predictions import read_predictions
+from trainables.evaluation.predictions import read_predictions, results_file
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
 
 METRICS_PER_CALL = 1000
@@ -105,35 +106,15 @@ class SweepRuns:
         self._client.set_terminated(run_id, STATUS[trial.state], _ms(trial.ended_at or trial.started_at))
 
     def send_finalist(self, state: SweepState, event: FinalistEvaluated) -> None:
-        """Send a finalist's test metrics, their 95 % intervals, prediction tables and confusion matrix."""
+        """Send a finalist's metrics with their 95 % intervals, the files of its evaluation and a confusion matrix."""
         run_id = self._run_id(state, state.trials[event.trial])
-        metrics = [
-            Metric(f"{side}/{name}", value, _ms(event.time), 0)
-            for side, scores in (
-                ("final_val", event.validation),
-                ("test", event.test),
-                ("test_leak_free", event.test_leak_free or {}),
-            )
-            for name, value in scores.items()
-            if value is not None
-        ]
-        metrics += [
-            Metric(f"{side}/{name}_{end}", bound, _ms(event.time), 0)
-            for side, intervals in (("test", event.test_intervals), ("test_leak_free", event.leak_free_intervals))
-            for name, bounds in intervals.items()
-            for end, bound in zip(("low", "high"), bounds, strict=True)
-        ]
-        tags = {"finalist": "true", "leak_free_test_images": str(event.leak_free_images)}
-        tags["test_groups"] = str(event.test_groups)
-        if event.leak_free_reason:
-            tags["leak_free_reason"] = event.leak_free_reason
-        self._client.log_batch(
-            run_id, metrics=metrics, tags=[RunTag(f"orchestrate.{key}", value) for key, value in tags.items()]
-        )
+        tags = [RunTag(f"orchestrate.{key}", value) for key, value in finalist_tags(event).items()]
+        self._client.log_batch(run_id, tags=tags)
+        for batch in _batches(finalist_metrics(event)):
+            self._client.log_batch(run_id, metrics=batch)
         folder = self._sweep / "finalists" / f"{event.trial:04d}"
-        for path in sorted(folder.glob("*")):
-            self._client.log_artifact(run_id, str(path), "finalist")
-        probs_NK, labels_N = read_predictions(folder / "predictions_test.csv", state.plan.classes)
+        self._client.log_artifacts(run_id, str(folder), "evaluation")
+        probs_NK, labels_N = read_predictions(folder / results_file(state.plan.task, "test"), state.plan.classes)
         self._send_confusion_matrix(run_id, state, "test", confusion_matrix(probs_NK, labels_N), "test, finalist")
 
     def send_fold(self, state: SweepState, event: FoldEvaluated) -> None:

@@ -1,6 +1,5 @@
 """Finalists: the best epoch's weights on validation and, once, on test, as Ray tasks on the sweep's slots."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +7,22 @@ import numpy as np
 import ray
 import torch
 from pydantic import BaseModel, ConfigDict
+from torch import nn
 
 from orchestrator.journal import FinalistEvaluated
 from orchestrator.test_ledger import TestRead, record_test_read
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+from trainables.catalog import TASKS
 from trainables.data.cache import digest_file, open_images
+from trainables.data.records import Side
 from trainables.data.split_rows import SplitRow, read_rows
 from trainables.errors import DataError
-from trainables.evaluation.intervals import GroupedIntervals, grouped_intervals
-from trainables.evaluation.metrics import classification_metrics
-from trainables.evaluation.predictions import write_predictions
+from trainables.evaluation.evaluation import Evaluation, evaluate
+from trainables.evaluation.evaluation_files import write_evaluation
+from trainables.evaluation.named_metrics import named_metrics
+from trainables.evaluation.predictions import Predictions
 from trainables.evaluation.trial_files import BEST_WEIGHTS
-from trainables.inference import predict_probabilities
+from trainables.inference import predict_logits
 from trainables.models import build_model, load_weights
 
 
@@ -34,7 +37,7 @@ class TestData(BaseModel):
     test_digest: str
     arrays: dict[int, Path]
     array_digests: dict[int, str]
-    classes: tuple[str, ...]
+    task: str
     ledger: Path
     sweep_id: str
 
@@ -60,67 +63,50 @@ class TestData(BaseModel):
 def submit_finalist(
     config: TrialConfig, setup: TrialSetup, test: TestData, folder: Path, gpu_share: float
 ) -> "ray.ObjectRef[FinalistEvaluated]":
-    """Start the evaluation of one finalist; its folder receives predictions and metrics."""
+    """Start the evaluation of one finalist; its folder receives metrics and tables."""
     task: Any = ray.remote(num_cpus=1, num_gpus=gpu_share)(evaluate_finalist)
     reference: ray.ObjectRef[FinalistEvaluated] = task.remote(config, setup, test, folder)
     return reference
 
 
 def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, folder: Path) -> FinalistEvaluated:
-    """Return metrics on validation, on test and on its leak-free part, on test with 95 % intervals by group.
-
-    Writes metrics.json and predictions into the folder.
-    """
+    """Return what the journal keeps of a finalist on validation and test; its folder receives all of it."""
     torch.set_num_threads(setup.threads)
     torch.backends.cudnn.allow_tf32 = False  # the same probabilities as on the CPU of those who predict
-    folder.mkdir(parents=True, exist_ok=True)
     model = build_model(config.architecture, config.hyperparameters, setup.num_classes)
     load_weights(model, setup.trial_folder(config.trial) / BEST_WEIGHTS)
     model.to(setup.device)
     side_px = int(config.hyperparameters["image_px"])
     development = read_rows(setup.development, setup.development_digest)
-    sides = {
-        "validation": (development, open_images(setup.arrays[side_px])),
-        "test": test.open(f"trial {config.trial} ({config.architecture})", side_px),
-    }
-    metrics: dict[str, dict[str, float | None]] = {}
-    spread: dict[str, object] = {}
-    evaluated = FinalistEvaluated(trial=config.trial, validation={}, test={})
-    for side, (rows, images_NHW) in sides.items():
-        chosen = [row for row, record in enumerate(rows) if record.side == side]
-        on_device_NHW = torch.from_numpy(images_NHW).to(setup.device)
-        probs_NK = predict_probabilities(model, on_device_NHW, torch.tensor(chosen))
-        own: list[SplitRow] = [rows[row] for row in chosen]
-        labels_N = np.array([row.label for row in own])
-        metrics[side] = classification_metrics(probs_NK, labels_N)
-        write_predictions(folder / f"predictions_{side}.csv", own, test.classes, probs_NK)
-        if side == "test":
-            found = _intervals(own, probs_NK, labels_N)
-            evaluated = evaluated.model_copy(update={"test_intervals": found.bounds, "test_groups": found.groups})
-            evaluated = _leak_free(evaluated, own, probs_NK, labels_N)
-            spread = {"intervals": found.bounds, "no_interval": found.reasons, "groups": found.groups}
-    if evaluated.test_leak_free is not None:
-        metrics["test_leak_free"] = evaluated.test_leak_free
-    (folder / "metrics.json").write_text(json.dumps({**metrics, "test_95_percent": spread}, indent=2))
-    return evaluated.model_copy(update={"validation": metrics["validation"], "test": metrics["test"]})
+    on_validation = _predict(model, setup, development, open_images(setup.arrays[side_px]), "validation")
+    on_test = _predict(model, setup, *test.open(f"trial {config.trial} ({config.architecture})", side_px), "test")
+    task = TASKS[test.task]
+    evaluation = evaluate(task, on_validation, on_test)
+    write_evaluation(folder, task, evaluation, on_validation, on_test)
+    return _for_journal(config.trial, evaluation)
 
 
-def _intervals(rows: list[SplitRow], probs_NK: np.ndarray, labels_N: np.ndarray) -> GroupedIntervals:
-    return grouped_intervals(probs_NK, labels_N, np.array([row.group for row in rows]))
+def _predict(
+    model: nn.Module, setup: TrialSetup, rows: list[SplitRow], images_NHW: np.ndarray, side: Side
+) -> Predictions:
+    chosen = [row for row, record in enumerate(rows) if record.side == side]
+    on_device_NHW = torch.from_numpy(images_NHW).to(setup.device)
+    logits_NK = predict_logits(model, on_device_NHW, torch.tensor(chosen))
+    return Predictions(logits_NK, [rows[row] for row in chosen])
 
 
-def _leak_free(
-    evaluated: FinalistEvaluated, rows: list[SplitRow], probs_NK: np.ndarray, labels_N: np.ndarray
-) -> FinalistEvaluated:
-    """Add the metrics on the images that development has not seen, or why there are none."""
-    clean_N = np.array([row.leak == "" for row in rows])
-    found: dict[str, object] = {"leak_free_images": int(clean_N.sum())}
-    if not clean_N.any():
-        found["leak_free_reason"] = "development has seen every test image"
-    else:
-        clean = [row for row in rows if row.leak == ""]
-        found["test_leak_free"] = classification_metrics(probs_NK[clean_N], labels_N[clean_N])
-        found["leak_free_intervals"] = _intervals(clean, probs_NK[clean_N], labels_N[clean_N]).bounds
-        if len(np.unique(labels_N[clean_N])) < 2:
-            found["leak_free_reason"] = "the leak-free test images are of one class"
-    return evaluated.model_copy(update=found)
+def _for_journal(trial: int, evaluation: Evaluation) -> FinalistEvaluated:
+    test, leak_free = evaluation.test, evaluation.test_leak_free
+    assert test is not None and leak_free is not None
+    return FinalistEvaluated(
+        trial=trial,
+        validation=evaluation.validation.overall.metrics,
+        test=test.overall.metrics,
+        test_intervals=test.overall.intervals,
+        test_groups=test.overall.groups,
+        test_leak_free=leak_free.scores.metrics if leak_free.scores else None,
+        leak_free_intervals=leak_free.scores.intervals if leak_free.scores else {},
+        leak_free_images=leak_free.images,
+        leak_free_reason=leak_free.reason,
+        further=named_metrics(evaluation),
+    )

@@ -164,7 +164,7 @@ def test_decoded_test_images_that_changed_are_not_opened(tmp_path: Path) -> None
     np.save(array, np.zeros((1, 8, 8), dtype=np.uint8))
     test = TestData(
         rows=tmp_path / "test.csv", rows_digest=digest_rows(rows), test_digest="t", arrays={8: array},
-        array_digests={8: digest_file(array)}, classes=("a", "b"), ledger=tmp_path / "ledger.jsonl", sweep_id="s",
+        array_digests={8: digest_file(array)}, task="stroke", ledger=tmp_path / "ledger.jsonl", sweep_id="s",
     )  # fmt: skip
     assert test.open("trial 0", 8)[0] == rows
     np.save(array, np.ones((1, 8, 8), dtype=np.uint8))

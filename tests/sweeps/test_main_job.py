@@ -104,6 +104,22 @@ def test_the_winner_is_best_by_validation_and_only_finalists_saw_test(state: Swe
             assert finalist.validation[name] == pytest.approx(value, abs=1e-5), "best weights, evaluated again"
 
 
+def test_finalists_are_judged_by_modality_and_class(client: MlflowClient, state: SweepState) -> None:
+    experiment = client.get_experiment_by_name("stroke")
+    runs = client.search_runs([experiment.experiment_id], "tags.`orchestrate.finalist` = 'true'")
+    assert len(runs) == len(state.finalists)
+    for run in runs:
+        metrics = run.data.metrics
+        for modality in ("BT", "MR"):
+            assert metrics[f"test/{modality}/images"] == 32
+            assert 0 <= metrics[f"test/{modality}/auroc"] <= 1
+        assert metrics["test/class_stroke/recall"] == metrics["test/sensitivity"]
+        assert metrics["temperature"] > 0
+        assert {"test/ece_calibrated", "test/operating_point/sensitivity"} <= set(metrics)
+        files = {Path(item.path).name for item in client.list_artifacts(run.info.run_id, "evaluation")}
+        assert files >= {"metrics.json", "summary_statistics.csv", "stroke_classification_results.csv"}
+
+
 def test_no_trial_is_told_where_the_test_images_are(demo: tuple[Path, Finished]) -> None:
     folder = Path(demo[1].json["journal"]).parent
     setup = (folder / "trial_setup.json").read_text()
@@ -115,7 +131,7 @@ def test_no_trial_is_told_where_the_test_images_are(demo: tuple[Path, Finished])
 def test_predict_gives_the_probabilities_of_the_finalist(demo: tuple[Path, Finished], state: SweepState) -> None:
     home, _ = demo
     finalist = home / "sweeps" / state.started.sweep_id / "finalists" / f"{state.winner:04d}"
-    expected = {row["path"]: row for row in csv.DictReader((finalist / "predictions_test.csv").open())}
+    expected = {row["path"]: row for row in csv.DictReader((finalist / "stroke_classification_results.csv").open())}
     (phantom,) = (home / "phantoms").iterdir()
     done = run_command(home, "predict", "stroke_phantom", phantom / "deep" / "test")
     assert done.exit_code == 0
@@ -125,7 +141,7 @@ def test_predict_gives_the_probabilities_of_the_finalist(demo: tuple[Path, Finis
     assert len(rows) == len(expected) == 64
     for row in rows:
         own = expected[Path(row["path"]).relative_to(phantom).as_posix()]
-        assert row["predicted"] == own["predicted"]
+        assert row["predicted"] == own["predicted_label"]
         for column in ("p_normal", "p_stroke"):
             assert float(row[column]) == pytest.approx(float(own[column]), abs=1e-5)
 

@@ -16,6 +16,7 @@ from orchestrator.home import Home
 from orchestrator.journal import (
     EpochEnded,
     Event,
+    FinalistEvaluated,
     JournalWriter,
     SweepEnded,
     SweepStarted,
@@ -27,6 +28,12 @@ from orchestrator.sweep_file import find_sweep_file, load_sweep_file
 from orchestrator.tracking.outcome import read_outcome
 from orchestrator.tracking.store import open_store, told_as_bad_input, without_password
 from orchestrator.tracking.sync import Sync, follow
+from trainables.catalog import TASKS
+from trainables.data.split_rows import SplitRow
+from trainables.evaluation.evaluation import evaluate
+from trainables.evaluation.evaluation_files import write_evaluation
+from trainables.evaluation.named_metrics import named_metrics
+from trainables.evaluation.predictions import Predictions
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +166,36 @@ def test_what_was_lost_in_the_store_is_sent_again(sweep: Path, store_home: Home)
     (sweep / "sync.json").unlink()
     Sync(sweep, store_home, None).pass_once()
     check_against_journal(client, "lossy")
+
+
+def test_a_finalists_numbers_and_files_reach_its_run(sweep: Path, store_home: Home) -> None:
+    task = TASKS["stroke"]
+    rows = [SplitRow(f"{n}.png", n % 2, ("CT", "MR")[n // 2 % 2], f"p{n}", "test", f"{n}") for n in range(40)]
+    given = Predictions(np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32), rows)
+    evaluation = evaluate(task, given, given)
+    write_evaluation(sweep / "finalists" / "0000", task, evaluation, given, given)
+    further = named_metrics(evaluation) | {f"test/modality {n}/auroc": 0.5 for n in range(1000)}  # one call takes 1000
+    overall = evaluation.test.overall
+    finalist = FinalistEvaluated(
+        trial=0, validation=overall.metrics, test=overall.metrics, test_intervals=overall.intervals, test_groups=40,
+        leak_free_reason="development has seen every test image", further=further,
+    )  # fmt: skip
+    write(sweep, [*events("finalist", end=False), finalist, SweepEnded(state="completed")])
+    Sync(sweep, store_home, None).pass_once()
+    client = open_store(store_home, None)
+    run = runs_of(client, "finalist")["0"]
+    assert further == {name: run.data.metrics.get(name) for name in further}
+    assert run.data.metrics["test/CT/auroc"] == evaluation.test.per_modality["CT"].metrics["auroc"]
+    assert run.data.metrics["final_val/accuracy"] == overall.metrics["accuracy"]
+    assert run.data.metrics["test/auroc_low"] < run.data.metrics["test/auroc"] < run.data.metrics["test/auroc_high"]
+    assert "test/quadratic_kappa" not in run.data.metrics
+    assert run.data.tags["orchestrate.test_groups"] == "40"
+    assert run.data.tags["orchestrate.leak_free_reason"] == finalist.leak_free_reason
+    written = {f"evaluation/{path.name}" for path in (sweep / "finalists" / "0000").iterdir()}
+    assert {item.path for item in client.list_artifacts(run.info.run_id, "evaluation")} == written
+    assert len(written) == 6
+    figures = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
+    assert "figures/confusion_matrix_test.png" in figures
 
 
 def test_the_embedded_store_is_in_wal_mode_with_artifacts_beside_it(store_home: Home) -> None:

@@ -1,0 +1,59 @@
+"""The finer numbers of an evaluation under the names that a tracker shows: test/MR/auroc, test/class_stroke/recall."""
+
+import re
+from collections.abc import Iterator
+
+from trainables.evaluation.evaluation import Evaluation, OperatingPoint, SideEvaluation
+from trainables.evaluation.intervals import Interval
+from trainables.evaluation.scores import Scores
+
+NAME_LENGTH = 60
+
+
+def named_metrics(evaluation: Evaluation) -> dict[str, float]:
+    """Return name -> value of what there is per class and modality, calibrated, and at the operating point.
+
+    What stands for a whole side (`Scores.metrics`) is not repeated, nor is a modality that is all of its side.
+    """
+    found: dict[str, float | None] = {"temperature": evaluation.temperature.value}
+    for side, scored in (("final_val", evaluation.validation), ("test", evaluation.test)):
+        if scored is not None:
+            found |= {f"{side}/{name}_calibrated": value for name, value in scored.calibrated.items()}
+    if evaluation.test is not None:
+        found |= dict(_of_test(evaluation.test))
+    found |= dict(_at_threshold(evaluation.operating_point))
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _of_test(test: SideEvaluation) -> Iterator[tuple[str, float | None]]:
+    for one in test.per_class:
+        for name in ("precision", "recall", "f1"):
+            yield f"test/class_{one.name}/{name}", getattr(one, name)
+        yield f"test/class_{one.name}/support", one.support
+    if len(test.per_modality) > 1:
+        for modality, scores in test.per_modality.items():
+            yield from _of_modality(f"test/{_speakable(modality)}", scores)
+
+
+def _of_modality(prefix: str, scores: Scores) -> Iterator[tuple[str, float | None]]:
+    yield f"{prefix}/images", scores.images
+    yield f"{prefix}/groups", scores.groups
+    for name, value in scores.metrics.items():
+        yield from _with_bounds(f"{prefix}/{name}", (value, *scores.intervals.get(name, (None, None))))
+
+
+def _at_threshold(point: OperatingPoint) -> Iterator[tuple[str, float | None]]:
+    yield "operating_point/threshold", point.threshold
+    for side, scores in (("final_val", point.validation), ("test", point.test)):
+        if scores is not None:
+            yield from _with_bounds(f"{side}/operating_point/sensitivity", scores.sensitivity)
+            yield from _with_bounds(f"{side}/operating_point/specificity", scores.specificity)
+
+
+def _with_bounds(name: str, interval: Interval) -> Iterator[tuple[str, float | None]]:
+    yield from zip((name, f"{name}_low", f"{name}_high"), interval, strict=True)
+
+
+def _speakable(modality: str) -> str:
+    """Return a user's word without what a tracker refuses in a metric's name."""
+    return re.sub(r"[^\w -]", "_", modality)[:NAME_LENGTH].strip() or "unnamed"

@@ -14,9 +14,8 @@ from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tracking.finalist_metrics import finalist_metrics, finalist_tags
 from orchestrator.tracking.outcome import SyncOutcome
 from orchestrator.tracking.registry import SWEEP_TAG, register_winner
-from trainables.evaluation.figures import draw_confusion_matrix
+from trainables.evaluation.figures import draw_confusion_matrix, draw_training_curves
 from trainables.evaluation.metrics import confusion_matrix
-from trainables.evaluation.predictions import read_predictions, results_file
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
 
 METRICS_PER_CALL = 1000
@@ -101,7 +100,7 @@ class SweepRuns:
                 for name, value in trial.validation.items()
                 if value is not None
             ]
-            self._send_validation_figure(run_id, state, trial)
+            self._send_figures(run_id, state, trial)
         self._client.log_batch(run_id, metrics=metrics, tags=[RunTag(key, value) for key, value in tags.items()])
         self._client.set_terminated(run_id, STATUS[trial.state], _ms(trial.ended_at or trial.started_at))
 
@@ -114,8 +113,6 @@ class SweepRuns:
             self._client.log_batch(run_id, metrics=batch)
         folder = self._sweep / "finalists" / f"{event.trial:04d}"
         self._client.log_artifacts(run_id, str(folder), "evaluation")
-        probs_NK, labels_N = read_predictions(folder / results_file(state.plan.task, "test"), state.plan.classes)
-        self._send_confusion_matrix(run_id, state, "test", confusion_matrix(probs_NK, labels_N), "test, finalist")
 
     def send_fold(self, state: SweepState, event: FoldEvaluated) -> None:
         """Send a finalist's validation metrics on one fold, and their spread over the folds so far."""
@@ -189,21 +186,22 @@ class SweepRuns:
             if not token:
                 return
 
-    def _send_validation_figure(self, run_id: str, state: SweepState, trial: TrialState) -> None:
-        path = self._sweep / "trials" / f"{trial.number:04d}" / BEST_VALIDATION
-        if path.is_file():
-            with np.load(path, allow_pickle=False) as saved:
-                counts_KK = confusion_matrix(saved["probs_NK"], saved["labels_N"])
-                title = f"validation, epoch {int(saved['epoch'])}"
-            self._send_confusion_matrix(run_id, state, "validation", counts_KK, title)
-
-    def _send_confusion_matrix(
-        self, run_id: str, state: SweepState, side: str, counts_KK: np.ndarray, title: str
-    ) -> None:
+    def _send_figures(self, run_id: str, state: SweepState, trial: TrialState) -> None:
+        """Send the training curves, and the confusion matrix of the best epoch."""
+        title = f"{state.plan.task}, trial {trial.number} ({trial.architecture})"
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, f"confusion_matrix_{side}.png")
-            draw_confusion_matrix(path, counts_KK, state.plan.classes, title)
-            self._client.log_artifact(run_id, str(path), "figures")
+            path = self._sweep / "trials" / f"{trial.number:04d}" / BEST_VALIDATION
+            if path.is_file():
+                with np.load(path, allow_pickle=False) as saved:
+                    counts_KK = confusion_matrix(saved["probs_NK"], saved["labels_N"])
+                    about = f"{title}, validation, epoch {int(saved['epoch'])}"
+                draw_confusion_matrix(
+                    Path(folder, "confusion_matrix_validation.png"), counts_KK, state.plan.classes, about
+                )
+            if trial.epochs:
+                history = [{"epoch": ended.epoch, **ended.metrics} for ended in trial.epochs]
+                draw_training_curves(Path(folder, "training_curves.png"), history, state.plan.metric, title)
+            self._client.log_artifacts(run_id, folder, "figures")
 
 
 def _ms(time_s: float) -> int:

@@ -14,15 +14,12 @@ from orchestrator.test_ledger import TestRead, record_test_read
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.catalog import TASKS
 from trainables.data.cache import digest_file, open_images
-from trainables.data.records import Side
 from trainables.data.split_rows import SplitRow, read_rows
 from trainables.errors import DataError
-from trainables.evaluation.evaluation import Evaluation, evaluate
-from trainables.evaluation.evaluation_files import write_evaluation
+from trainables.evaluation.evaluation import Evaluation
 from trainables.evaluation.named_metrics import named_metrics
-from trainables.evaluation.predictions import Predictions
 from trainables.evaluation.trial_files import BEST_WEIGHTS
-from trainables.inference import predict_logits
+from trainables.judging import SideImages, judge
 from trainables.models import build_model, load_weights
 
 
@@ -72,27 +69,26 @@ def submit_finalist(
 def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, folder: Path) -> FinalistEvaluated:
     """Return what the journal keeps of a finalist on validation and test; its folder receives all of it."""
     torch.set_num_threads(setup.threads)
-    torch.backends.cudnn.allow_tf32 = False  # the same probabilities as on the CPU of those who predict
-    model = build_model(config.architecture, config.hyperparameters, setup.num_classes)
-    load_weights(model, setup.trial_folder(config.trial) / BEST_WEIGHTS)
-    model.to(setup.device)
+    model = load_best(config, setup, setup.trial_folder(config.trial))
     side_px = int(config.hyperparameters["image_px"])
-    development = read_rows(setup.development, setup.development_digest)
-    on_validation = _predict(model, setup, development, open_images(setup.arrays[side_px]), "validation")
-    on_test = _predict(model, setup, *test.open(f"trial {config.trial} ({config.architecture})", side_px), "test")
-    task = TASKS[test.task]
-    evaluation = evaluate(task, on_validation, on_test)
-    write_evaluation(folder, task, evaluation, on_validation, on_test)
+    rows = read_rows(setup.development, setup.development_digest)
+    evaluation = judge(
+        folder,
+        TASKS[test.task],
+        model,
+        f"{test.task}, trial {config.trial} ({config.architecture})",
+        SideImages.of(rows, open_images(setup.arrays[side_px]), "validation"),
+        SideImages(*test.open(f"trial {config.trial} ({config.architecture})", side_px)),
+    )
     return _for_journal(config.trial, evaluation)
 
 
-def _predict(
-    model: nn.Module, setup: TrialSetup, rows: list[SplitRow], images_NHW: np.ndarray, side: Side
-) -> Predictions:
-    chosen = [row for row, record in enumerate(rows) if record.side == side]
-    on_device_NHW = torch.from_numpy(images_NHW).to(setup.device)
-    logits_NK = predict_logits(model, on_device_NHW, torch.tensor(chosen))
-    return Predictions(logits_NK, [rows[row] for row in chosen])
+def load_best(config: TrialConfig, setup: TrialSetup, folder: Path) -> nn.Module:
+    """Return the model of the best epoch that training left in `folder`, on the trials' device."""
+    torch.backends.cudnn.allow_tf32 = False  # the same probabilities as on the CPU of those who predict
+    model = build_model(config.architecture, config.hyperparameters, setup.num_classes)
+    load_weights(model, folder / BEST_WEIGHTS)
+    return model.to(setup.device)
 
 
 def _for_journal(trial: int, evaluation: Evaluation) -> FinalistEvaluated:

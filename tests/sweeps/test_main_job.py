@@ -90,7 +90,7 @@ def test_mlflow_holds_every_run_and_every_metric_point_once(client: MlflowClient
         if trial.best is not None:
             assert run.data.metrics["best/auroc"] == trial.validation["auroc"]
             figures = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
-            assert "figures/confusion_matrix_validation.png" in figures
+            assert figures == {"figures/confusion_matrix_validation.png", "figures/training_curves.png"}
 
 
 def test_the_winner_is_best_by_validation_and_only_finalists_saw_test(state: SweepState) -> None:

@@ -10,13 +10,18 @@ from trainables.catalog import default_hyperparameters
 from trainables.data.augmentation import Augmentation, augment
 from trainables.data.cache import open_images
 from trainables.errors import TrainingFailed, WeightsError
+from trainables.evaluation.temperature import probabilities
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
-from trainables.inference import predict_probabilities
+from trainables.inference import predict_logits
 from trainables.models import build_model, check_backbone, count_parameters, fetch_pretrained, load_weights
 from trainables.packaging import write_standalone
 from trainables.standalone import Classifier
 from trainables.training.learner import Learner
 from trainables.training.loop import train
+
+
+def probabilities_of(model: torch.nn.Module, images_NHW: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
+    return probabilities(predict_logits(model, images_NHW, rows))
 
 
 def test_a_planted_difference_is_learned(tmp_path: Path) -> None:
@@ -42,7 +47,7 @@ def test_the_best_epochs_weights_and_predictions_are_kept(tmp_path: Path) -> Non
     assert epoch == best.epoch
     model = build_model("resnet_vit", TINY, 2)
     load_weights(model, tmp_path / BEST_WEIGHTS)
-    assert np.abs(predict_probabilities(model, data.images_NHW, data.validation_rows) - kept_NK).max() < 1e-6
+    assert np.abs(probabilities_of(model, data.images_NHW, data.validation_rows) - kept_NK).max() < 1e-6
 
 
 ALL = {"ema_decay": 0.9, "lr_schedule": "plateau", "optimizer": "sgd", "noise": 0.1, "imbalance": "weighted_sampler"}
@@ -167,7 +172,7 @@ def test_a_standalone_folder_predicts_the_same(tmp_path: Path) -> None:
     probs_NK, reasons = Classifier(tmp_path / "alone").predict(contents)
     assert reasons[3] == "empty file"
     assert np.isnan(probs_NK[3]).all()
-    expected_NK = predict_probabilities(model, data.images_NHW, torch.arange(8))
+    expected_NK = probabilities_of(model, data.images_NHW, torch.arange(8))
     assert np.abs(np.delete(probs_NK, 3, axis=0) - expected_NK).max() < 1e-5
 
 

@@ -60,6 +60,8 @@ def test_a_finalist_of_ordered_classes(tmp_path: Path) -> None:
     assert event.test_groups == event.leak_free_images == 40
     assert event.test_leak_free == event.test
     assert event.further["test/class_very_mild/support"] == 10
+    for side in ("validation", "test"):
+        assert len(list((tmp_path / "finalist" / side).glob("*.png"))) == 7
     metrics = json.loads((tmp_path / "finalist" / "metrics.json").read_text())
     assert metrics["test"]["overall"]["metrics"] == event.test
     assert metrics["severity"] == ["non", "very_mild", "mild", "moderate"]

@@ -3,12 +3,13 @@
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
 from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from trainables.data.augmentation import Augmentation, augment
-from trainables.inference import to_input
+from trainables.inference import EVALUATION_BATCH, predict_logits, to_input
 from trainables.models import build_model, load_weights
 from trainables.training.batches import epoch_batches
 from trainables.training.development import DevelopmentData
@@ -16,6 +17,8 @@ from trainables.training.objective import Objective, hardest
 from trainables.training.parameters import build_optimizer, freeze_parameters, frozen_names, hold_batchnorm
 from trainables.training.rates import RateSchedule, set_rates
 from trainables.training.run import TrainingRun
+
+VALIDATION_BATCHES = 4  # training batches in one of validation: without gradients, as much memory holds more images
 
 
 class Learner:
@@ -64,6 +67,13 @@ class Learner:
             totals_2 += len(rows_B) * self._take_step(rows_B, epoch)
         loss, accuracy = (totals_2 / len(self._data.training_rows)).tolist()
         return loss, accuracy
+
+    def validate(self) -> np.ndarray:
+        """Return logits_NK of the validation rows by what is kept."""
+        batch_size = max(
+            EVALUATION_BATCH, VALIDATION_BATCHES * (self._by["micro_batch_size"] or self._by["batch_size"])
+        )
+        return predict_logits(self.kept, self._data.images_NHW, self._data.validation_rows, batch_size, half=self._half)
 
     def take_first_step(self) -> float:
         """Train on the first batch once and return the loss: proof that the model builds, fits and trains."""

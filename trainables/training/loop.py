@@ -8,8 +8,8 @@ import torch
 
 from trainables.errors import TrainingFailed
 from trainables.evaluation.metrics import classification_metrics, is_better
+from trainables.evaluation.temperature import probabilities
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
-from trainables.inference import predict_probabilities
 from trainables.models import save_weights
 from trainables.training.checkpoint import Checkpoint, Progress
 from trainables.training.development import DevelopmentData
@@ -38,7 +38,7 @@ def train(run: TrainingRun, data: DevelopmentData) -> Iterator[EpochRecord]:
             raise TrainingFailed(f"epoch {epoch}: {reason}") from error
         if not np.isfinite(loss):
             raise TrainingFailed(f"epoch {epoch}: training loss is {loss}; {_likely_cause(run)}")
-        probs_NK = predict_probabilities(learner.kept, data.images_NHW, data.validation_rows)
+        probs_NK = probabilities(learner.validate())
         if not np.isfinite(probs_NK).all():
             raise TrainingFailed(f"epoch {epoch}: validation predictions are not finite; {_likely_cause(run)}")
         scores = classification_metrics(probs_NK, labels_N, run.severity_K)

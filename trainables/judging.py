@@ -1,0 +1,76 @@
+"""A trained model -> what is said of it: a record, and a folder of tables and figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainables.catalog import Task
+from trainables.data.records import Side
+from trainables.data.split_rows import SplitRow
+from trainables.evaluation.evaluation import Evaluation, SideEvaluation, evaluate
+from trainables.evaluation.evaluation_files import write_evaluation
+from trainables.evaluation.figures import EvaluationArrays, write_figures
+from trainables.evaluation.predictions import Predictions
+from trainables.evaluation.temperature import probabilities
+from trainables.inference import predict_logits
+
+
+@dataclass(frozen=True)
+class SideImages:
+    """The images of one side, uint8 images_NHW, and the row of each."""
+
+    rows: Sequence[SplitRow]
+    images_NHW: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Sequence[SplitRow], images_NHW: np.ndarray, side: Side) -> "SideImages":
+        """Return those of one side."""
+        chosen = [row for row, record in enumerate(rows) if record.side == side]
+        return cls([rows[row] for row in chosen], images_NHW[chosen])
+
+
+def judge(
+    folder: Path, task: Task, model: nn.Module, title: str, validation: SideImages, test: SideImages | None = None
+) -> Evaluation:
+    """Evaluate a model on its device; `folder` receives tables, and figures below validation/ and test/."""
+    on_validation = _predict(model, validation)
+    on_test = None if test is None else _predict(model, test)
+    evaluation = evaluate(task, on_validation, on_test)
+    write_evaluation(folder, task, evaluation, on_validation, on_test)
+    temperature = evaluation.temperature.value
+    _draw(folder / "validation", task, evaluation.validation, on_validation, temperature, validation, title)
+    if test is not None and on_test is not None and evaluation.test is not None:
+        _draw(folder / "test", task, evaluation.test, on_test, temperature, test, title)
+    return evaluation
+
+
+def _predict(model: nn.Module, side: SideImages) -> Predictions:
+    return Predictions(
+        predict_logits(model, torch.from_numpy(side.images_NHW), torch.arange(len(side.rows))), side.rows
+    )
+
+
+def _draw(
+    folder: Path,
+    task: Task,
+    scored: SideEvaluation,
+    predictions: Predictions,
+    temperature: float,
+    side: SideImages,
+    title: str,
+) -> None:
+    folder.mkdir(exist_ok=True)
+    arrays = EvaluationArrays(
+        probs_NK=predictions.probs_NK,
+        labels_N=predictions.labels_N,
+        classes=task.classes,
+        calibrated_probs_NK=probabilities(predictions.logits_NK, temperature),
+        images_NHW=side.images_NHW,
+        names=[Path(row.path).name for row in side.rows],
+    )
+    about = f"{title}, {folder.name}, {scored.overall.images} images of {scored.overall.groups} groups"
+    write_figures(folder, arrays, about, scored.overall.intervals)

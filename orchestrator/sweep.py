@@ -33,7 +33,7 @@ from trainables.catalog import TASKS
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 if TYPE_CHECKING:
-    from orchestrator.tuning.finalists import TestData
+    from orchestrator.tuning.test_data import TestData
     from trainables.data.decoding import Progress
 
 
@@ -108,40 +108,29 @@ def _ended(journal: JournalWriter) -> Iterator[None]:
 
 def _write_inputs(folder: Path, planned: PlannedSweep, home: Home) -> "tuple[Path, TestData]":
     """Write what actors read; the test images are named only in what finalists are given."""
-    from orchestrator.tuning.finalists import TestData
+    from orchestrator.tuning.test_data import TestData
     from orchestrator.tuning.trial_setup import TrialSetup
     from trainables.data.split_rows import digest_rows, write_rows
 
     plan, data = planned.plan, planned.data
     write_rows(folder / "development.csv", data.development.rows)
-    write_rows(folder / "test.csv", data.test.rows)
     setup = TrialSetup(
+        task=plan.task,
         development=folder / "development.csv",
         development_digest=digest_rows(data.development.rows),
         arrays=data.development.arrays,
-        num_classes=len(plan.classes),
         pretrained=plan.weights == "pretrained",
         epochs=plan.budget.epochs,
         metric=plan.metric,
         device=planned.slots.device,
         threads=planned.slots.threads,
         trials=folder / "trials",
-        severity_K=TASKS[plan.task].severity_K,
     )
     if data.examined.unreadable:
         lines = [f"{path}\t{reason}" for path, reason in data.examined.unreadable.items()]
         (folder / "unreadable.tsv").write_text("\n".join(["path\treason", *lines, ""]), encoding="utf-8")
     (folder / "trial_setup.json").write_text(setup.model_dump_json(indent=2))
-    test = TestData(
-        rows=folder / "test.csv",
-        rows_digest=digest_rows(data.test.rows),
-        test_digest=plan.data.test_digest,
-        arrays=data.test.arrays,
-        array_digests=data.test.array_digests(),
-        task=plan.task,
-        ledger=home.test_ledger,
-        sweep_id=folder.name,
-    )
+    test = TestData.write(folder / "test.csv", data, home.test_ledger, folder.name)
     return folder / "trial_setup.json", test
 
 

@@ -8,7 +8,7 @@ import torch
 from orchestrator.journal import FoldEvaluated
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.sweep_state import validation_metrics
-from orchestrator.tuning.trainable import begin_training
+from orchestrator.tuning.trial import begin_training
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.errors import TrainingFailed
 from trainables.evaluation.trial_files import BEST_WEIGHTS

@@ -19,12 +19,13 @@ from orchestrator.errors import BadInput, Interrupted
 from orchestrator.journal import FoldEvaluated, JournalWriter
 from orchestrator.plan import SweepPlan
 from orchestrator.sweep_state import TrialState
-from orchestrator.tuning.finalists import TestData, submit_finalist
+from orchestrator.tuning.finalists import submit_finalist
 from orchestrator.tuning.folds import submit_fold
 from orchestrator.tuning.recorder import JournalRecorder
 from orchestrator.tuning.resources import Slots
 from orchestrator.tuning.scheduler import FairAsha
 from orchestrator.tuning.searcher import OptunaSearcher
+from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.errors import DataError

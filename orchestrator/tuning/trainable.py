@@ -1,18 +1,13 @@
 """A trial as Ray Tune runs it: one step is one epoch; warm actors go from trial to trial."""
 
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
 from ray import tune
 
+from orchestrator.tuning.trial import begin_training
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
-from trainables.data.split_rows import SplitRow, read_rows
 from trainables.errors import TrainingFailed
-from trainables.training.development import load_development
-from trainables.training.loop import train
-from trainables.training.run import EpochRecord, TrainingRun
 
 EPOCH = "epoch"
 FAILED = "failed"
@@ -51,32 +46,3 @@ class TrialActor(tune.Trainable):
         torch.set_num_threads(setup.threads)
         self._epochs_at_most = setup.epochs
         self._epochs = begin_training(config, setup)
-
-
-def begin_training(config: TrialConfig, setup: TrialSetup) -> Iterator[EpochRecord]:
-    """Return the epochs of one trial; its folder receives the best weights."""
-    folder = setup.trial_folder(config.trial, config.fold)
-    folder.mkdir(parents=True, exist_ok=True)
-    side_px = int(config.hyperparameters["image_px"])
-    rows = read_rows(setup.development, setup.development_digest)
-    data = load_development(_of_fold(rows, config.fold), setup.arrays[side_px], setup.device)
-    run = TrainingRun(
-        architecture=config.architecture,
-        hyperparameters=config.hyperparameters,
-        num_classes=setup.num_classes,
-        pretrained=setup.pretrained,
-        epochs=setup.epochs,
-        seed=config.seed,
-        metric=setup.metric,
-        device=setup.device,
-        folder=folder,
-        severity_K=setup.severity_K,
-    )
-    return train(run, data)
-
-
-def _of_fold(rows: list[SplitRow], fold: int) -> list[SplitRow]:
-    """Return the rows with the sides that they have in a fold; the first fold is the one that they are stored with."""
-    if fold == 0:
-        return rows
-    return [replace(row, side="validation" if row.fold == fold else "training") for row in rows]

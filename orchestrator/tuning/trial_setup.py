@@ -12,17 +12,18 @@ class TrialSetup(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    task: str
     development: Path  # CSV of rows, in the order of the arrays
     development_digest: str
     arrays: dict[int, Path]  # side_px -> decoded development images
-    num_classes: int
     pretrained: bool
     epochs: int
     metric: str
     device: str
     threads: int
     trials: Path  # folder of the trials' folders
-    severity_K: tuple[int, ...] = ()  # rank of each class, where they have an order
+    weights: Path | None = None  # safetensors to begin from, instead of pretrained or random ones
+    keep_state_s: float | None = None  # see TrainingRun
 
     def trial_folder(self, number: int, fold: int = 0) -> Path:
         """Return the folder of one trial, or of its training on another fold than the first."""

@@ -15,7 +15,7 @@ from orchestrator.home import Home
 from orchestrator.journal import read_events
 from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.store import open_store
-from orchestrator.tuning.finalists import TestData
+from orchestrator.tuning.test_data import TestData
 from trainables.data.cache import digest_file
 from trainables.data.phantom import write_stroke_phantom
 from trainables.data.split_rows import SplitRow, digest_rows, write_rows
@@ -164,10 +164,10 @@ def test_decoded_test_images_that_changed_are_not_opened(tmp_path: Path) -> None
     np.save(array, np.zeros((1, 8, 8), dtype=np.uint8))
     test = TestData(
         rows=tmp_path / "test.csv", rows_digest=digest_rows(rows), test_digest="t", arrays={8: array},
-        array_digests={8: digest_file(array)}, task="stroke", ledger=tmp_path / "ledger.jsonl", sweep_id="s",
+        array_digests={8: digest_file(array)}, ledger=tmp_path / "ledger.jsonl", who="s",
     )  # fmt: skip
-    assert test.open("trial 0", 8)[0] == rows
+    assert test.open("trial 0", 8, "to see")[0] == rows
     np.save(array, np.ones((1, 8, 8), dtype=np.uint8))
     with pytest.raises(DataError, match="decoded test images were changed since the plan"):
-        test.open("trial 1", 8)
+        test.open("trial 1", 8, "to see")
     assert (tmp_path / "ledger.jsonl").read_text().count("\n") == 1

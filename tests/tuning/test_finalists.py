@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.tuning.finalists import TestData, evaluate_finalist
-from orchestrator.tuning.trainable import begin_training
+from orchestrator.tuning.finalists import evaluate_finalist
+from orchestrator.tuning.test_data import TestData
+from orchestrator.tuning.trial import begin_training
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
-from trainables.catalog import TASKS, default_hyperparameters
+from trainables.catalog import default_hyperparameters
 from trainables.data.cache import digest_file
 from trainables.data.split_rows import SplitRow, digest_rows, write_rows
 
-ALZHEIMER = TASKS["alzheimer"]
 SIDE_PX = 16
 
 
@@ -37,9 +37,9 @@ def test_a_finalist_of_ordered_classes(tmp_path: Path) -> None:
     rows, images = write_side(tmp_path, "development", development)
     test_rows, test_images = write_side(tmp_path, "test", held_out)
     setup = TrialSetup(
-        development=rows, development_digest=digest_rows(development), arrays={SIDE_PX: images}, num_classes=4,
+        development=rows, development_digest=digest_rows(development), arrays={SIDE_PX: images},
         pretrained=False, epochs=1, metric="quadratic_kappa", device="cpu", threads=torch.get_num_threads(),
-        trials=tmp_path / "trials", severity_K=ALZHEIMER.severity_K,
+        trials=tmp_path / "trials", task="alzheimer",
     )  # fmt: skip
     (tmp_path / "setup.json").write_text(setup.model_dump_json())
     config = TrialConfig(
@@ -50,8 +50,7 @@ def test_a_finalist_of_ordered_classes(tmp_path: Path) -> None:
     assert record.metrics["val/quadratic_kappa"] is not None
     test = TestData(
         rows=test_rows, rows_digest=digest_rows(held_out), test_digest="t" * 32, arrays={SIDE_PX: test_images},
-        array_digests={SIDE_PX: digest_file(test_images)}, task="alzheimer", ledger=tmp_path / "ledger.jsonl",
-        sweep_id="s",
+        array_digests={SIDE_PX: digest_file(test_images)}, ledger=tmp_path / "ledger.jsonl", who="s",
     )  # fmt: skip
     event = evaluate_finalist(config, setup, test, tmp_path / "finalist")
     for name, value in event.validation.items():

@@ -1,5 +1,6 @@
 """All that changes while a trial is trained: model, optimizer, rates, averaged weights and random numbers."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +19,7 @@ from trainables.training.parameters import build_optimizer, freeze_parameters, f
 from trainables.training.rates import RateSchedule, set_rates
 from trainables.training.run import TrainingRun
 
+BatchWatch = Callable[[int, int], None]  # hears which batch of an epoch is done, and of how many
 VALIDATION_BATCHES = 4  # training batches in one of validation: without gradients, as much memory holds more images
 
 
@@ -54,7 +56,7 @@ class Learner:
         """Return the model that is validated and kept: the averaged one where weights are averaged."""
         return self.model if self._ema is None else self._ema.module
 
-    def train_epoch(self, epoch: int) -> tuple[float, float]:
+    def train_epoch(self, epoch: int, watch: BatchWatch | None = None) -> tuple[float, float]:
         """Take one step per batch; return the mean objective and the share of right answers, as seen in training."""
         self._prepare(epoch)
         balanced = self._by["imbalance"] == "weighted_sampler"
@@ -63,8 +65,10 @@ class Learner:
         )
         device = self._data.labels_N.device
         totals_2 = torch.zeros(2, device=device)  # read once at the end: every read waits for the device
-        for rows_B in batches:
+        for number, rows_B in enumerate(batches, start=1):
             totals_2 += len(rows_B) * self._take_step(rows_B, epoch)
+            if watch:
+                watch(number, len(batches))
         loss, accuracy = (totals_2 / len(self._data.training_rows)).tolist()
         return loss, accuracy
 

@@ -13,11 +13,11 @@ from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
 from trainables.models import save_weights
 from trainables.training.checkpoint import Checkpoint, Progress
 from trainables.training.development import DevelopmentData
-from trainables.training.learner import Learner
+from trainables.training.learner import BatchWatch, Learner
 from trainables.training.run import EpochRecord, TrainingRun
 
 
-def train(run: TrainingRun, data: DevelopmentData) -> Iterator[EpochRecord]:
+def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = None) -> Iterator[EpochRecord]:
     """Train for run.epochs epochs at most, validating after each; keeps the weights of the best validation epoch.
 
     Raises TrainingFailed when a loss or prediction is no longer finite, WeightsError for weights that do not fit.
@@ -30,7 +30,7 @@ def train(run: TrainingRun, data: DevelopmentData) -> Iterator[EpochRecord]:
         epoch = progress.epoch + 1
         started_s = time.perf_counter()
         try:
-            loss, accuracy = learner.train_epoch(epoch)
+            loss, accuracy = learner.train_epoch(epoch, watch)
         except torch.OutOfMemoryError:
             raise
         except (ValueError, RuntimeError) as error:  # e.g. batch norm over a single value

@@ -1,0 +1,76 @@
+"""One trial, wherever it runs: its epochs, and its best model judged."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from orchestrator.tuning.test_data import TestData
+from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+from trainables.catalog import TASKS
+from trainables.data.cache import open_images
+from trainables.data.split_rows import SplitRow, read_rows
+from trainables.evaluation.evaluation import Evaluation
+from trainables.evaluation.trial_files import BEST_WEIGHTS
+from trainables.judging import SideImages, judge
+from trainables.models import build_model, load_weights
+from trainables.training.development import load_development
+from trainables.training.learner import BatchWatch
+from trainables.training.loop import train
+from trainables.training.run import EpochRecord, TrainingRun
+
+
+def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | None = None) -> Iterator[EpochRecord]:
+    """Return the epochs of one trial; its folder receives the best weights. `watch` hears of every batch."""
+    folder = setup.trial_folder(config.trial, config.fold)
+    folder.mkdir(parents=True, exist_ok=True)
+    side_px = int(config.hyperparameters["image_px"])
+    rows = read_rows(setup.development, setup.development_digest)
+    data = load_development(_of_fold(rows, config.fold), setup.arrays[side_px], setup.device)
+    task = TASKS[setup.task]
+    run = TrainingRun(
+        architecture=config.architecture,
+        hyperparameters=config.hyperparameters,
+        num_classes=len(task.classes),
+        pretrained=setup.pretrained,
+        epochs=setup.epochs,
+        seed=config.seed,
+        metric=setup.metric,
+        device=setup.device,
+        folder=folder,
+        severity_K=task.severity_K,
+        weights=setup.weights,
+        keep_state_s=setup.keep_state_s,
+    )
+    return train(run, data, watch)
+
+
+def _of_fold(rows: list[SplitRow], fold: int) -> list[SplitRow]:
+    """Return the rows with the sides that they have in a fold; the first fold is the one that they are stored with."""
+    if fold == 0:
+        return rows
+    return [replace(row, side="validation" if row.fold == fold else "training") for row in rows]
+
+
+def judge_trial(folder: Path, config: TrialConfig, setup: TrialSetup, test: TestData | None, why: str) -> Evaluation:
+    """Judge the model of a trial's best epoch on validation, and on test where that is given, with why in the ledger.
+
+    `folder` receives tables and figures. Raises DataError where the data were changed since the plan.
+    """
+    torch.backends.cudnn.allow_tf32 = False  # the same probabilities as on the CPU of those who predict
+    task = TASKS[setup.task]
+    model = build_model(config.architecture, config.hyperparameters, len(task.classes))
+    load_weights(model, setup.trial_folder(config.trial) / BEST_WEIGHTS)
+    model.to(setup.device)
+    side_px = int(config.hyperparameters["image_px"])
+    rows = read_rows(setup.development, setup.development_digest)
+    name = f"trial {config.trial} ({config.architecture})"
+    return judge(
+        folder,
+        task,
+        model,
+        f"{task.name}, {name}",
+        SideImages.of(rows, open_images(setup.arrays[side_px]), "validation"),
+        None if test is None else SideImages(*test.open(name, side_px, why)),
+    )

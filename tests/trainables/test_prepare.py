@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from PIL import Image
 
 from trainables.catalog import TASKS
 from trainables.data.cache import open_images
+from trainables.data.decoding import decode_images
 from trainables.data.images import decode_grey, resize_square
 from trainables.data.prepare import changed_since, prepare_data
 from trainables.data.sides import SplitRequest
@@ -236,3 +238,35 @@ def test_a_damaged_cache_is_made_anew(stroke_set: Path, tmp_path: Path) -> None:
         removed.unlink()
     third, _ = prepare(stroke_set, cache)
     assert (open_images(third.test.arrays[32]) == expected_NHW).all()
+
+
+@pytest.mark.parametrize("fault", ["unread", "replaced"])
+@pytest.mark.parametrize("known", [False, True], ids=["first decoding", "only a size is new"])
+def test_a_file_that_changes_while_the_set_is_read_never_reaches_the_cache(
+    stroke_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, known: bool
+) -> None:
+    if known:
+        prepare(stroke_set, tmp_path / "cache", (16,))
+    victim, other = (path.relative_to(stroke_set).as_posix() for path in sorted(stroke_set.rglob("*.png"))[:2])
+
+    def decode(read, paths, *more):
+        def spoilt(path: str) -> bytes:
+            if path == victim and fault == "unread":
+                raise OSError(5, "Input/output error")
+            return read(other if path == victim else path)
+
+        return decode_images(spoilt, paths, *more)
+
+    with monkeypatch.context() as patched:
+        for module in ("prepare", "cache"):
+            patched.setattr(f"trainables.data.{module}.decode_images", decode)
+        if fault == "unread" and not known:
+            data, _ = prepare(stroke_set, tmp_path / "cache")
+            assert list(data.examined.unreadable) == [victim], "left out this time"
+        else:
+            what = "Input/output error" if fault == "unread" else "changed"
+            with pytest.raises(DataError, match=f"{re.escape(victim)}: {what} while the set was read"):
+                prepare(stroke_set, tmp_path / "cache")
+            assert not list((tmp_path / "cache").glob("*/*-32px-*"))
+    test_rows_and_arrays_are_in_one_order(stroke_set, tmp_path)
+    assert not prepare(stroke_set, tmp_path / "cache")[0].examined.unreadable

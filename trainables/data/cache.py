@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -102,13 +102,20 @@ def know_images(
             return known
     shutil.rmtree(folder, ignore_errors=True)
     staged = decode_images(read, paths, sorted({*sides_px, THUMBNAIL_PX}), staging, progress)
-    for path, digest, facts in zip(paths, digests, staged.facts, strict=True):
-        if facts is not None and facts.sha256 != digest:
-            raise DataError(f"{path}: changed while the set was read; try again when nothing writes to it")
+    require_as_hashed(paths, digests, staged, [row for row, facts in enumerate(staged.facts) if facts is not None])
     thumbnails_NHW = np.array(np.load(staged.arrays[THUMBNAIL_PX], mmap_mode="r", allow_pickle=False))
     if all(digests[row].startswith(UNREADABLE) for row in staged.unread):  # else the disk may answer the next time
         _place(folder, lambda part: _write_facts(part, staged))
     return KnownImages(staged.facts, staged.unreadable, thumbnails_NHW, staged)
+
+
+def require_as_hashed(paths: Sequence[str], digests: Sequence[str], staged: DecodedImages, rows: Iterable[int]) -> None:
+    """Raise DataError where a row was not decoded from the bytes of its digest: in the cache it would stay wrong."""
+    for row in rows:
+        facts = staged.facts[row]
+        if facts is None or facts.sha256 != digests[row]:
+            what = staged.unreadable.get(row, "changed")
+            raise DataError(f"{paths[row]}: {what} while the set was read; try again when nothing writes to it")
 
 
 def part_folder(cache: Path, part: Part, digests: Sequence[str], side_px: int) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from trainables.audit.facts import AuditInput
 from trainables.audit.linked_images import crossings
 from trainables.catalog import Task
-from trainables.data.cache import digest_file, is_whole, part_folder, write_part
+from trainables.data.cache import digest_file, is_whole, part_folder, require_as_hashed, write_part
 from trainables.data.decoding import Progress, decode_images, staging_folder
 from trainables.data.examine import ExaminedData, examine_data
 from trainables.data.records import Part, Side
@@ -140,6 +140,8 @@ def _write_parts(
         if staged is None:
             wanted = sorted({side_px for _, side_px in missing})
             staged = decode_images(examined.data_set.read, examined.paths, wanted, staging, progress)
+            written = {row for part, _ in missing for row in images[part]}
+            require_as_hashed(examined.paths, examined.digests, staged, sorted(written))
         for (part, side_px), folder in missing.items():
             write_part(folder, staged.arrays[side_px], images[part])
     return {part: {side_px: folders[part, side_px] / "images.npy" for side_px in sides_px} for part in parts}

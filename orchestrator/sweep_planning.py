@@ -19,7 +19,7 @@ from orchestrator.space import Space, defaults
 from orchestrator.sweep_file import Preset, SweepFile, find_sweep_file, load_sweep_file
 from orchestrator.test_ledger import note_preparation, require_ledger
 from trainables.catalog import ARCHITECTURES, TASKS, Task, Weights, default_hyperparameters
-from trainables.data.records import PHANTOM_MARK
+from trainables.data.records import is_phantom
 from trainables.evaluation.metrics import METRICS, ORDERED_METRICS, TWO_CLASS_METRICS
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     folder, whence = find_data(task, request.data, request.data_root, request.home)
     sides_px = image_sides(file.architectures)
     data = _prepare(task, folder, whence, sides_px, request, progress)
-    kind: DataKind = "phantom" if (data.examined.data_set.root / PHANTOM_MARK).is_file() else "real"
+    kind: DataKind = "phantom" if is_phantom(data.examined.data_set) else "real"
     random = file.preset == "quick" or kind == "phantom"
     weights: Weights = request.weights or ("random" if random else "pretrained")
     architectures.check_weights(file.architectures, weights == "pretrained")

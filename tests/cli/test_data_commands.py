@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from set_support import write_images, write_table
 from tests_support import Orchestrate
 
 from orchestrator.inspecting.data import write_phantom
@@ -13,7 +14,7 @@ from trainables.catalog import TASKS
 from trainables.data.phantom import PHANTOMS
 from trainables.data.phantom.files import SetFolder
 from trainables.data.read import read_data_set
-from trainables.data.records import PHANTOM_MARK
+from trainables.data.records import PHANTOM_MARK, is_phantom
 
 CONTRACT = {
     "images", "unreadable", "exact_duplicates", "near_duplicates", "groups", "group_sizes", "cross_split_leaks",
@@ -31,6 +32,27 @@ def test_every_phantom_is_read_in_its_tasks_own_layout(task: str, tmp_path: Path
         paths = {row["path"] for row in csv.DictReader(file)}
     seen = {record.path for record in data_set.records} | {record.second_path for record in data_set.records} - {None}
     assert len(seen) == len(paths)
+
+
+def test_a_phantom_is_known_whatever_part_of_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    PHANTOMS["alzheimer"](tmp_path / "ph", 16, 0)
+    PHANTOMS["tumor_binary"](tmp_path / "heads", 8, 0)
+    file = next((tmp_path / "ph/data").glob("train*"))
+    images = sorted(path.relative_to(tmp_path) for path in (tmp_path / "heads").glob("[yn]*/*"))
+    (tmp_path / "all.csv").write_text("\n".join(["path,label", *(f'"{path}",{path.parent.name}' for path in images)]))
+    real = tmp_path / "real"
+    write_images(real, "yes/1.png", "no/1.png")
+    write_table(real / "m.csv", "path,label", "yes/1.png,yes", "no/1.png,no")
+    for task, given in (
+        ("alzheimer", "ph"),
+        ("alzheimer", "ph/data"),
+        ("alzheimer", file),
+        ("tumor_binary", "all.csv"),
+    ):
+        assert is_phantom(read_data_set(TASKS[task], tmp_path / given)), given
+    monkeypatch.chdir(tmp_path / "heads")
+    for given in ("../real", "../real/m.csv"):
+        assert not is_phantom(read_data_set(TASKS["tumor_binary"], Path(given))), given
 
 
 def test_a_phantom_is_written_checked_and_checked_again(orchestrate: Orchestrate, tmp_path: Path) -> None:

@@ -58,6 +58,14 @@ def test_a_phantom_is_a_phantom_whoever_names_it(request_for, phantom: Path) -> 
         (phantom / "kept").rename(phantom / PHANTOM_MARK)
 
 
+def test_a_manifest_beside_or_inside_a_phantom_names_a_phantom(request_for, phantom: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(phantom)
+    names = sorted(path.relative_to(phantom).as_posix() for path in (phantom / "deep").rglob("*.*"))
+    rows = [f'"linked/{name}",{"stroke" if "stroke" in name.lower() else "normal"}' for name in names]
+    (tmp_path / "mine.csv").write_text("\n".join(["path,label", *rows]))
+    assert plan(request_for(data=str(tmp_path / "mine.csv"))).registered_name == "stroke_phantom"
+
+
 def test_every_size_that_a_trial_may_ask_for_is_decoded(request_for) -> None:
     overrides = {"image_px": "{choice: [32, 64], default: 64, when: {hflip: true}}", "vit": "test_vit"}
     planned = plan_sweep(request_for(overrides=overrides), lambda what, done, of: None)

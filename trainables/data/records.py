@@ -5,13 +5,13 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 Side = Literal["training", "validation", "test"]
 Part = Literal["development", "test"]  # development = training and validation: all that search may ever see
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-PHANTOM_MARK = "phantom.txt"  # at the root of every phantom: its models never stand under the real name
+PHANTOM_MARK = "phantom.txt"  # at the root of every phantom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,15 @@ class DataSet:
     records: list[ImageRecord]
     read: Callable[[str], bytes]
     notes: tuple[str, ...] = ()
+
+
+def is_phantom(data_set: DataSet) -> bool:
+    """Say whether any image comes from a phantom, however it was named: its models never stand under the real name."""
+    paths = {path for record in data_set.records for path in (record.path, record.second_path) if path}
+    folders = {data_set.root / parent for parent in {PurePosixPath(path).parent for path in paths}}
+    real = {folder.resolve() for folder in folders}  # by a link, or from within a phantom
+    above = {one for folder in real for one in (folder, *folder.parents)}
+    return any((folder / PHANTOM_MARK).is_file() for folder in above)
 
 
 def read_below(root: Path) -> Callable[[str], bytes]:

@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -220,6 +221,20 @@ def test_patients_come_from_the_table(binary: Path) -> None:
     write_table(table, "path,patient_id", "yes/Y1.jpg,p1", "yes/Y1.jpg,p2")
     with pytest.raises(DataError, match=r"'yes/Y1\.jpg' has two patients"):
         read(BINARY, binary)
+
+
+@pytest.mark.parametrize(
+    ("table", "given"),
+    [
+        ("patients.csv", "."), ("Patients.csv", "."), ("pairs.csv", "."), ("set/Training/patients.csv", "set/Training"),
+        ("set/Training/patients.csv", "set"), ("set/Testing/glioma/patients.csv", "set/Testing/glioma"),
+    ],
+)  # fmt: skip
+def test_a_table_where_it_is_not_read_is_refused(four: Path, table: str, given: str) -> None:
+    write_table(four.parent / table, "path,patient_id", "Training/glioma/x_0.jpg,p")
+    root = re.escape(str(four))
+    with pytest.raises(DataError, match=f"{table}: is not read there; move it to {root}/p.*csv, with paths relative"):
+        read(FOUR, four.parent / given)
 
 
 def test_images_of_the_test_side_need_no_patient(four: Path) -> None:

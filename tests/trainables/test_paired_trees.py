@@ -115,6 +115,13 @@ def test_a_table_of_pairs_that_does_not_fit_is_refused(root: Path, lines: list[s
         read(TASK, root)
 
 
+@pytest.mark.parametrize("given", ["set", "set/Dataset"])
+def test_a_table_of_pairs_beside_the_trees_is_not_passed_over(root: Path, given: str) -> None:
+    write_table(root / "Dataset/pairs.csv", "ct,mri", f"{CT_NAMES[0]},{MRI_NAMES[2]}")
+    with pytest.raises(DataError, match=r"Dataset/pairs\.csv: is not read there; move it to .*set/pairs\.csv"):
+        read(TASK, root.parent / given)
+
+
 @pytest.mark.parametrize("given", ["set", "set/Dataset", "."])
 def test_the_root_is_found_one_level_up_or_down(root: Path, given: str) -> None:
     data = read(TASK, root.parent / given)

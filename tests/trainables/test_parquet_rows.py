@@ -213,3 +213,14 @@ def test_stored_file_names_that_are_not_unique_name_no_patient(root: Path) -> No
     write_table(root / "patients.csv", "path,patient_id", "moderate_0.jpg,p0")
     with pytest.raises(DataError, match="stored in rows are not unique; name rows like 'data/test"):
         read(TASK, root)
+
+
+def test_patients_of_the_whole_set_count_for_one_of_its_files(root: Path) -> None:
+    write_table(root / "patients.csv", "path,patient_id", *(f"{TRAIN}#{row},p{row // 4}" for row in range(11)))
+    data = read(TASK, root / TRAIN)
+    assert [record.patient_id for record in data.records] == [f"p{row // 4}" for row in range(11)]
+    assert data.read(data.records[0].path)
+    (root / "patients.csv").rename(root / "data/patients.csv")
+    for given in (root, root / "data"):
+        with pytest.raises(DataError, match=r"data/patients\.csv: is not read there; move it to"):
+            read(TASK, given)

@@ -1,8 +1,11 @@
 """Finding a set's root, and the images below a folder."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from trainables.data.layouts.pairs_table import TABLE as PAIRS
+from trainables.data.layouts.patients import TABLE as PATIENTS
 from trainables.data.records import image_files
 from trainables.errors import DataError
 
@@ -13,8 +16,17 @@ def find_root(
     """Return the set's root, and a note where the given folder is only a part of it.
 
     The root is `data`, its parent where `is_part` finds `data` to be a part of the layout, or the only one among its
-    subfolders. `expected` describes the layout in half a sentence. Raises DataError.
+    subfolders. `expected` describes the layout in half a sentence. Raises DataError, also for patients.csv or pairs.csv
+    that lies where it would not be read.
     """
+    root, notes = _find_root(data, is_root, is_part, expected)
+    _refuse_misplaced_tables(data, root)
+    return root, notes
+
+
+def _find_root(
+    data: Path, is_root: Callable[[Path], bool], is_part: Callable[[Path], bool], expected: str
+) -> tuple[Path, tuple[str, ...]]:
     if not data.exists():
         raise DataError(f"{data}: no such folder; expected {expected}")
     if not data.is_dir():
@@ -34,6 +46,23 @@ def find_root(
         raise DataError(f"{data}: {len(below)} data sets below ({', '.join(path.name for path in below)}); name one")
     what = "is empty" if not any(data.iterdir()) else "holds no such set"
     raise DataError(f"{data}: {what}; expected {expected}")
+
+
+def _refuse_misplaced_tables(data: Path, root: Path) -> None:
+    """Passed over in silence, a table would take its groups with it."""
+    of_root = _tables(root)
+    for folder in (data, *visible_folders(root)):
+        for name, table in _tables(folder).items():
+            if not folder.samefile(root) and (folder == data or name not in of_root):
+                raise DataError(
+                    f"{table}: is not read there; move it to {root / name}, with paths relative to {root}, or remove it"
+                )
+
+
+def _tables(folder: Path) -> dict[str, Path]:
+    with suppress(PermissionError):  # lost+found beside the set is nobody's business
+        return {name: path for path in folder.iterdir() if (name := path.name.casefold()) in (PATIENTS, PAIRS)}
+    return {}
 
 
 def visible_folders(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from trainables.data.layouts.classes import check_every_class, class_index, clas
 from trainables.data.layouts.folders import check_printable, find_root
 from trainables.data.layouts.parquet_files import open_parquet, read_column
 from trainables.data.layouts.parquet_images import ParquetImages
-from trainables.data.layouts.patients import check_complete, read_patients, strangers_note
+from trainables.data.layouts.patients import TABLE, check_complete, read_patients, strangers_note
 from trainables.data.layouts.sides import side_named, without_lone_side
 from trainables.data.records import DataSet, ImageRecord, Side
 from trainables.errors import DataError
@@ -31,7 +31,8 @@ def read(task: Task, data: Path) -> DataSet:
     files that are no parquet.
     """
     if data.is_file():
-        root, files = data.parent, [data]
+        is_part = data.parent.name == "data" and (data.parent.parent / TABLE).is_file()
+        root, files = data.parent.parent if is_part else data.parent, [data]
     else:
         root, _ = find_root(data, _is_root, lambda folder: folder.name == "data", EXPECTED)
         files = _parquet_files(root / "data") or _parquet_files(root)

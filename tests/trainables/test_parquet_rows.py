@@ -224,3 +224,12 @@ def test_patients_of_the_whole_set_count_for_one_of_its_files(root: Path) -> Non
     for given in (root, root / "data"):
         with pytest.raises(DataError, match=r"data/patients\.csv: is not read there; move it to"):
             read(TASK, given)
+
+
+def test_images_in_the_root_and_in_data_are_not_half_a_set(root: Path) -> None:
+    pq.write_table(pa.table({"age": [7]}), root / "ages.parquet")
+    assert len(read(TASK, root).records) == 14
+    write_rows(root / "validation-0.parquet", [0, 1, 2, 3])
+    for given in (root, root / "data"):
+        with pytest.raises(DataError, match=r"validation-0\.parquet: holds images beside those in data/; move it"):
+            read(TASK, given)

@@ -137,3 +137,22 @@ def test_folders_that_contradict_each_other_are_refused(stroke_set: Path) -> Non
     shutil.copy(next(stroke_set.rglob("*.jpg")), stroke_set / "deep/test/leftovers/a.jpg")
     with pytest.raises(DataError, match="names no class"):
         read(TASK, stroke_set)
+
+
+@pytest.mark.parametrize(("train", "test"), [("Train", "Test"), ("training", "testing"), ("train", "TEST")])
+def test_sides_have_many_spellings(stroke_set: Path, train: str, test: str) -> None:
+    before = [(record.label, record.modality, record.shipped) for record in read(TASK, stroke_set).records]
+    (stroke_set / "deep/train").rename(stroke_set / "deep" / train)
+    (stroke_set / "deep/test").rename(stroke_set / "deep" / test)
+    after = [(record.label, record.modality, record.shipped) for record in read(TASK, stroke_set).records]
+    assert sorted(after) == sorted(before)
+
+
+def test_a_validation_side_is_read_and_another_folder_of_images_is_refused(stroke_set: Path) -> None:
+    shutil.copytree(stroke_set / "deep/test", stroke_set / "deep/Val")
+    records = read(TASK, stroke_set).records
+    assert len(records) == 72
+    assert {record.shipped for record in records if "/Val/" in record.path} == {"validation"}
+    (stroke_set / "deep/Val").rename(stroke_set / "deep/held out")
+    with pytest.raises(DataError, match=r"held out: holds 24 images beside test, train, but names no side; call it"):
+        read(TASK, stroke_set)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from trainables.catalog import Task
 from trainables.data.layouts.classes import check_every_class, class_index, class_suggestion
 from trainables.data.layouts.folders import check_printable, find_root
-from trainables.data.layouts.parquet_files import open_parquet, read_column
+from trainables.data.layouts.parquet_files import is_image_table, open_parquet, read_column
 from trainables.data.layouts.parquet_images import ParquetImages
 from trainables.data.layouts.patients import TABLE, check_complete, read_patients, strangers_note
 from trainables.data.layouts.sides import side_named, without_lone_side
@@ -36,6 +36,7 @@ def read(task: Task, data: Path) -> DataSet:
     else:
         root, _ = find_root(data, _is_root, lambda folder: folder.name == "data", EXPECTED)
         files = _parquet_files(root / "data") or _parquet_files(root)
+        _refuse_two_places(root, files)
     records: list[ImageRecord] = []
     notes: list[str] = []
     sides = _sides(files)
@@ -62,6 +63,13 @@ def _is_root(folder: Path) -> bool:
 
 def _parquet_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.parquet") if path.is_file() and not path.name.startswith("."))
+
+
+def _refuse_two_places(root: Path, files: Sequence[Path]) -> None:
+    """Of images in the root and in its data/ one half would be lost; a table without images may lie anywhere."""
+    loose = [file for file in _parquet_files(root) if file not in files and is_image_table(file)]
+    if loose:
+        raise DataError(f"{loose[0]}: holds images beside those in data/; move it to data/, or away from the set")
 
 
 def _sides(files: Sequence[Path]) -> dict[Path, Side | None]:

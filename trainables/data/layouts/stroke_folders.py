@@ -1,18 +1,18 @@
 """The stroke set's layout: deep/train two levels deep, deep/test flat, spelled differently."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from trainables.catalog import Task
 from trainables.data.layouts.classes import class_index
-from trainables.data.layouts.folders import find_root, images_below
+from trainables.data.layouts.folders import find_root, images_below, visible_folders
 from trainables.data.layouts.patients import with_patients
+from trainables.data.layouts.sides import side_named
 from trainables.data.records import DataSet, ImageRecord, Side, read_below
 from trainables.errors import DataError
 
 MODALITIES = {"bt": "BT", "ct": "BT", "mr": "MR", "mri": "MR"}  # BT is CT
-SIDES: Mapping[str, Side] = {"train": "training", "test": "test"}
 EXPECTED = "the folder that holds deep/, with deep/train/<class>/<class + modality>/ and deep/test/<class + modality>/"
 
 
@@ -20,8 +20,8 @@ def read(task: Task, data: Path) -> DataSet:
     """Return the set's images; no file is opened but patients.csv.
 
     `data` is the root (which holds deep/), deep/ itself, or a folder that holds exactly one such root. Class and
-    modality are those of the folders that the image lies in, below train/ and test/ only. An optional patients.csv
-    at the root (columns path, patient_id) says which images belong together.
+    modality are those of the folders that the image lies in, below train/, test/ and val/ in their
+    usual spellings. An optional patients.csv at the root (columns path, patient_id) says which images belong together.
     Raises DataError for a folder that is missing, empty, of another layout, or lacks a class.
     """
     root, _ = find_root(data, _is_root, lambda folder: folder.name == "deep", EXPECTED)
@@ -36,15 +36,30 @@ def _is_root(folder: Path) -> bool:
 
 
 def _is_deep(folder: Path) -> bool:
-    return all((folder / name).is_dir() for name in SIDES)
+    return {"training", "test"} <= set(_sides(folder).values())
+
+
+def _deep(root: Path) -> Path:
+    return root / "deep" if _is_deep(root / "deep") else root
+
+
+def _sides(deep: Path) -> dict[Path, Side]:
+    return {folder: side for folder in visible_folders(deep) if (side := side_named(folder.name))}
 
 
 def _records(task: Task, root: Path) -> Iterator[ImageRecord]:
-    deep = root / "deep" if _is_deep(root / "deep") else root
-    for folder, side in SIDES.items():
-        for path, name in images_below(deep / folder, root):
-            label, modality = _class_of(task, path, deep / folder)
-            yield ImageRecord(path=name, label=label, shipped=side, modality=modality)
+    deep = _deep(root)
+    sides = _sides(deep)
+    for folder in visible_folders(deep):
+        images = [] if folder.name == "masks" else images_below(folder, root)
+        if images and folder not in sides:
+            raise DataError(
+                f"{folder}: holds {len(images)} images beside {', '.join(side.name for side in sides)}, but names no "
+                "side; call it train, test or val, or move it away"
+            )
+        for path, name in images:
+            label, modality = _class_of(task, path, folder)
+            yield ImageRecord(path=name, label=label, shipped=sides[folder], modality=modality)
 
 
 def _class_of(task: Task, path: Path, top: Path) -> tuple[int, str]:
@@ -65,15 +80,15 @@ def _class_of(task: Task, path: Path, top: Path) -> tuple[int, str]:
 
 def _check_classes(task: Task, root: Path, records: list[ImageRecord]) -> None:
     """Every modality of a side needs every class: else the modality alone gives the answer away."""
-    for folder, side in SIDES.items():
+    for folder, side in _sides(_deep(root)).items():
         own = [record for record in records if record.shipped == side]
         if not own:
-            raise DataError(f"{root}: {folder}/ holds no images")
+            raise DataError(f"{root}: {folder.name}/ holds no images")
         for modality in sorted({record.modality for record in own}):
             found = {record.label for record in own if record.modality == modality}
             missing = [name for label, name in enumerate(task.classes) if label not in found]
             if missing:
                 raise DataError(
-                    f"{root}: {folder}/ has no {missing[0]} images of modality {modality}; "
+                    f"{root}: {folder.name}/ has no {missing[0]} images of modality {modality}; "
                     f"each modality needs both classes (folder {missing[0]}{modality} missing or empty?)"
                 )

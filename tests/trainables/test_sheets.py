@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from trainables.audit.pictures import draw_shortcuts
 from trainables.audit.sheets import choose_samples, draw_preprocessing_sheet, draw_sample_sheet
+from trainables.audit.shortcuts import Shortcut
 
 
 def test_samples_are_some_of_each_class_and_the_same_for_a_seed() -> None:
@@ -41,3 +44,15 @@ def test_the_preprocessing_sheet_keeps_the_raw_aspect_and_the_grey_scale(tmp_pat
     assert np.ptp(lengths) <= 3
     height_of_raw = grey_HW[: len(sheet_HW) // 2, np.flatnonzero(first[len(first) // 2])[10]].sum()
     assert abs(height_of_raw / lengths[0] - 0.5) < 0.1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["scan_$1_$2.jpg", r"a_$\frac$.jpg", "$a^^b$.jpg", "脳_1.tif"])
+def test_names_are_shown_as_they_are(tmp_path: Path, name: str) -> None:
+    slice_HW = np.zeros((8, 8), np.uint8)
+    draw_sample_sheet(tmp_path / "s.png", [(slice_HW, name, name)], [name], name)
+    draw_preprocessing_sheet(
+        tmp_path / "p.png", [slice_HW], slice_HW[None], np.zeros((1, 1, 8, 8), np.float32), [name], name
+    )
+    shortcut = Shortcut("mode", 0.9, 0.5, 0.6, 1, True, True, name, 9, "")
+    assert draw_shortcuts([shortcut]).startswith(b"\x89PNG")

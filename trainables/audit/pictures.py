@@ -2,7 +2,9 @@
 
 import base64
 import io
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -34,6 +36,13 @@ def strip(images_NHW: np.ndarray, gap_px: int = 2) -> np.ndarray:
     return np.concatenate(list(padded_NHW), axis=1)[:, : -gap_px or None]
 
 
+def save_quietly(figure: Figure, target: Path | io.BytesIO) -> None:
+    """Write a PNG; letters that the font lacks become boxes, without a warning for each on the user's screen."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        figure.savefig(target, format="png")
+
+
 def draw_shortcuts(shortcuts: Sequence[Shortcut]) -> bytes:
     """Return a PNG: a bar per feature from chance to its score, and a mark where luck ends; best on top in each part.
 
@@ -55,7 +64,7 @@ def draw_shortcuts(shortcuts: Sequence[Shortcut]) -> bytes:
             axes.axhline(row - 0.5, color="#888888", linewidth=0.6)
     chance = float(np.mean([one.chance for one in ordered]))
     axes.axvline(chance, color=_LUCK, linewidth=0.8, linestyle=":")
-    axes.set_yticks(range(len(ordered)), labels=[one.name for one in ordered], fontsize=8)
+    axes.set_yticks(range(len(ordered)), labels=[one.name for one in ordered], fontsize=8, parse_math=False)
     axes.set_ylim(len(ordered) - 0.4, -0.6)
     axes.set_xlim(max(0.0, min(min(one.score, one.chance) for one in ordered) - 0.05), 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
@@ -69,5 +78,5 @@ def draw_shortcuts(shortcuts: Sequence[Shortcut]) -> bytes:
     axes.plot([], [], color=_LUCK, linewidth=0.8, linestyle=":", label="chance")
     figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
     content = io.BytesIO()
-    figure.savefig(content, format="png")
+    save_quietly(figure, content)
     return content.getvalue()

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from trainables.audit.pictures import save_quietly
+
 _CELL_IN = 1.35
 _NAME_CHARS = 22
 
@@ -24,11 +26,11 @@ def draw_sample_sheet(
             axes = axes_RC[row, column]
             if column < len(own):
                 _show(axes, own[column][0])
-                axes.set_title(_short(own[column][2]), fontsize=6, pad=2)
-        axes_RC[row, 0].set_ylabel(name, fontsize=9)
+                axes.set_title(_short(own[column][2]), fontsize=6, pad=2, parse_math=False)  # names hold "$", too
+        axes_RC[row, 0].set_ylabel(name, fontsize=9, parse_math=False)
         if not own:
             axes_RC[row, 0].text(0.5, 0.5, "none", ha="center", va="center", transform=axes_RC[row, 0].transAxes)
-    figure.savefig(path)
+    save_quietly(figure, path)
 
 
 def draw_preprocessing_sheet(
@@ -51,10 +53,10 @@ def draw_preprocessing_sheet(
         for column, cell_HW in enumerate(cells):
             _show(axes_RC[row, column], cell_HW)
             axes_RC[row, column].set_xlabel(f"{cell_HW.shape[1]} x {cell_HW.shape[0]} px", fontsize=6, labelpad=2)
-        axes_RC[row, 0].set_ylabel(labels[row], fontsize=8)
+        axes_RC[row, 0].set_ylabel(labels[row], fontsize=8, parse_math=False)
     for column, head in enumerate(heads):
         axes_RC[0, column].set_title(head, fontsize=8)
-    figure.savefig(path)
+    save_quietly(figure, path)
 
 
 def choose_samples(labels: Sequence[int], num_classes: int, per_class: int, seed: int) -> list[int]:
@@ -71,7 +73,7 @@ def _grid(rows: int, columns: int, title: str) -> tuple[Figure, np.ndarray]:
     size_in = (0.5 + _CELL_IN * columns, 0.5 + (_CELL_IN + 0.2) * rows)
     figure = Figure(figsize=size_in, dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title, fontsize=10, parse_math=False)
     axes_RC = figure.subplots(rows, columns, squeeze=False)
     for axes in axes_RC.flat:
         axes.set_xticks([])

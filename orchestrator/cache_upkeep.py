@@ -39,7 +39,9 @@ def collect_garbage(cache: Path, max_bytes: int, keep_s: float = DAY_S) -> list[
     size_bytes = sum(entry.size_bytes for entry in entries)
     removed = []
     for entry in sorted(entries, key=lambda entry: (not entry.is_leftover, entry.used_at)):
-        if now - entry.used_at < keep_s or not (entry.is_leftover or size_bytes > max_bytes) or _is_held(entry.path):
+        if not (entry.is_leftover or size_bytes > max_bytes) or _is_held(entry.path):
+            continue
+        if now - _used_at(entry.path) < keep_s:  # looked up again: a sweep may have begun meanwhile
             continue
         if entry.path.is_dir():
             shutil.rmtree(entry.path, ignore_errors=True)
@@ -75,6 +77,13 @@ def _paths(cache: Path) -> Iterator[Path]:
     for kind in ("development", "test", "facts", "audits"):
         yield from (cache / kind).glob("*")
     yield from cache.glob("staging-*")
+
+
+def _used_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0
 
 
 def _entry(path: Path) -> CacheEntry | None:

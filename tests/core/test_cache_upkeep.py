@@ -1,4 +1,5 @@
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from orchestrator.cache_upkeep import DAY_S, cache_entries, collect_garbage, held
 from orchestrator.cli.environment import max_cache_bytes
 from orchestrator.errors import BadInput
+from trainables.data.cache import mark_as_used
 
 
 def put(cache: Path, name: str, size_bytes: int, unused_days: float) -> Path:
@@ -57,3 +59,11 @@ def test_what_a_running_sweep_holds_stays_however_long_it_runs(tmp_path: Path) -
     with held([array]):
         assert collect_garbage(tmp_path, 0) == []
     assert [entry.path for entry in collect_garbage(tmp_path, 0)] == [array.parent]
+
+
+def test_what_a_sweep_takes_up_while_others_are_removed_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = put(tmp_path, "test/a", 1000, 9), put(tmp_path, "test/b", 1000, 8)
+    remove = shutil.rmtree
+    monkeypatch.setattr("shutil.rmtree", lambda path, **how: (mark_as_used(second), remove(path, **how)))
+    assert [entry.path for entry in collect_garbage(tmp_path, 0)] == [first]
+    assert (second / "images.npy").is_file()

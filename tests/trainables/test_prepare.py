@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from trainables.catalog import TASKS
-from trainables.data.cache import open_images
+from trainables.data.cache import is_whole, open_images, write_part
 from trainables.data.decoding import decode_images
 from trainables.data.images import decode_grey, resize_square
 from trainables.data.prepare import changed_since, prepare_data
@@ -270,3 +270,29 @@ def test_a_file_that_changes_while_the_set_is_read_never_reaches_the_cache(
             assert not list((tmp_path / "cache").glob("*/*-32px-*"))
     test_rows_and_arrays_are_in_one_order(stroke_set, tmp_path)
     assert not prepare(stroke_set, tmp_path / "cache")[0].examined.unreadable
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_another_sweep_places_meanwhile_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    folder, source = tmp_path / "development" / "key", tmp_path / "staged.npy"
+    np.save(source, np.zeros((3, 8, 8), np.uint8))
+    load = np.load
+    if damaged:
+        folder.mkdir(parents=True)
+        (folder / "images.npy").write_bytes(b"half")
+
+    def load_while_another_finishes(path: Path, **how):
+        monkeypatch.setattr("numpy.load", load)
+        try:
+            return load(path, **how)
+        finally:
+            assert damaged == folder.is_dir()
+            assert not is_whole(folder, 3, 8)
+            write_part(folder, source, [0, 1, 2])
+
+    monkeypatch.setattr("numpy.load", load_while_another_finishes)
+    assert not is_whole(folder, 3, 8)
+    assert is_whole(folder, 3, 8), "what the other sweep placed is still there"
+    assert [path.name for path in folder.parent.iterdir()] == ["key"]

@@ -95,12 +95,13 @@ def know_images(
 ) -> KnownImages:
     """Return facts and thumbnails of every image: from the cache, else by decoding the set into `staging`."""
     folder = cache / "facts" / _key(digests, THUMBNAIL_PX, f"facts-{FACTS_VERSION}")
+    found = _identity(folder)
     with suppress(OSError, ValueError):  # not there yet, or damaged
         known = _load_facts(folder)
         if len(known.facts) == len(known.thumbnails_NHW) == len(paths):
             mark_as_used(folder)
             return known
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove_damaged(folder, found)
     staged = decode_images(read, paths, sorted({*sides_px, THUMBNAIL_PX}), staging, progress)
     require_as_hashed(paths, digests, staged, [row for row, facts in enumerate(staged.facts) if facts is not None])
     thumbnails_NHW = np.array(np.load(staged.arrays[THUMBNAIL_PX], mmap_mode="r", allow_pickle=False))
@@ -139,13 +140,32 @@ def write_part(folder: Path, source: Path, rows: Sequence[int]) -> None:
 
 def is_whole(folder: Path, num_images: int, side_px: int) -> bool:
     """Tell whether a cached part can be opened and has the right shape; a damaged one is removed."""
+    found = _identity(folder)
     with suppress(OSError, ValueError):
         mapped_NHW = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         if mapped_NHW.shape == (num_images, side_px, side_px):
             mark_as_used(folder)
             return True
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove_damaged(folder, found)
     return False
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another one in its place (a number alone is soon given out again)."""
+    with suppress(OSError):
+        status = folder.stat()
+        return status.st_ino, status.st_ctime_ns
+    return None
+
+
+def _remove_damaged(folder: Path, found: tuple[int, int] | None) -> None:
+    """Remove what was looked at, but never what another sweep has placed there since."""
+    if found is None or _identity(folder) != found:
+        return
+    aside = folder.with_name(f"{folder.name}.part-{secrets.token_hex(4)}")
+    with suppress(FileNotFoundError):
+        folder.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _load_facts(folder: Path) -> KnownImages:

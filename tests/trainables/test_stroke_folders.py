@@ -47,6 +47,12 @@ def test_hidden_and_foreign_files_are_passed_over(stroke_set: Path) -> None:
     (folder / ".ipynb_checkpoints").mkdir()
     shutil.copy(next(folder.glob("*.jpg")), folder / ".ipynb_checkpoints" / "copy.jpg")
     assert read(TASK, stroke_set).records == before
+    assert read(TASK, stroke_set).notes == ()
+    (folder / "1.dcm").write_bytes(b"x")
+    assert read(TASK, stroke_set).records == before
+    assert read(TASK, stroke_set).notes == (
+        "1 files with other suffixes are passed over (e.g. 'deep/test/strokeBT/1.dcm')",
+    )
 
 
 @pytest.mark.parametrize("name", ["1_1 (8) [x].jpg", "1_1 (0).JPG", "schlaganfall ü.png", "1_1.tiff"])

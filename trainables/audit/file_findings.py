@@ -9,9 +9,10 @@ from trainables.audit.facts import AuditedImage
 MIN_SIDE_PX = 32
 MAX_ASPECT = 3.0
 MIN_STD = 2.0  # of 255 grey levels
-_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"} | {
-    ".webp": "WEBP"
-}
+_FORMATS = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF",
+    ".tiff": "TIFF", ".webp": "WEBP",
+}  # fmt: skip
 _SAME_FORMAT = {"MPO": "JPEG"}  # a JPEG with a second picture behind it
 
 

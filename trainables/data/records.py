@@ -3,14 +3,14 @@
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 Side = Literal["training", "validation", "test"]
 Part = Literal["development", "test"]  # development = training and validation: all that search may ever see
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 PHANTOM_MARK = "phantom.txt"  # at the root of every phantom
 
 
@@ -75,14 +75,15 @@ def image_files(folder: Path) -> list[Path]:
     A link that leads nowhere is among them, so that it is counted as unreadable. Raises OSError for a folder that
     cannot be looked into.
     """
-    found, seen = [], set()
+    return sorted(path for path in visible_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def visible_files(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder that is not hidden; see image_files."""
+    seen = set()
     for where, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
         real = os.path.realpath(where)
         folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
         if real not in seen:
-            images = (
-                name for name in names if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
-            )
-            found += [Path(where, name) for name in images]
+            yield from (Path(where, name) for name in names if not name.startswith("."))
         seen.add(real)
-    return sorted(found)

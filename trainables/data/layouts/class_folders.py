@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainables.catalog import Task
 from trainables.data.layouts.classes import check_every_class, class_index, class_of_folder, class_suggestion
-from trainables.data.layouts.folders import find_root, images_below, visible_folders
+from trainables.data.layouts.folders import find_root, images_below, other_files_note, visible_folders
 from trainables.data.layouts.patients import with_patients
 from trainables.data.layouts.sides import side_named, without_lone_side
 from trainables.data.records import IMAGE_SUFFIXES, DataSet, ImageRecord, Side, read_below
@@ -49,6 +49,7 @@ def read(task: Task, data: Path) -> DataSet:
         check_every_class(task, found, where, "images")
         records += found
         notes += passed_over
+    notes += other_files_note([folder for top in tops for folder in _class_folders(task, top.folder)], root)
     records, split_notes = without_lone_side(sorted(records, key=lambda record: record.path))
     records, patient_notes = with_patients(root, records)
     return DataSet(root=root, records=records, read=read_below(root), notes=(*notes, *split_notes, *patient_notes))

@@ -1,13 +1,15 @@
 """Finding a set's root, and the images below a folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from trainables.data.layouts.pairs_table import TABLE as PAIRS
 from trainables.data.layouts.patients import TABLE as PATIENTS
-from trainables.data.records import image_files
+from trainables.data.records import IMAGE_SUFFIXES, image_files, visible_files
 from trainables.errors import DataError
+
+LITTER = {"thumbs.db", "desktop.ini"}  # what file managers leave behind, besides hidden files
 
 
 def find_root(
@@ -83,6 +85,18 @@ def images_below(folder: Path, root: Path) -> list[tuple[Path, str]]:
         check_printable(name, path.parent)
         found.append((path, name))
     return found
+
+
+def other_files_note(folders: Iterable[Path], root: Path) -> tuple[str, ...]:
+    """Return a note on files among the images that their suffix does not call images, if there are such."""
+    others = [
+        path.relative_to(root).as_posix()
+        for folder in folders
+        for path in visible_files(folder)
+        if path.suffix.lower() not in IMAGE_SUFFIXES and path.name.casefold() not in LITTER
+    ]
+    examples = ", ".join(repr(name) for name in sorted(others)[:3])
+    return (f"{len(others)} files with other suffixes are passed over (e.g. {examples})",) if others else ()
 
 
 def check_printable(name: str, where: object) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trainables.catalog import Task
 from trainables.data.layouts.classes import check_every_class, class_of_folder
-from trainables.data.layouts.folders import find_root, images_below, visible_folders
+from trainables.data.layouts.folders import find_root, images_below, other_files_note, visible_folders
 from trainables.data.layouts.pairing import Pairing, pair_by_number, pair_by_patient
 from trainables.data.layouts.pairs_table import TABLE as PAIRS_TABLE
 from trainables.data.layouts.pairs_table import read_pairs
@@ -29,7 +29,8 @@ def read(task: Task, data: Path) -> DataSet:
     Raises DataError for another layout, tables that do not fit, and a class without pairs.
     """
     root, _ = find_root(data, _is_root, _is_part, EXPECTED)
-    ct, mr = (_images(task, root, modality) for modality in ("CT", "MR"))
+    trees = [_tree(root, modality) for modality in ("CT", "MR")]
+    ct, mr = (_labels(task, root, tree) for tree in trees)
     patients = read_patients(root)
     if (root / PAIRS_TABLE).is_file():
         pairs, rule = _by_table(root, ct, mr, patients), f"pairs are those of {PAIRS_TABLE}"
@@ -41,7 +42,7 @@ def read(task: Task, data: Path) -> DataSet:
     ]
     check_every_class(task, records, root, "pairs of CT and MR images")
     left_out = f"{len(ct) - len(pairs)} CT and {len(mr) - len(pairs)} MR images have no partner and are left out"
-    notes = (rule, left_out, *strangers_note(patients, ct.keys() | mr.keys()))
+    notes = (rule, left_out, *strangers_note(patients, ct.keys() | mr.keys()), *other_files_note(trees, root))
     return DataSet(root=root, records=records, read=read_below(root), notes=notes)
 
 
@@ -69,13 +70,17 @@ def _modality(name: str) -> str | None:
     return told[0] if len(told) == 1 else None
 
 
-def _images(task: Task, root: Path, modality: str) -> Labels:
+def _tree(root: Path, modality: str) -> Path:
     below = [child for child in visible_folders(root) if _is_dataset(child.name)]
     top = next((child for child in below if _has_both(child)), root)
     trees = [child for child in visible_folders(top) if _modality(child.name) == modality]
     if len(trees) > 1:
         raise DataError(f"{top}: {len(trees)} {modality} folders ({', '.join(tree.name for tree in trees)}); keep one")
-    return {name: class_of_folder(task, path.parent) for path, name in images_below(trees[0], root)}
+    return trees[0]
+
+
+def _labels(task: Task, root: Path, tree: Path) -> Labels:
+    return {name: class_of_folder(task, path.parent) for path, name in images_below(tree, root)}
 
 
 def _by_rule(

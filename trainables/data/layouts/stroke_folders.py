@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainables.catalog import Task
 from trainables.data.layouts.classes import class_index
-from trainables.data.layouts.folders import find_root, images_below, visible_folders
+from trainables.data.layouts.folders import find_root, images_below, other_files_note, visible_folders
 from trainables.data.layouts.patients import with_patients
 from trainables.data.layouts.sides import side_named
 from trainables.data.records import DataSet, ImageRecord, Side, read_below
@@ -28,7 +28,8 @@ def read(task: Task, data: Path) -> DataSet:
     records = sorted(_records(task, root), key=lambda record: record.path)
     _check_classes(task, root, records)
     records, notes = with_patients(root, records)
-    return DataSet(root=root, records=records, read=read_below(root), notes=notes)
+    others = other_files_note(_sides(_deep(root)), root)
+    return DataSet(root=root, records=records, read=read_below(root), notes=(*others, *notes))
 
 
 def _is_root(folder: Path) -> bool:

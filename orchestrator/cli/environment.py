@@ -1,5 +1,6 @@
 """The environment variables that are settings of a command; nothing else reads them."""
 
+import math
 import os
 import re
 from pathlib import Path
@@ -52,10 +53,11 @@ def max_cache_bytes(given: str | None = None) -> int:
     where = "--max-cache" if given is not None else "ORCHESTRATE_MAX_CACHE"
     text = given if given is not None else os.environ.get("ORCHESTRATE_MAX_CACHE") or str(MAX_CACHE_BYTES)
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise BadInput(f"{where}={text}: expected a size such as 20GiB or 500MiB")
-    unit = (match[2] or "B")[0].upper()
-    return int(float(match[1]) * 1024 ** "BKMGT".index(unit))
+    unit = ((match and match[2]) or "B")[0].upper()
+    size_bytes = float(match[1]) * 1024 ** "BKMGT".index(unit) if match else math.inf
+    if size_bytes == math.inf:  # too many digits, too
+        raise BadInput(f"{where}={text[:40]}: expected a size such as 20GiB or 500MiB")
+    return int(size_bytes)
 
 
 def _home_folder() -> Path:

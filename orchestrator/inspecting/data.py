@@ -1,8 +1,5 @@
 """Data before a sweep: found, decoded, audited, split; what was found as pages and pictures. Imports torch late."""
 
-import os
-import secrets
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
+from orchestrator.inspecting.new_folder import whole_folder
 from orchestrator.space import Space, defaults
 from orchestrator.test_ledger import note_preparation, require_ledger
 from trainables.catalog import ARCHITECTURES, Task, default_hyperparameters
@@ -175,13 +173,8 @@ def write_phantom(task: Task, folder: Path, patients: int, seed: int) -> None:
 def _write_whole(task: Task, folder: Path, patients: int, seed: int) -> None:
     from trainables.data.phantom import PHANTOMS
 
-    part = folder.with_name(f"{folder.name}.part-{os.getpid()}-{secrets.token_hex(2)}")
-    part.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as part:
         PHANTOMS[task.name](part, patients, seed)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _phantom(task: Task, home: Home) -> Path:

@@ -1,12 +1,11 @@
 """Download a task's public data set with its host's own client, where there is one; else say how to do it by hand."""
 
-import os
-import secrets
 import shutil
 import subprocess
 from pathlib import Path
 
 from orchestrator.errors import BadInput
+from orchestrator.inspecting.new_folder import whole_folder
 from trainables.catalog import Task
 from trainables.data.sources import SOURCES, Source
 
@@ -19,18 +18,14 @@ def fetch_data(task: Task, target: Path) -> Source:
     source = SOURCES[task.name]
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BadInput(f"{target}: exists already; remove it, or use it: --data {target}")
-    part = target.with_name(f"{target.name}.part-{os.getpid()}-{secrets.token_hex(2)}")
-    part.mkdir(parents=True)
     try:
-        _from_kaggle(source, part) if source.host == "kaggle" else _from_huggingface(source, part)
-        part.rename(target)
+        with whole_folder(target) as part:
+            _from_kaggle(source, part) if source.host == "kaggle" else _from_huggingface(source, part)
     except _NotFetched as error:
         raise BadInput(
             f"{task.name}: {error}; by hand: download {source.page}, unpack it to {target}, then: "
             f"orchestrate data check {task.name} --data {target}"
         ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return source
 
 

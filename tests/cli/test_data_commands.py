@@ -9,7 +9,9 @@ import pytest
 from set_support import write_images, write_table
 from tests_support import Orchestrate
 
+from orchestrator.errors import BadInput
 from orchestrator.inspecting.data import write_phantom
+from orchestrator.inspecting.fetching import fetch_data
 from trainables.catalog import TASKS
 from trainables.data.phantom import PHANTOMS
 from trainables.data.phantom.files import SetFolder
@@ -131,6 +133,19 @@ def test_a_phantom_that_is_broken_off_leaves_nothing_that_passes_for_real(
     with pytest.raises(KeyboardInterrupt):
         write_phantom(TASKS["stroke"], tmp_path / "set", 72, 0)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("given", [".", "", "../empty"])
+def test_the_folder_that_the_user_is_in_is_not_replaced(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(BadInput, match="is the folder that you are in; name a new one"):
+        write_phantom(TASKS["stroke"], Path(given), 72, 0)
+    with pytest.raises(BadInput, match="is the folder that you are in; name a new one"):
+        fetch_data(TASKS["stroke"], Path(given))
+    assert not list(Path().iterdir())
 
 
 def test_fetch_touches_nothing_of_the_users(orchestrate: Orchestrate, tmp_path: Path) -> None:

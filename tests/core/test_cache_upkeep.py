@@ -48,10 +48,13 @@ def test_sizes_are_read(text: str, size_bytes: int) -> None:
     assert max_cache_bytes(text) == size_bytes
 
 
-@pytest.mark.parametrize("text", ["", "much", "-1GiB", "1 GiBi"])
-def test_a_wrong_size_is_told(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "much", "-1GiB", "1 GiBi", "9" * 400 + "GiB"])
+def test_a_wrong_size_is_told(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadInput, match="expected a size such as 20GiB"):
         max_cache_bytes(text)
+    monkeypatch.setenv("ORCHESTRATE_MAX_CACHE", text or "none")
+    with pytest.raises(BadInput, match=r"^ORCHESTRATE_MAX_CACHE=.{0,40}: expected a size"):
+        max_cache_bytes()
 
 
 def test_what_a_running_sweep_holds_stays_however_long_it_runs(tmp_path: Path) -> None:

@@ -1,0 +1,27 @@
+"""A folder that a command makes for the user: it appears whole or not at all."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.errors import BadInput
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `target` when all went well and is gone otherwise.
+
+    Raises BadInput for the folder that the user is in: in its place a shell would stand in one that is gone.
+    """
+    if target.exists() and target.samefile(Path.cwd()):
+        raise BadInput(f"{target}: is the folder that you are in; name a new one")
+    part = target.with_name(f"{target.name}.part-{os.getpid()}-{secrets.token_hex(2)}")
+    part.mkdir(parents=True)
+    try:
+        yield part
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -145,6 +145,15 @@ def test_columns_are_filled_for_all_or_none(table: Path) -> None:
     assert patients == dict.fromkeys(NAMES, "p1") | {NAMES[0]: None}, "images of the test side need no patient"
 
 
+@pytest.mark.parametrize("empty", ["nan", "None", "n/a", "-"])
+def test_nan_is_no_patient(table: Path, empty: str) -> None:
+    write_table(table, "path,label,patient_id", *(f"{row},{empty}" for row in ROWS))
+    assert {record.patient_id for record in read(TASK, table).records} == {None}
+    write_table(table, "path,label,patient_id", *(f"{row},{f'p{k}' if k else empty}" for k, row in enumerate(ROWS)))
+    with pytest.raises(DataError, match="line 2: patient_id is empty in 1 rows"):
+        read(TASK, table)
+
+
 def test_patients_beside_a_manifest_count(table: Path) -> None:
     patients = table.with_name("patients.csv")
     write_table(patients, "path,patient_id", *(f"{name},p{k // 2}" for k, name in enumerate(NAMES)))

@@ -84,6 +84,8 @@ def test_a_table_of_pairs_decides_over_all(root: Path) -> None:
     assert read(TASK, root).notes[0] == "pairs are those of pairs.csv"
     write_table(table, "ct,mri,patient_id", *(f"{line},p{n}" for n, line in enumerate(lines)))
     assert [record.patient_id for record in read(TASK, root).records] == ["p0", "p1"]
+    write_table(table, "ct,mri,patient_id", *(f"{line},NaN" for line in lines))
+    assert [record.patient_id for record in read(TASK, root).records] == [None, None]
     write_table(table, "ct,mri", *lines)
     who = {path: "p" for path in (*CT_NAMES, *MRI_NAMES)}
     write_table(root / "patients.csv", "path,patient_id", *(f"{path},{p}" for path, p in who.items()))

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from trainables.data.layouts.parquet_files import open_parquet, read_column
+from trainables.data.layouts.patients import known_patient
 from trainables.errors import DataError
 
 REQUIRED = ("path", "label")
@@ -21,8 +22,9 @@ class Row:
     cells: Mapping[str, str]
 
     def text(self, column: str) -> str:
-        """Return a cell, empty where the table has no such column."""
-        return self.cells.get(column, "")
+        """Return a cell, empty where the table has no such column, or "nan" for a patient."""
+        text = self.cells.get(column, "")
+        return known_patient(text) if column == "patient_id" else text
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.data.layouts.csv_table import read_csv_table
+from trainables.data.layouts.patients import known_patient
 from trainables.errors import DataError
 
 TABLE = "pairs.csv"
@@ -28,7 +29,7 @@ def read_pairs(root: Path, ct: Container[str], mr: Container[str]) -> list[Table
     """
     table = root / TABLE
     pairs = [
-        TablePair(row["ct"], row["mri"], row.get("patient_id", "").strip() or None, f"{table}: line {line}")
+        TablePair(row["ct"], row["mri"], known_patient(row.get("patient_id", "")) or None, f"{table}: line {line}")
         for line, row in read_csv_table(table, ("ct", "mri"))
     ]
     _check(table, pairs, ct, mr)

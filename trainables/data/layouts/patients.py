@@ -12,6 +12,12 @@ TABLE = "patients.csv"
 NO_PATIENT = ("nan", "none", "null", "na", "n/a", "-")  # how programs write an empty cell
 
 
+def known_patient(cell: str) -> str:
+    """Return the patient that a cell of any table names; empty where it names none."""
+    patient_id = cell.strip()
+    return "" if patient_id.casefold() in NO_PATIENT else patient_id
+
+
 def read_patients(root: Path) -> dict[str, str]:
     """Return path -> patient_id of root/patients.csv; empty without such a file.
 
@@ -25,8 +31,7 @@ def read_patients(root: Path) -> dict[str, str]:
         raise DataError(f"{root / near[0]}: must be a file of the name {TABLE}; mend it, or remove it to do without")
     patients: dict[str, str] = {}
     for _, row in read_csv_table(table, ("path", "patient_id")):
-        path, patient_id = row["path"], row["patient_id"].strip()
-        patient_id = "" if patient_id.casefold() in NO_PATIENT else patient_id
+        path, patient_id = row["path"], known_patient(row["patient_id"])
         if patient_id and patients.setdefault(path, patient_id) != patient_id:
             raise DataError(f"{table}: {path!r} has two patients; keep one row for each image")
     if not patients:

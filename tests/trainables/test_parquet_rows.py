@@ -8,6 +8,7 @@ import pytest
 from set_support import LFS_POINTER, MISLEADING, STAGES, counts, image_bytes, write_rows, write_table
 
 from trainables.catalog import TASKS
+from trainables.data.examine import examine_data
 from trainables.data.layouts import parquet_images
 from trainables.data.layouts.parquet_rows import read
 from trainables.errors import DataError
@@ -233,3 +234,24 @@ def test_images_in_the_root_and_in_data_are_not_half_a_set(root: Path) -> None:
     for given in (root, root / "data"):
         with pytest.raises(DataError, match=r"validation-0\.parquet: holds images beside those in data/; move it"):
             read(TASK, given)
+
+
+def test_a_set_is_hashed_and_decoded_in_the_order_of_its_rows(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rows(root / TRAIN, [row % 4 for row in range(120)], row_group_rows=120)
+    decoded = []
+
+    def counted(*where):
+        for images in stream(*where):
+            decoded.append(len(images))
+            yield images
+
+    stream = parquet_images._stream_blocks
+    monkeypatch.setattr(parquet_images, "_stream_blocks", counted)
+    monkeypatch.setattr(parquet_images, "_block_rows", lambda path: 5)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    (tmp_path / "staging").mkdir()
+    examined = examine_data(TASK, root, (), tmp_path / "cache", tmp_path / "staging", lambda what, done, of: None)
+    assert len(examined.paths) == 123
+    assert sum(decoded) == 2 * 123, "once for the digests and once for the pixels"

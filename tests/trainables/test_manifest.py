@@ -63,6 +63,21 @@ def test_a_parquet_table_says_the_same(table: Path) -> None:
         read_data_set(TASK, parquet)
 
 
+def test_floats_are_indices_as_in_a_parquet_table(table: Path) -> None:
+    write_table(table, "path,label", *(f"{name},{k}.0" for k, name in enumerate(NAMES)))
+    assert {record.path: record.label for record in read(TASK, table).records} == {n: k for k, n in enumerate(NAMES)}
+
+
+def test_an_image_is_listed_once_by_whatever_folder(table: Path) -> None:
+    (table.parent / "linked").symlink_to(table.parent / "scans")
+    (table.parent / "copy.jpg").symlink_to(table.parent / "scans/b.jpg")  # a store of contents looks like this
+    write_table(table, "path,label", *ROWS, "copy.jpg,1")
+    assert len(read(TASK, table).records) == 5
+    write_table(table, "path,label", *ROWS, "linked/b.jpg,1")
+    with pytest.raises(DataError, match=r"'linked/b.jpg' is listed already \(line 3 as 'scans/b.jpg', through"):
+        read(TASK, table)
+
+
 def test_a_case_of_two_images_names_both(tmp_path: Path) -> None:
     write_images(tmp_path, "ct 1.png", "mr 1.png", "ct 2.png", "mr 2.png")
     table = write_table(
@@ -87,6 +102,7 @@ def test_a_case_of_two_images_names_both(tmp_path: Path) -> None:
     [
         (["c.tif,glioam"], "line 2: label 'glioam' is no class; did you mean 'glioma'"),
         (["c.tif,4"], "line 2: label 4 is no class index of tumor_4class; known: 0 glioma, 1 meningioma, 2 notumor"),
+        (["c.tif,1.5"], "line 2: label '1.5' is no class"),
         (["c.tif,-1"], "line 2: label '-1' is no class"),
         (["c.tif,"], "line 2: label '' is no class"),
         (["c.tif"], "line 2: label '' is no class"),

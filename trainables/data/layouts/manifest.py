@@ -1,5 +1,6 @@
 """Any set, listed in a table: columns path, label, optional patient_id, split, modality, second_path."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -26,7 +27,7 @@ def read(task: Task, data: Path) -> DataSet:
         raise DataError(f"{data}: no such file; expected a manifest, CSV or parquet with columns path, label")
     rows = read_rows(data)
     records = [_record(task, row) for row in rows]
-    _check_once(records, rows)
+    _check_once(data.parent, records, rows)
     _check_filled(rows, "split", rows)
     _check_filled(rows, "patient_id", [row for row in rows if side_named(row.text("split")) != "test"])
     _check_exist(data, records)
@@ -60,7 +61,8 @@ def _record(task: Task, row: Row) -> ImageRecord:
 
 def _label(task: Task, row: Row) -> int:
     text = row.text("label")
-    label = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else class_index(task, text)
+    number = re.fullmatch(r"(\d{1,9})(\.0*)?", text, re.ASCII)  # pandas makes 1.0 of 1 beside empty cells
+    label = int(number[1]) if number else class_index(task, text)
     if label is None:
         raise DataError(f"{row.where}: label {text!r} is no class; {class_suggestion(task, text)}")
     if label >= len(task.classes):
@@ -92,13 +94,17 @@ def _path(row: Row, column: str) -> str:
     return path.as_posix()
 
 
-def _check_once(records: Sequence[ImageRecord], rows: Sequence[Row]) -> None:
-    seen: dict[str, str] = {}
-    for record, row in zip(records, rows, strict=True):
-        for path in filter(None, (record.path, record.second_path)):
-            if path in seen:
-                raise DataError(f"{row.where}: {path!r} is listed already ({seen[path]}); an image belongs to one case")
-            seen[path] = row.where.rpartition(": ")[2]
+def _check_once(root: Path, records: Sequence[ImageRecord], rows: Sequence[Row]) -> None:
+    named = [(path, row) for r, row in zip(records, rows, strict=True) for path in (r.path, r.second_path) if path]
+    real = {folder: (root / folder).resolve() for folder in {PurePosixPath(path).parent for path, _ in named}}
+    seen: dict[Path, tuple[str, str]] = {}
+    for path, row in named:
+        file = real[PurePosixPath(path).parent] / PurePosixPath(path).name  # files may be links: copies are the audit's
+        if file in seen:
+            first, where = seen[file]
+            where = where if first == path else f"{where} as {first!r}, through a linked folder"
+            raise DataError(f"{row.where}: {path!r} is listed already ({where}); an image belongs to one case")
+        seen[file] = path, row.where.rpartition(": ")[2]
 
 
 def _check_filled(all_rows: Sequence[Row], column: str, rows: Sequence[Row]) -> None:

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from trainables.catalog import TASKS
-from trainables.data.cache import is_whole, open_images, write_part
+from trainables.data.cache import is_whole, open_images, part_folder, write_part
 from trainables.data.decoding import decode_images
-from trainables.data.images import decode_grey, resize_square
+from trainables.data.images import RECIPE, decode_grey, resize_square
 from trainables.data.prepare import changed_since, prepare_data
 from trainables.data.sides import SplitRequest
 from trainables.errors import DataError
@@ -296,3 +296,26 @@ def test_what_another_sweep_places_meanwhile_is_not_removed(
     assert not is_whole(folder, 3, 8)
     assert is_whole(folder, 3, 8), "what the other sweep placed is still there"
     assert [path.name for path in folder.parent.iterdir()] == ["key"]
+
+
+@pytest.mark.parametrize("setting", sorted(RECIPE))
+def test_another_recipe_has_another_place_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    def folders() -> set[Path]:
+        return {part_folder(tmp_path, part, digest, 32) for part in ("development", "test") for digest in ("ab", "cd")}
+
+    before = folders()
+    assert len(before) == 4
+    assert part_folder(tmp_path, "test", "ab", 32) != part_folder(tmp_path, "test", "ab", 48)
+    monkeypatch.setitem(RECIPE, setting, "other")
+    assert not before & folders()
+
+
+def test_facts_of_another_recipe_are_not_taken(
+    stroke_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(stroke_set, tmp_path / "cache", ())
+    assert "decoding" not in prepare(stroke_set, tmp_path / "cache", ())[1]
+    monkeypatch.setitem(RECIPE, "mode", "crop")
+    assert "decoding" in prepare(stroke_set, tmp_path / "cache", ())[1]

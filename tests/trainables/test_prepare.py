@@ -3,8 +3,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from set_support import write_rows
 
 from trainables.catalog import TASKS
 from trainables.data.cache import is_whole, open_images, part_folder, write_part
@@ -161,6 +163,22 @@ def test_a_test_image_that_changed_since_the_plan_is_found(stroke_set: Path, tmp
     (stroke_set / data.test.rows[0].path).write_bytes((stroke_set / data.test.rows[1].path).read_bytes())
     (stroke_set / data.test.rows[2].path).unlink()
     assert changed_since(data) == [data.test.rows[0].path, data.test.rows[2].path]
+
+
+@pytest.mark.parametrize("change", ["replaced", "deleted"])
+def test_a_parquet_file_of_test_images_that_changed_since_the_plan_is_found(tmp_path: Path, change: str) -> None:
+    write_rows(tmp_path / "set/data/train-0.parquet", [row % 4 for row in range(24)])
+    test_file = tmp_path / "set/data/test-0.parquet"
+    write_rows(test_file, [row % 4 for row in range(8)])
+    request = SplitRequest(kind=None, folds=1, seed=0)
+    data = prepare_data(TASKS["alzheimer"], tmp_path / "set", [8], request, tmp_path / "cache", lambda *heard: None)
+    assert changed_since(data) == []
+    rows = pq.read_table(test_file)
+    test_file.unlink()
+    if change == "replaced":
+        pq.write_table(rows.take([7, *range(1, 8)]), test_file)
+    changed = ["data/test-0.parquet#0"] if change == "replaced" else [row.path for row in data.test.rows]
+    assert changed_since(data) == changed
 
 
 def test_a_manifests_own_validation_side_is_kept_and_must_not_tear_a_patient(stroke_set: Path, tmp_path: Path) -> None:

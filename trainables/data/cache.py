@@ -21,9 +21,9 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from trainables.audit.facts import FACTS_VERSION, THUMBNAIL_PX, ImageFacts
-from trainables.data.decoding import DecodedImages, Progress, Read, decode_images
+from trainables.data.decoding import DecodedImages, Progress, decode_images
 from trainables.data.images import RECIPE
-from trainables.data.records import Part
+from trainables.data.records import Part, Read
 from trainables.errors import DataError
 
 ROWS_PER_COPY = 4096

@@ -13,10 +13,10 @@ import numpy as np
 
 from trainables.audit.facts import ImageFacts, measure
 from trainables.data.images import UnreadableImage, decode_grey, resize_square
+from trainables.data.records import Read
 from trainables.errors import DataError
 
 Progress = Callable[[str, int, int], None]  # what, done, of
-Read = Callable[[str], bytes]
 
 
 @dataclass(frozen=True)

@@ -85,11 +85,13 @@ def _with_sides(images: AuditInput, sides: Sequence[Side]) -> AuditInput:
 def changed_since(data: PreparedData) -> list[str]:
     """Return the test cases whose files are no longer those of the plan."""
     case_of = {case.record.path: case for case in data.examined.cases}
+    data_set = data.examined.data_set
+    read = data_set.read if data_set.reopen is None else data_set.reopen()
     changed = []
     for row in data.test.rows:
         paths = [data.examined.paths[image] for image in case_of[row.path].rows]
         try:
-            now = [hashlib.sha256(data.examined.data_set.read(path)).hexdigest() for path in paths]
+            now = [hashlib.sha256(read(path)).hexdigest() for path in paths]
         except OSError:
             now = []
         if now != [data.examined.digests[image] for image in case_of[row.path].rows]:

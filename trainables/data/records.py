@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 Side = Literal["training", "validation", "test"]
+Read = Callable[[str], bytes]
 Part = Literal["development", "test"]  # development = training and validation: all that search may ever see
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 PHANTOM_MARK = "phantom.txt"  # at the root of every phantom
@@ -34,13 +35,15 @@ class ImageRecord:
 class DataSet:
     """A data set as its reader found it: cases sorted by path (rows of a table by number), and how to get an image.
 
-    `read` may be called from several threads; it raises OSError for a file that cannot be read. `notes` are
-    sentences for the user about what the reader did that is not obvious (files passed over, how pairs were made).
+    `read` may be called from several threads; it raises OSError for a file that cannot be read. It may remember what
+    it has read: then `reopen` gives one that sees the files as they are now. `notes` are sentences for the user about
+    what the reader did that is not obvious (files passed over, how pairs were made).
     """
 
     root: Path
     records: list[ImageRecord]
-    read: Callable[[str], bytes]
+    read: Read
+    reopen: Callable[[], Read] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -53,7 +56,7 @@ def is_phantom(data_set: DataSet) -> bool:
     return any((folder / PHANTOM_MARK).is_file() for folder in above)
 
 
-def read_below(root: Path) -> Callable[[str], bytes]:
+def read_below(root: Path) -> Read:
     """Return the `read` of a set whose paths are files below its root."""
 
     def read(path: str) -> bytes:

@@ -30,12 +30,14 @@ class _Stream:
 class ParquetImages:
     """`read("data/train.parquet#17")` gives row 17's image; a file is never in memory as a whole.
 
-    Rows that are asked for nearly in order are read once. May be called from several threads.
+    Rows that are asked for nearly in order are read once, and some of them are remembered. May be called from several
+    threads.
     """
 
     def __init__(self, root: Path, names: Sequence[str]) -> None:
         self._root = root
-        self._block_rows = {name: _block_rows(root / name) for name in names}
+        self._names = frozenset(names)
+        self._block_rows: dict[str, int] = {}
         self._lock = Lock()
         self._blocks: OrderedDict[tuple[str, int], Images] = OrderedDict()
         self._stream: _Stream | None = None
@@ -43,10 +45,10 @@ class ParquetImages:
     def read(self, path: str) -> bytes:
         """Return the bytes of one row's image. Raises OSError."""
         name, _, row = path.rpartition("#")
-        if name not in self._block_rows or not row.isdecimal():
+        if name not in self._names or not row.isdecimal():
             raise FileNotFoundError(f"{path}: no such row")
-        block, offset = divmod(int(row), self._block_rows[name])
         with self._lock:
+            block, offset = divmod(int(row), self._rows_of_a_block(name))
             images = self._block(name, block)
         if offset >= len(images):
             raise FileNotFoundError(f"{path}: no such row")
@@ -54,6 +56,14 @@ class ParquetImages:
         if content is None:
             raise OSError(f"{path}: the row holds no image bytes")
         return content
+
+    def _rows_of_a_block(self, name: str) -> int:
+        if name not in self._block_rows:
+            try:
+                self._block_rows[name] = _block_rows(self._root / name)
+            except (pa.ArrowException, DataError) as error:
+                raise _unreadable(name, error) from error
+        return self._block_rows[name]
 
     def _block(self, name: str, block: int) -> Images:
         key = (name, block)
@@ -64,7 +74,7 @@ class ParquetImages:
             images = self._advance_to(name, block)
         except (pa.ArrowException, OSError, DataError) as error:
             self._stream = None
-            raise OSError(f"{name}: cannot be read ({' '.join(str(error).split())[:200]})") from error
+            raise _unreadable(name, error) from error
         self._blocks[key] = images
         while len(self._blocks) > CACHED_BLOCKS:
             self._blocks.popitem(last=False)
@@ -82,6 +92,10 @@ class ParquetImages:
             stream.next_block += 1
         self._stream = stream
         return images
+
+
+def _unreadable(name: str, error: Exception) -> OSError:
+    return OSError(f"{name}: cannot be read ({' '.join(str(error).split())[:200]})")
 
 
 def _block_rows(path: Path) -> int:

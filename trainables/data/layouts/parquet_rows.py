@@ -16,7 +16,7 @@ from trainables.data.layouts.parquet_files import is_image_table, open_parquet, 
 from trainables.data.layouts.parquet_images import ParquetImages
 from trainables.data.layouts.patients import TABLE, check_complete, read_patients, strangers_note
 from trainables.data.layouts.sides import side_named, without_lone_side
-from trainables.data.records import DataSet, ImageRecord, Side
+from trainables.data.records import DataSet, ImageRecord, Read, Side
 from trainables.errors import DataError
 
 EXPECTED = "train-*.parquet and test-*.parquet in it or in its data/, with columns image {bytes, path} and label"
@@ -53,8 +53,13 @@ def read(task: Task, data: Path) -> DataSet:
     check_every_class(task, [record for record in records if record.shipped != "test"], root, "training rows")
     records, split_notes = without_lone_side(records)
     records, patient_notes = _with_patients(root, files, records)
-    images = ParquetImages(root, [file.relative_to(root).as_posix() for file in files])
-    return DataSet(root=root, records=records, read=images.read, notes=(*notes, *split_notes, *patient_notes))
+    names = [file.relative_to(root).as_posix() for file in files]
+
+    def reopen() -> Read:
+        return ParquetImages(root, names).read
+
+    notes += [*split_notes, *patient_notes]
+    return DataSet(root=root, records=records, read=reopen(), reopen=reopen, notes=tuple(notes))
 
 
 def _is_root(folder: Path) -> bool:

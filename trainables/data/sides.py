@@ -8,13 +8,14 @@ from trainables.catalog import Task
 from trainables.data.examine import ExaminedData
 from trainables.data.grouping import PATIENT_GROUP
 from trainables.data.records import Side
-from trainables.data.splits import Fractions, fold_of_each, split_by_group
+from trainables.data.splits import Fractions, fold_of_each, require_whole_groups, split_by_group
 from trainables.errors import DataError
 
 SplitKind = Literal["shipped", "grouped"]
 VALIDATION_FRACTION = 0.15  # of what is left beside a test set that ships
 # A test side that is drawn here is the same for every seed of a sweep: else another seed trains on the last one's test.
 TEST_SEED = 0
+MOST_OF_FREE = 0.5  # of the cases that a test side can be drawn from: training needs some of them, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +40,15 @@ class DecidedSides:
 def decide_sides(task: Task, examined: ExaminedData, request: SplitRequest) -> DecidedSides:
     """Return each case's side and fold.
 
-    Raises DataError where no split can be made, where a side would have no image of a class that it needs, and where a
-    shipped validation side tears a known patient.
+    Raises DataError where no split can be made, where a side would have no image of a class that it needs, where a
+    group stands on a side that was drawn here and on another one, and where a shipped validation side tears a known
+    patient.
     """
     kind, sides, notes = _sides(task, examined, request)
     if request.folds > 1 and "validation" in [case.record.shipped for case in examined.cases]:
         notes.append("folds are drawn between groups: the shipped validation side is not used")
     sides, folds = _folds(examined, sides, request)
+    _require_drawn_apart(examined, kind, sides, request)
     _require_classes(task, examined, sides)
     return DecidedSides(kind, sides, folds, [*notes, *_absent_classes(task, examined, sides)])
 
@@ -62,23 +65,38 @@ def _sides(task: Task, examined: ExaminedData, request: SplitRequest) -> tuple[S
         return "grouped", sides, []
     sides = [side or "training" for side in shipped]
     notes = []
-    if "test" not in shipped:
-        _draw(labels, groups, sides, Fractions(validation=0, test=task.split_fractions[2]), request.seed)
-        notes.append("no test side ships: one was drawn between groups from training; the shipped validation is kept")
-    if "validation" in shipped:
+    if "validation" in shipped and request.folds < 2:
         notes += _check_validation(examined, sides)
-    else:
-        _draw(labels, groups, sides, Fractions(validation=VALIDATION_FRACTION, test=0), request.seed)
-    return "shipped", sides, notes
-
-
-def _draw(labels: list[int], groups: list[str], sides: list[Side], fractions: Fractions, seed: int) -> None:
-    """Take a share of the training cases, by whole groups, for another side."""
     training = [case for case, side in enumerate(sides) if side == "training"]
-    own_labels, own_groups = [labels[case] for case in training], [groups[case] for case in training]
-    drawn = split_by_group(own_labels, own_groups, fractions, test_seed=TEST_SEED, seed=seed)
-    for case, side in zip(training, drawn, strict=True):
-        sides[case] = side
+    if "test" not in shipped:
+        drawn = _draw_test(task, examined, sides, training)
+        notes.append("no test side ships: one was drawn between groups from training; the shipped validation is kept")
+    else:
+        fractions = Fractions(validation=VALIDATION_FRACTION, test=0)
+        drawn = {} if "validation" in shipped else _drawn(labels, groups, training, fractions, request.seed)
+    return "shipped", [drawn.get(case, side) for case, side in enumerate(sides)], notes
+
+
+def _draw_test(task: Task, examined: ExaminedData, sides: list[Side], training: list[int]) -> dict[int, Side]:
+    """Draw a test side beside a shipped validation side: of training cases whose groups do not stand there, too."""
+    labels, groups = [case.record.label for case in examined.cases], examined.groups.names
+    in_validation = {group for group, side in zip(groups, sides, strict=True) if side == "validation"}
+    free = [case for case in training if groups[case] not in in_validation]
+    if len({labels[case] for case in free}) < 2:
+        raise DataError(
+            f"{examined.data_set.root}: no test side ships, and none can be drawn beside the shipped validation side: "
+            f"{len(training) - len(free)} of {len(training)} training images are of groups (patients) that stand "
+            "there, too; say --split grouped"
+        )
+    share = min(MOST_OF_FREE, task.split_fractions[2] * len(training) / len(free))
+    return _drawn(labels, groups, free, Fractions(validation=0, test=share), TEST_SEED)
+
+
+def _drawn(labels: list[int], groups: list[str], cases: list[int], fractions: Fractions, seed: int) -> dict[int, Side]:
+    """Return the sides of some cases after a draw between their groups."""
+    own_labels, own_groups = [labels[case] for case in cases], [groups[case] for case in cases]
+    sides = split_by_group(own_labels, own_groups, fractions, test_seed=TEST_SEED, seed=seed)
+    return dict(zip(cases, sides, strict=True))
 
 
 def _check_validation(examined: ExaminedData, sides: Sequence[Side]) -> list[str]:
@@ -124,6 +142,16 @@ def _folds(examined: ExaminedData, sides: Sequence[Side], request: SplitRequest)
         folds[case] = int(fold)
         refolded[case] = "validation" if fold == 0 else "training"
     return refolded, folds
+
+
+def _require_drawn_apart(examined: ExaminedData, kind: SplitKind, sides: Sequence[Side], request: SplitRequest) -> None:
+    """Raise DataError where a side that was drawn here shares a group; what ships may leak, and is counted."""
+    groups, shipped = examined.groups.names, {case.record.shipped for case in examined.cases}
+    if kind == "grouped" or "test" not in shipped:
+        require_whole_groups(groups, ["test" if side == "test" else "development" for side in sides])
+    if kind == "grouped" or "validation" not in shipped or request.folds > 1:
+        development = [case for case, side in enumerate(sides) if side != "test"]
+        require_whole_groups([groups[case] for case in development], [sides[case] for case in development])
 
 
 def _require_classes(task: Task, examined: ExaminedData, sides: Sequence[Side]) -> None:

@@ -40,6 +40,59 @@ def test_shares_are_about_those_asked_for_and_the_seed_decides() -> None:
     assert split_by_group(labels, groups, Fractions(validation=0.15, test=0.15), test_seed=2, seed=2) != sides
 
 
+def shares_of_classes(labels: list[int], sides: list[str]) -> dict[int, dict[str, float]]:
+    return {
+        label: {side: count / labels.count(label) for side, count in Counter(own).items()}
+        for label in set(labels)
+        for own in [[side for side, one in zip(sides, labels, strict=True) if one == label]]
+    }
+
+
+@pytest.mark.parametrize(("validation", "test"), [(0.2, 0.2), (0.15, 0.15), (0.15, 0.0)])
+@pytest.mark.parametrize("rare", [1, 2, 3, 4, 5, 9])
+@pytest.mark.parametrize("uneven", [False, True])
+def test_a_rare_class_leaves_the_shares_of_the_others_alone(
+    rare: int, validation: float, test: float, uneven: bool
+) -> None:
+    """Of 100, 100 and a few groups the two common classes have the shares asked for, the rare one what it can."""
+    rng = np.random.default_rng(rare)
+    groups = [f"{label}-{group}" for label, count in enumerate((100, 100, rare)) for group in range(count)]
+    groups = [group for group in groups for _ in range(int(rng.integers(1, 12)) if uneven else 6)]
+    labels = [int(group[0]) for group in groups]
+    for seed in range(5):
+        fractions = Fractions(validation=validation, test=test)
+        sides = split_by_group(labels, groups, fractions, test_seed=seed, seed=seed)
+        require_whole_groups(groups, sides)
+        shares = shares_of_classes(labels, sides)
+        asked = {"training": 1 - validation - test, "validation": validation, "test": test}
+        for label in (0, 1):
+            assert shares[label] == pytest.approx({side: one for side, one in asked.items() if one}, abs=0.02)
+        held = [side for side in ("test", "validation") if asked[side]]
+        assert set(shares[2]) == {"training", *held[: rare - 1]}
+        if rare > 4 and not uneven:  # nearer than a whole group is impossible
+            assert all(abs(shares[2].get(side, 0) - asked[side]) <= 1 / rare for side in asked)
+
+
+def test_which_groups_are_held_is_a_matter_of_the_seed_alone() -> None:
+    labels, groups = patients(40, 2)
+    held: Counter[str] = Counter()
+    for seed in range(200):
+        sides = split_by_group(labels, groups, SIXTY, test_seed=seed, seed=seed)
+        held.update({group for group, side in zip(groups, sides, strict=True) if side == "test"})
+    assert len(held) == 40
+    assert max(held.values()) < 100, "about 40 each, small groups a little more often"
+
+
+def test_a_group_of_two_classes_stays_whole_and_no_class_is_lost() -> None:
+    labels, groups = patients(40, 2)
+    labels += [0, 1, 1, 2, 0, 2]
+    groups += ["mixed-1"] * 3 + ["mixed-2"] * 2 + ["other"]
+    for seed in range(20):
+        sides = split_by_group(labels, groups, SIXTY, test_seed=seed, seed=seed)
+        require_whole_groups(groups, sides)
+        assert "training" in shares_of_classes(labels, sides)[2]
+
+
 def test_a_class_of_two_patients_is_in_training_and_test() -> None:
     labels, groups = patients(60, 2)
     labels += [2] * 8

@@ -10,8 +10,6 @@ from sklearn.model_selection import StratifiedGroupKFold
 from trainables.data.records import Side
 from trainables.errors import DataError
 
-MOST_FOLDS = 20  # a fraction is cut in twentieths: 5 % steps
-
 
 @dataclass(frozen=True)
 class Fractions:
@@ -93,27 +91,35 @@ def require_whole_groups(groups: Sequence[str], sides: Sequence[str]) -> None:
 
 
 def _held_out(labels_N: np.ndarray, group_N: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Return is_held_N for about `fraction` of the images: the union of several folds of a fine cut.
+    """Return is_held_N for about `fraction` of each class's images; a class of two groups or more is on both sides.
 
-    Where groups are few the cut is coarser, and a class of two groups or more is given to both sides.
+    Each class's groups come in random order, and one is held where that brings the class nearer to its share.
     """
+    rng = np.random.default_rng(seed)
+    images_G = np.bincount(group_N)
+    drawn_from = _groups_of(_main_class(labels_N, group_N)[group_N], group_N)
+    held: set[int] = set()
+    for own in drawn_from.values():
+        missing = fraction * images_G[own].sum()
+        for group in rng.permutation(own).tolist():
+            if abs(missing - images_G[group]) < missing:
+                held.add(group)
+                missing -= images_G[group]
     groups_of = _groups_of(labels_N, group_N)
-    most_images = int(np.unique(labels_N, return_counts=True)[1].max())
-    fewest = [len(own) for own in groups_of.values() if len(own) > 2]
-    finest = min(MOST_FOLDS, most_images, len(np.unique(group_N)), *fewest)
-    cuts = ((folds, max(1, round(fraction * folds))) for folds in range(2, max(2, finest) + 1))
-    folds, taken = min(cuts, key=lambda cut: (abs(cut[1] / cut[0] - fraction), cut[0]))
-    held_N = np.zeros(len(labels_N), dtype=bool)
-    for chosen_N in list(_cut(labels_N, group_N, folds, seed))[:taken]:
-        held_N |= chosen_N
-    held_groups, images_G = set(group_N[held_N].tolist()), np.bincount(group_N)
     for own in groups_of.values():
-        held = [group for group in own if group in held_groups]
-        if held and len(held) == len(own):
-            held_N[group_N == held[0]] = False
-        elif not held and len(own) > 1:
-            held_N[group_N == min(own, key=lambda group: (images_G[group], group))] = True
-    return held_N
+        if len(own) > 1 and not held & set(own):
+            held.add(min(rng.permutation(own).tolist(), key=lambda group: images_G[group]))
+    for own in groups_of.values():  # after that: a class is in training first
+        if held >= set(own):
+            held.remove(min(own, key=lambda group: images_G[group]))
+    return np.isin(group_N, sorted(held))
+
+
+def _main_class(labels_N: np.ndarray, group_N: np.ndarray) -> np.ndarray:
+    """Return label_G: the class of most of a group's images; labels that disagree within a group are rare."""
+    classes = np.unique(labels_N)
+    images_KG = [np.bincount(group_N[labels_N == k], minlength=group_N.max() + 1) for k in classes]
+    return np.asarray(classes[np.argmax(images_KG, axis=0)])
 
 
 def _groups_of(labels_N: np.ndarray, group_N: np.ndarray) -> dict[int, list[int]]:

@@ -128,8 +128,26 @@ def test_every_image_validates_once_with_its_whole_group(folds: int) -> None:
 
 def test_more_folds_than_patients_are_refused() -> None:
     labels, groups = patients(6, 2)
-    with pytest.raises(DataError, match=r"--folds 7: no class has more than 3 groups \(patients\); ask for fewer"):
+    with pytest.raises(
+        DataError, match=r"--folds 7: no class has more than 3 groups \(patients\) to deal out; ask for"
+    ):
         fold_of_each(labels, groups, 7, 0)
+
+
+def test_folds_that_only_the_single_group_of_a_class_would_fill_are_refused() -> None:
+    """Group g1 is the only one of class 1, so it validates in no fold, and class 0 has one group less to deal out."""
+    with pytest.raises(DataError, match=r"--folds 3: no class has more than 2 groups .* ask for fewer folds"):
+        fold_of_each([0, 1, 0, 0], ["g1", "g1", "g2", "g3"], 3, 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=2), st.integers(2, 6), st.integers(0, 99))
+def test_folds_are_whole_or_refused_whatever_the_labels(rows: list[tuple[int, int]], folds: int, seed: int) -> None:
+    try:
+        fold_N = fold_of_each([label for label, _ in rows], [f"g{group}" for _, group in rows], folds, seed)
+    except DataError:
+        return
+    require_whole_groups([str(group) for _, group in rows], [str(fold) for fold in fold_N])
 
 
 @settings(max_examples=60, deadline=None)

@@ -58,12 +58,14 @@ def fold_of_each(labels: Sequence[int], groups: Sequence[str], folds: int, seed:
     labels_N = np.asarray(labels)
     group_N = np.unique(np.asarray(groups), return_inverse=True)[1]
     groups_of = _groups_of(labels_N, group_N)
-    most = max(len(own) for own in groups_of.values())
+    alone = {own[0] for own in groups_of.values() if len(own) == 1}
+    most = max(len(set(own) - alone) for own in groups_of.values())
     if most < folds:
-        raise DataError(f"--folds {folds}: no class has more than {most} groups (patients); ask for fewer folds")
+        raise DataError(
+            f"--folds {folds}: no class has more than {most} groups (patients) to deal out; ask for fewer folds"
+        )
     fold_N = np.full(len(labels_N), -1)
-    alone = [own[0] for own in groups_of.values() if len(own) == 1]
-    shared_N = np.flatnonzero(~np.isin(group_N, alone))
+    shared_N = np.flatnonzero(~np.isin(group_N, sorted(alone)))
     for fold, held_N in enumerate(_cut(labels_N[shared_N], group_N[shared_N], folds, seed)):
         fold_N[shared_N[held_N]] = fold
     for own in groups_of.values():

@@ -1,5 +1,7 @@
 """Every read of test data is one line here: who, which model, why. A test set that is read often is no longer one."""
 
+import errno
+import fcntl
 import json
 import os
 import time
@@ -31,13 +33,16 @@ class TestRead:
 def record_test_read(ledger: Path, read: TestRead) -> None:
     """Append one line; several processes may do so at once. Raises OSError: what cannot be noted must not be read."""
     ledger.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(asdict(read)) + "\n"
-    handle = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(handle, line.encode())
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    line = f"{json.dumps(asdict(read))}\n".encode()
+    with ledger.open("a+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed: nobody tears a line between the look and the write
+        size_bytes = file.seek(0, os.SEEK_END)
+        if size_bytes and os.pread(file.fileno(), 1, size_bytes - 1) != b"\n":  # a line that a crash or full disk tore
+            line = b"\n" + line
+        written_bytes = file.write(line)
+        if written_bytes != len(line):
+            raise OSError(errno.ENOSPC, f"only {written_bytes} of {len(line)} bytes were written", str(ledger))
+        os.fsync(file.fileno())
 
 
 def note_preparation(ledger: Path, test_digest: str, images: int, who: str, why: str) -> None:

@@ -1,7 +1,12 @@
+import resource
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from orchestrator.test_ledger import TestRead, count_in_words, read_ledger, record_test_read
+import pytest
+
+from orchestrator.errors import BadInput
+from orchestrator.test_ledger import TestRead, count_in_words, note_preparation, read_ledger, record_test_read
 
 
 def read(who: str, purpose: str = "evaluation", digest: str = "d") -> TestRead:
@@ -28,11 +33,29 @@ def test_a_torn_line_hides_no_other(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.jsonl"
     record_test_read(ledger, read("sweep-1"))
     with ledger.open("a") as file:
-        file.write('{"test_digest": "d", "ima\n')
+        file.write('{"test_digest": "d", "ima')
     record_test_read(ledger, read("sweep-2", "preparation"))
     reads = read_ledger(ledger, "d")
     assert [line.who for line in reads] == ["sweep-1", "sweep-2"]
+    assert ledger.read_bytes().count(b"\n") == 3
     assert count_in_words(reads) == "1 evaluation by 1 sweep, 1 read for preparation and audits"
+
+
+def test_a_disk_that_takes_half_a_line_is_told_in_one_line_and_loses_no_later_read(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40, limit[1]))
+    try:
+        with pytest.raises(
+            BadInput, match=r"ledger\.jsonl: .* cannot be written \(only 40 of \d+ bytes were written\)$"
+        ):
+            note_preparation(ledger, "d", 3, "sweep-1", "audited")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    record_test_read(ledger, read("sweep-2"))
+    assert [line.who for line in read_ledger(ledger, "d")] == ["sweep-2"]
 
 
 def test_bytes_that_are_no_text_hide_no_line(tmp_path: Path) -> None:

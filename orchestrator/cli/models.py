@@ -39,7 +39,8 @@ def show_models(
     table = Table("version", "aliases", "architecture", "validation", "test", "sweep", box=None)
     for version in versions:
         tags = version["tags"]
-        scores = [next((value for key, value in tags.items() if key.startswith(side)), "-") for side in ("val", "test")]
+        metric = next((key.removeprefix("validation_") for key in tags if key.startswith("validation_")), None)
+        scores = [tags.get(f"{side}_{metric}", "-") for side in ("validation", "test")]
         aliases = ", ".join(version["aliases"]) or "-"
         table.add_row(version["version"], aliases, tags.get("architecture", "-"), *scores, tags.get("sweep_id", "-"))
     results().print(f"{task}: {len(versions)} versions" if versions else f"{task}: no version registered yet")

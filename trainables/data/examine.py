@@ -82,6 +82,14 @@ def _paths(record: ImageRecord) -> tuple[str, ...]:
     return (record.path,) if record.second_path is None else (record.path, record.second_path)
 
 
+def _modalities(task: Task, record: ImageRecord) -> list[str]:
+    """Return the modality of each image of a case: of "CT+MR" the first is CT, the second MR."""
+    if record.second_path is None:
+        return [record.modality]
+    told = record.modality.split("+")  # a manifest may say other things than the task, but not of which image
+    return told if len(told) == 2 else task.modality.split("+")
+
+
 def _digest(digests: list[str]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
@@ -89,17 +97,17 @@ def _digest(digests: list[str]) -> str:
 def _audit_input(task: Task, cases: list[Case], paths: list[str], known: KnownImages) -> AuditInput:
     images, rows = [], []
     for number, case in enumerate(cases):
-        for row in case.rows:
+        record = case.record
+        for row, modality in zip(case.rows, _modalities(task, record), strict=True):
             facts = known.facts[row]
             assert facts is not None
-            record = case.record
             images.append(
                 AuditedImage(
                     path=paths[row],
                     case=number,
                     label=record.label,
                     shipped=record.shipped,
-                    modality=record.modality,
+                    modality=modality,
                     patient_id=record.patient_id,
                     facts=facts,
                 )

@@ -72,7 +72,7 @@ def prepare_data(
         as_split=as_split,
         digest=examined.digest,
         split_digest=digest_rows(rows),
-        test_digest=digest_test(row.sha256 for row in chosen["test"].rows),
+        test_digest=digest_test(examined.cases[case].sha256 for case in parts["test"]),
         notes=(*examined.data_set.notes, *decided.notes),
     )
 
@@ -109,9 +109,11 @@ def _rows(examined: ExaminedData, as_split: AuditInput, decided: DecidedSides) -
             modality=case.record.modality,
             group=examined.groups.names[number],
             side=decided.sides[number],
-            sha256=case.sha256,
+            sha256=examined.digests[case.rows[0]],
             leak=leaks.get(number, ""),
             fold=decided.folds[number],
+            second_path=case.record.second_path or "",
+            second_sha256=examined.digests[case.rows[1]] if case.record.second_path else "",
         )
         for number, case in enumerate(examined.cases)
     ]

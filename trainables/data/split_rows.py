@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from trainables.data.records import Side
@@ -17,6 +17,7 @@ SIDES: dict[str, Side] = {"training": "training", "validation": "validation", "t
 class SplitRow:
     """One readable case: its row in the decoded arrays is its place in its part's table.
 
+    `sha256` is of the file at `path`. What begins with `second` is of the other image of a case that has two.
     `leak` says why a test case was seen in development ("copy", "near-duplicate", "patient", "subject"), else it is
     empty. `fold` is the fold in which a development case validates; -1 where there are no folds.
     """
@@ -29,14 +30,18 @@ class SplitRow:
     sha256: str
     leak: str = ""
     fold: int = -1
+    second_path: str = ""
+    second_sha256: str = ""
 
 
 def to_csv(rows: Sequence[SplitRow]) -> str:
-    """Return rows as CSV, in their order."""
+    """Return rows as CSV, in their order; columns of second images are there only where a case has one."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(SplitRow)])
-    writer.writerows(astuple(row) for row in rows)
+    names = [field.name for field in fields(SplitRow)]
+    shown = names if any(row.second_path for row in rows) else [name for name in names if not name.startswith("second")]
+    writer.writerow(shown)
+    writer.writerows([getattr(row, name) for name in shown] for row in rows)
     return text.getvalue()
 
 
@@ -69,6 +74,8 @@ def read_rows(path: Path, digest: str) -> list[SplitRow]:
                     sha256=row["sha256"],
                     leak=row["leak"],
                     fold=int(row["fold"]),
+                    second_path=row.get("second_path", ""),
+                    second_sha256=row.get("second_sha256", ""),
                 )
                 for row in csv.DictReader(file)
             ]

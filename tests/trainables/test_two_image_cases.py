@@ -1,0 +1,77 @@
+"""Cases of a CT and an MR image: each image has its own modality in the audit, both stand in the split manifest."""
+
+import hashlib
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainables.audit.balance_findings import image_counts
+from trainables.audit.shortcuts import find_shortcuts
+from trainables.catalog import TASKS
+from trainables.data.examine import _modalities
+from trainables.data.prepare import PreparedData, prepare_data
+from trainables.data.records import ImageRecord
+from trainables.data.sides import SplitRequest
+from trainables.data.split_rows import digest_rows, digest_test
+
+TASK = TASKS["tumor_ct_mri"]
+PAIRS_PER_CLASS = 16
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PreparedData]:
+    """Noise in pairs; the CT image of every tumour, but no MR image, has a white frame."""
+    root, rng = tmp_path_factory.mktemp("pairs") / "set", np.random.default_rng(0)
+    for tree in ("CT images", "MRI images"):
+        for name in ("Healthy", "Tumor"):
+            (root / "Dataset" / tree / name).mkdir(parents=True)
+            for number in range(PAIRS_PER_CLASS):
+                slice_HW = rng.integers(0, 200, (40, 40), dtype=np.uint8)
+                if (tree, name) == ("CT images", "Tumor"):
+                    slice_HW[[0, -1]] = slice_HW[:, [0, -1]] = 255
+                Image.fromarray(slice_HW).save(root / "Dataset" / tree / name / f"{name} ({number}).png")
+    request = SplitRequest(kind=None, folds=1, seed=0)
+    return root, prepare_data(TASK, root, [16], request, root.parent / "cache", lambda *heard: None)
+
+
+def test_each_image_is_audited_as_of_its_own_modality(prepared: tuple[Path, PreparedData]) -> None:
+    images = prepared[1].examined.images
+    assert {(image.path.split()[0], image.modality) for image in images.images} == {
+        ("Dataset/CT", "CT"),
+        ("Dataset/MRI", "MR"),
+    }
+    assert image_counts(images) == Counter({("-", one, k): PAIRS_PER_CLASS for one in ("CT", "MR") for k in (0, 1)})
+    borders = {one.modality: one for one in find_shortcuts(images, None) if one.feature == "border"}
+    assert borders["CT"].is_shortcut
+    assert borders["CT"].score > 0.95
+    assert not borders["MR"].is_shortcut
+
+
+def test_the_split_manifest_names_both_images_with_their_digests(prepared: tuple[Path, PreparedData]) -> None:
+    root, data = prepared
+    assert len(data.rows) == 2 * PAIRS_PER_CLASS
+    for row in data.rows:
+        assert row.second_path == row.path.replace("CT images", "MRI images")
+        for path, sha256 in ((row.path, row.sha256), (row.second_path, row.second_sha256)):
+            assert hashlib.sha256((root / path).read_bytes()).hexdigest() == sha256
+    exchanged = [replace(data.rows[0], second_path=data.rows[1].second_path), *data.rows[1:]]
+    assert digest_rows(exchanged) != data.split_digest == digest_rows(data.rows)
+    of_case = {case.record.path: case.sha256 for case in data.examined.cases}
+    assert data.test_digest == digest_test(of_case[row.path] for row in data.test.rows)
+
+
+@pytest.mark.parametrize(
+    ("told", "second", "expected"),
+    [
+        ("CT+MR", "b.png", ["CT", "MR"]),
+        ("T1+T2", "b.png", ["T1", "T2"]),
+        ("a manifest's own word", "b.png", ["CT", "MR"]),
+        ("CT+MR", None, ["CT+MR"]),
+    ],
+)
+def test_a_modality_for_each_image(told: str, second: str | None, expected: list[str]) -> None:
+    assert _modalities(TASK, ImageRecord(path="a.png", label=0, modality=told, second_path=second)) == expected

@@ -17,7 +17,6 @@ from orchestrator.plan import DataKind, DataSummary, SweepPlan
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.space import Space, defaults
 from orchestrator.sweep_file import Preset, SweepFile, find_sweep_file, load_sweep_file
-from orchestrator.test_ledger import note_preparation, require_ledger
 from trainables.catalog import ARCHITECTURES, TASKS, Task, Weights, default_hyperparameters
 from trainables.data.records import is_phantom
 from trainables.evaluation.metrics import METRICS, ORDERED_METRICS, TWO_CLASS_METRICS
@@ -115,16 +114,11 @@ def _check_metric(metric: str | None, task: Task) -> None:
 def _prepare(
     task: Task, folder: Path, whence: str, sides_px: list[int], request: SweepRequest, progress: "Progress"
 ) -> "PreparedData":
-    """Prepare the data and note that their test images were read for it."""
     from trainables.data.sides import SplitRequest
 
-    ledger = request.home.test_ledger
-    require_ledger(ledger)
     split = SplitRequest(kind=request.split, folds=request.folds, seed=child_seed(request.seed, SeedPath.SPLIT))
-    data = prepare_data(task, folder, whence, sides_px, split, request.home.cache, progress)
     who = f"sweep {Path(request.name).stem}"
-    note_preparation(ledger, data.test_digest, len(data.test.rows), who, "hashed, decoded where new, audited for leaks")
-    return data
+    return prepare_data(task, folder, whence, sides_px, split, request.home, who, progress)
 
 
 def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:

@@ -17,7 +17,10 @@ Purpose = Literal["evaluation", "preparation"]
 
 @dataclass(frozen=True, kw_only=True)
 class TestRead:
-    """One read: `test_digest` names the test images by content, whatever set or split they came with."""
+    """One read: `test_digest` names the test images by content, whatever set or split they came with.
+
+    It is empty where a set was read whose test images are not known: `images` then counts the set's.
+    """
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
 

@@ -1,6 +1,7 @@
 """Data before a sweep: found, decoded, audited, split; what was found as pages and pictures. Imports torch late."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 PHANTOM_PATIENTS = 72
 PHANTOM_SEED = 0
+WHOLE_SET = "the whole set, test images among it"
 
 
 @dataclass(frozen=True)
@@ -60,18 +62,74 @@ def prepare_data(
     whence: str,
     sides_px: Sequence[int],
     request: "SplitRequest",
-    cache: Path,
+    home: Home,
+    who: str,
     progress: "Progress",
 ) -> "PreparedData":
-    """Decode, audit and split; see trainables.data.prepare. Raises BadInput that names who chose the folder."""
-    from trainables.data import prepare
+    """Decode, audit and split; see trainables.data.prepare. The read of test images is noted as that of `who`.
+
+    Raises BadInput that names who chose the folder.
+    """
+    from trainables.data.decoding import staging_folder
+    from trainables.data.prepare import split_data
+
+    why = "hashed, decoded where new, audited for leaks"
+    with _faults_of(whence, home), staging_folder(home.cache) as staging:
+        examined, noted = _examine(task, folder, sides_px, home, staging, (who, why), progress)
+        data = split_data(task, examined, sides_px, request, home.cache, staging, progress)
+    if data.test_digest != noted:  # another test side than the usual one was asked for
+        note_preparation(home.test_ledger, data.test_digest, len(data.test.rows), who, why)
+    return data
+
+
+def _examine(
+    task: Task,
+    folder: Path,
+    sides_px: Sequence[int],
+    home: Home,
+    staging: Path,
+    reader: tuple[str, str],
+    progress: "Progress",
+) -> "tuple[ExaminedData, str]":
+    """Return data as they are, and the digest of the test images whose read is noted: `reader` is who and why.
+
+    A read is noted whatever becomes of the work after it.
+    """
+    from trainables.data.examine import examine_data
+    from trainables.data.sides import default_test_cases
+    from trainables.data.split_rows import digest_test
+
+    (who, why), ledger, images_read = reader, home.test_ledger, 0
+    require_ledger(ledger)
+
+    def heard(what: str, done: int, of: int) -> None:
+        nonlocal images_read
+        images_read = max(images_read, done if what == "hashing" else 0)
+        progress(what, done, of)
 
     try:
-        return prepare.prepare_data(task, folder, sides_px, request, cache, progress)
+        examined = examine_data(task, folder, sides_px, home.cache, staging, heard)
+    except BaseException:
+        if images_read:
+            note_preparation(ledger, "", images_read, who, f"{WHOLE_SET}: broken off before it was audited")
+        raise
+    test = [examined.cases[case].sha256 for case in default_test_cases(task, examined)]
+    if test:
+        note_preparation(ledger, digest_test(test), len(test), who, why)
+        return examined, digest_test(test)
+    note_preparation(ledger, "", len(examined.cases), who, f"{WHOLE_SET}: no test side can be drawn")
+    return examined, ""
+
+
+@contextmanager
+def _faults_of(whence: str, home: Home) -> Iterator[None]:
+    """Raise BadInput that names who chose the folder, or whose the disk is."""
+    try:
+        yield
     except DataError as error:
         raise BadInput(f"{whence}: {error}") from error
     except OSError as error:
-        raise _unusable(error, whence, home_of=cache) from error
+        raise _unusable(error, whence, home_of=home.cache) from error
 
 
 def _unusable(error: OSError, whence: str, home_of: Path) -> BadInput:
@@ -87,21 +145,11 @@ def check_data(
 ) -> CheckedData:
     """Audit a data set as it ships; its page goes to `out`, else below the home. Raises BadInput."""
     from trainables.data.decoding import staging_folder
-    from trainables.data.examine import examine_data
     from trainables.data.reporting import report_data
-    from trainables.data.split_rows import digest_test
 
-    require_ledger(home.test_ledger)
-    try:
-        with staging_folder(home.cache) as staging:
-            examined = examine_data(task, folder, (), home.cache, staging, progress)
-    except DataError as error:
-        raise BadInput(f"{whence}: {error}") from error
-    except OSError as error:
-        raise _unusable(error, whence, home_of=home.cache) from error
-    test = [case.sha256 for case in examined.cases if case.record.shipped == "test"]
-    if test:
-        note_preparation(home.test_ledger, digest_test(test), len(test), f"data check {task.name}", "audited for leaks")
+    reader = f"data check {task.name}", "audited for leaks"
+    with _faults_of(whence, home), staging_folder(home.cache) as staging:
+        examined, _ = _examine(task, folder, (), home, staging, reader, progress)
     target = out or home.data_checks / f"{task.name}-{examined.digest[:12]}"
     try:
         report, page = report_data(target, task, examined, examined.images)

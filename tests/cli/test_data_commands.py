@@ -1,6 +1,7 @@
 """`orchestrate data check|phantom|fetch` and `orchestrate gc` as a user types them."""
 
 import csv
+import json
 import os
 import time
 from pathlib import Path
@@ -79,9 +80,10 @@ def test_a_phantom_is_written_checked_and_checked_again(orchestrate: Orchestrate
     again = orchestrate("data", "check", "tumor_binary", "--data", tmp_path / "set", "--out", tmp_path / "page")
     assert (tmp_path / "page" / "audit.html").is_file()
     assert "byte for byte" in again.stdout
-    assert (tmp_path / "home" / "test_reads.jsonl").read_text() == "", (
-        "a set without test side has no test data to read"
-    )
+    first, second = (json.loads(line) for line in (tmp_path / "home" / "test_reads.jsonl").read_text().splitlines())
+    assert first["test_digest"] == second["test_digest"] != "", "the test side that a sweep will draw was read"
+    assert 0 < first["images"] < report["images"]
+    assert (first["who"], first["purpose"]) == ("data check tumor_binary", "preparation")
 
 
 def test_fetch_uses_the_hosts_client_or_says_how_to_do_without(orchestrate: Orchestrate, tmp_path: Path) -> None:

@@ -49,19 +49,35 @@ def prepare_data(
 ) -> PreparedData:
     """Read, decode, audit and split a data set of the task's layout.
 
-    Development and test images are cached apart, so that code that trains can be given the first alone. Raises
-    DataError for a wrong layout, for more than 5 % unreadable files, and for a split that cannot be made.
+    Raises DataError for a wrong layout, for more than 5 % unreadable files, and for a split that cannot be made.
     """
     with staging_folder(cache) as staging:
         examined = examine_data(task, data, sides_px, cache, staging, progress)
-        decided = decide_sides(task, examined, request)
-        as_split = _with_sides(examined.images, decided.sides)
-        rows = _rows(examined, as_split, decided)
-        parts: dict[Part, list[int]] = {
-            "development": [case for case, side in enumerate(decided.sides) if side != "test"],
-            "test": [case for case, side in enumerate(decided.sides) if side == "test"],
-        }
-        arrays = _write_parts(examined, parts, sides_px, cache, staging, progress)
+        return split_data(task, examined, sides_px, request, cache, staging, progress)
+
+
+def split_data(
+    task: Task,
+    examined: ExaminedData,
+    sides_px: Sequence[int],
+    request: SplitRequest,
+    cache: Path,
+    staging: Path,
+    progress: Progress,
+) -> PreparedData:
+    """Split examined data, and cache their images.
+
+    Development and test images are cached apart, so that code that trains can be given the first alone. Raises
+    DataError for a split that cannot be made.
+    """
+    decided = decide_sides(task, examined, request)
+    as_split = _with_sides(examined.images, decided.sides)
+    rows = _rows(examined, as_split, decided)
+    parts: dict[Part, list[int]] = {
+        "development": [case for case, side in enumerate(decided.sides) if side != "test"],
+        "test": [case for case, side in enumerate(decided.sides) if side == "test"],
+    }
+    arrays = _write_parts(examined, parts, sides_px, cache, staging, progress)
     chosen = {part: PreparedPart([rows[case] for case in cases], arrays[part]) for part, cases in parts.items()}
     return PreparedData(
         examined=examined,

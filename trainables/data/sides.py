@@ -53,6 +53,18 @@ def decide_sides(task: Task, examined: ExaminedData, request: SplitRequest) -> D
     return DecidedSides(kind, sides, folds, [*notes, *_absent_classes(task, examined, sides)])
 
 
+def default_test_cases(task: Task, examined: ExaminedData) -> list[int]:
+    """Return the cases that a sweep tests on unless it asks for another split; none where no split can be made."""
+    shipped = [number for number, case in enumerate(examined.cases) if case.record.shipped == "test"]
+    if shipped:
+        return shipped
+    try:
+        decided = decide_sides(task, examined, SplitRequest(kind=None, folds=1, seed=0))
+    except DataError:
+        return []
+    return [number for number, side in enumerate(decided.sides) if side == "test"]
+
+
 def _sides(task: Task, examined: ExaminedData, request: SplitRequest) -> tuple[SplitKind, list[Side], list[str]]:
     """Keep what ships, draw the other lines between groups, and say what is not obvious."""
     shipped = [case.record.shipped for case in examined.cases]

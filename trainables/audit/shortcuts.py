@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import comb
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,6 +19,8 @@ MAX_IMAGES = 20_000  # more are sampled, so that minutes do not become hours; a 
 MIN_UNITS_PER_CLASS = 5  # groups of a class; fewer say nothing about the class
 LUCK_DEALS = 400
 LUCK_SDS = 4.5  # two dozen measurements at once, and folds that share images vary more than fixed predictions do
+WHOLE_BY_LUCK = 1e-4  # told right in every group: with few groups no score is beyond luck, but this may be
+MAYBE_SDS = 2.5  # with groups too few for any alarm: worth a word
 MARGIN = 0.2  # of the way from chance to perfect: a weaker hint is true of many honest sets
 
 
@@ -27,9 +30,11 @@ class Shortcut:
 
     `score` is the cross-validated balanced accuracy of telling the class that is told best (`told`) from the others,
     which for two classes is that of both; `chance` is what labels dealt out at random give on average and
-    `luck` what such labels hardly ever reach (4.5 standard deviations more; no alarm in 600 honest sets). `modality`
-    is None where all images were looked at together. `in_pixels` says whether a model could see it: all files become
-    one grey channel of one square size, so what is in the pixels stays and the rest never arrives.
+    `luck` what such labels hardly ever reach (4.5 standard deviations more; no alarm in 600 honest sets). With few
+    groups no score gets there: then a feature is a shortcut where it tells every group right and labels dealt out at
+    random do so less than once in 10,000 times; `is_unclear` where it seems to tell and groups are too few to say.
+    `modality` is None where all images were looked at together. `in_pixels` says whether a model could see it: all
+    files become one grey channel of one square size, so what is in the pixels stays and the rest never arrives.
     """
 
     feature: str
@@ -42,6 +47,7 @@ class Shortcut:
     modality: str | None
     num_images: int
     detail: str
+    is_unclear: bool = False
 
     @property
     def name(self) -> str:
@@ -106,7 +112,12 @@ def _shortcuts_among(
     for name, in_pixels, x, words in _varying_features(cases.images):
         predicted_N = _predict_out_of_fold(x, cases, naive_bayes=name == "file name")
         told, score = cases.best_told(predicted_N)
-        chance, best_by_luck = luck.of(predicted_N)
+        chance, luck_sd = luck.of(predicted_N)
+        best_by_luck = min(1.0, chance + LUCK_SDS * luck_sd)
+        is_rare = cases.num_deals(told) > 1 / WHOLE_BY_LUCK
+        is_beyond_luck = score > best_by_luck or (is_rare and cases.are_all_right(predicted_N, told))
+        has_margin = score - chance > MARGIN * (1 - chance)
+        seems_to_tell = (best_by_luck == 1 or not is_rare) and score > chance + MAYBE_SDS * luck_sd
         found.append(
             Shortcut(
                 feature=name,
@@ -114,7 +125,8 @@ def _shortcuts_among(
                 chance=chance,
                 luck=best_by_luck,
                 told=told,
-                is_shortcut=score > best_by_luck and score - chance > MARGIN * (1 - chance),
+                is_shortcut=is_beyond_luck and has_margin,
+                is_unclear=seems_to_tell and has_margin and not is_beyond_luck,
                 in_pixels=in_pixels,
                 modality=modality,
                 num_images=len(cases.images),
@@ -189,6 +201,16 @@ class _Cases:
         best = int(np.argmax(scores_K))
         return self.kept[best], float(scores_K[best])
 
+    def num_deals(self, told: int) -> int:
+        """Return in how many ways the groups of a class may be dealt: luck names every group right once in so many."""
+        return comb(len(self.unit_labels_U), int((self.unit_labels_U == self.kept.index(told)).sum()))
+
+    def are_all_right(self, predicted_N: np.ndarray, told: int) -> bool:
+        """Say whether most images of every group are rightly named as of a class, or not of it."""
+        k = self.kept.index(told)
+        named_U = np.bincount(self.unit_N, weights=predicted_N == k) / np.bincount(self.unit_N)
+        return bool(np.all(np.where(self.unit_labels_U == k, named_U > 0.5, named_U < 0.5)))
+
 
 class _Luck:
     """Scores of labels dealt out at random among whole groups, the predictions left as they are."""
@@ -199,7 +221,7 @@ class _Luck:
         self._sizes_U = np.bincount(cases.unit_N).astype(np.float32)
 
     def of(self, predicted_N: np.ndarray) -> tuple[float, float]:
-        """Return the mean score of the deals and what luck does not pass."""
+        """Return mean and standard deviation of the deals' scores."""
         scores_D = np.zeros(LUCK_DEALS)
         num_images = float(self._sizes_U.sum())
         for label in range(self._num_classes):
@@ -210,7 +232,7 @@ class _Luck:
                 recall_D = hits_D / np.maximum(own_D, 1)
                 others_D = 1 - (named_U.sum() - hits_D) / np.maximum(num_images - own_D, 1)
                 scores_D[rows] = np.maximum(scores_D[rows], (recall_D + others_D) / 2)
-        return float(scores_D.mean()), min(1.0, float(scores_D.mean() + LUCK_SDS * scores_D.std()))
+        return float(scores_D.mean()), float(scores_D.std())
 
 
 def _predict_out_of_fold(x: Any, cases: _Cases, *, naive_bayes: bool) -> np.ndarray:

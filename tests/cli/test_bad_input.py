@@ -1,5 +1,6 @@
 """What a user can get wrong on the command line: one line, exit 2, nothing started, nothing lost."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -195,6 +196,18 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(orchestrate: Orchestrate, 
     assert done.json["plan_digest"] in again.stdout
     assert not (tmp_path / "home" / "sweeps").exists()
     assert not (tmp_path / "home" / "mlflow").exists()
+
+
+def test_a_dry_run_with_a_grouped_split_draws_all_sides_anew(orchestrate: Orchestrate, tmp_path: Path) -> None:
+    grouped = orchestrate(*SWEEP, "--dry-run", "--json", "--split", "grouped").json["plan"]["data"]
+    assert grouped["split"] == "grouped"
+    reads = [json.loads(line) for line in (tmp_path / "home" / "test_reads.jsonl").read_text().splitlines()]
+    shipped, drawn = reads
+    assert drawn["test_digest"] == grouped["test_digest"] != shipped["test_digest"]
+    sizes = {side: sum(counts.values()) for side, counts in grouped["images"].items()}
+    assert sizes["test"] == drawn["images"] == pytest.approx(shipped["images"], abs=15)
+    assert sizes["validation"] / (288 - sizes["test"]) == pytest.approx(0.15, abs=0.05)
+    assert sum(sizes.values()) == 288
 
 
 def test_lists_say_what_is_defined(orchestrate: Orchestrate) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +158,7 @@ def test_what_changes_after_the_plan_is_refused(
     assert '"evaluation"' not in (home / "test_reads.jsonl").read_text()
 
 
-def test_decoded_test_images_that_changed_are_not_opened(tmp_path: Path) -> None:
+def test_decoded_test_images_and_test_tables_that_changed_are_not_opened(tmp_path: Path) -> None:
     rows = [SplitRow("a.png", 0, "MR", "a.png", "test", "aa")]
     write_rows(tmp_path / "test.csv", rows)
     array = tmp_path / "images.npy"
@@ -170,4 +171,8 @@ def test_decoded_test_images_that_changed_are_not_opened(tmp_path: Path) -> None
     np.save(array, np.ones((1, 8, 8), dtype=np.uint8))
     with pytest.raises(DataError, match="decoded test images were changed since the plan"):
         test.open("trial 1", 8, "to see")
+    np.save(array, np.zeros((1, 8, 8), dtype=np.uint8))
+    write_rows(tmp_path / "test.csv", [replace(rows[0], label=1)])
+    with pytest.raises(DataError, match=r"test\.csv: the split was changed since the plan"):
+        test.open("trial 2", 8, "to see")
     assert (tmp_path / "ledger.jsonl").read_text().count("\n") == 1

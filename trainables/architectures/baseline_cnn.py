@@ -15,6 +15,7 @@ class BaselineCNN(nn.Module):
 
     def __init__(self, *, image_px: int, num_classes: int) -> None:
         super().__init__()
+        self._image_px = image_px
         first, second = WIDTHS
         self.features = nn.Sequential(
             nn.Conv2d(1, first, 3, padding=1),
@@ -33,7 +34,11 @@ class BaselineCNN(nn.Module):
         )
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
-        """Return logits_BK for x_BCHW with one channel, or three whose mean counts."""
+        """Return logits_BK for x_BCHW with one channel, or three whose mean counts; ValueError for other inputs."""
+        if x_BCHW.ndim != 4 or x_BCHW.shape[1] not in (1, 3):
+            raise ValueError(f"expected x_BCHW with one channel or three, got shape {tuple(x_BCHW.shape)}")
+        if tuple(x_BCHW.shape[2:]) != (self._image_px, self._image_px):
+            raise ValueError(f"expected images of {self._image_px} px, got shape {tuple(x_BCHW.shape)}")
         raw_B1HW = x_BCHW.mean(dim=1, keepdim=True) * 255
         logits_BK: torch.Tensor = self.head(self.features(raw_B1HW))
         return logits_BK

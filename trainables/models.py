@@ -4,12 +4,14 @@ import importlib
 import logging
 import os
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import timm
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from trainables.catalog import ARCHITECTURES
 from trainables.errors import WeightsError
@@ -37,10 +39,15 @@ def count_parameters(model: nn.Module) -> tuple[int, int]:
 
 
 def check_backbone(name: str) -> None:
-    """Raise WeightsError for a timm name that does not exist."""
-    if not timm.is_model(name):
-        near = timm.list_models(f"*{name.split('_')[0]}*")[:5]
+    """Raise WeightsError for a timm name that does not exist, or whose weights (after the dot) do not."""
+    family, _, tag = name.partition(".")
+    if family not in timm.list_models():
+        kin = timm.list_models(f"*{family.partition('_')[0]}*") or timm.list_models()
+        near = get_close_matches(family.lower(), kin, n=5, cutoff=0.3)
         raise WeightsError(f"timm has no model {name!r}" + (f"; near it: {', '.join(near)}" if near else ""))
+    tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{family}.*")]
+    if tag and tag not in tags:
+        raise WeightsError(f"timm has no weights {tag!r} of {family}; known: {', '.join(tags[:10]) or 'none'}")
 
 
 def fetch_pretrained(name: str) -> None:
@@ -63,5 +70,42 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Load weights written by `save_weights`; every name must match."""
-    model.load_state_dict(load_file(path))
+    """Load weights written by `save_weights`; nothing is ever unpickled.
+
+    Raises WeightsError for a file that is missing, damaged, no safetensors, or of another architecture.
+    """
+    try:
+        given = load_file(path)
+    except OSError as error:
+        raise WeightsError(f"{path.name}: weights cannot be read ({error.strerror or 'no such file'})") from error
+    except SafetensorError as error:
+        raise WeightsError(f"{path.name}: {_why_no_safetensors(path)}") from error
+    wanted = model.state_dict()
+    differences = _differences(given, wanted)
+    if differences:
+        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise WeightsError(f"{path.name}: weights of another architecture: {', '.join(differences[:3])}{more}")
+    model.load_state_dict(given)
+
+
+def _why_no_safetensors(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start == b"PK" or start[:1] == b"\x80":  # torch.save since 1.6, and pickle since its protocol 2
+        return "is a pickle or a torch checkpoint, which could run code; weights must be safetensors"
+    return "is no safetensors file, or a damaged one; train or download it again"
+
+
+def _differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    """Return what differs in names and shapes, the model's order first."""
+    differences = []
+    for name, tensor in wanted.items():
+        if name not in given:
+            differences.append(f"{name} is missing")
+        elif given[name].shape != tensor.shape:
+            differences.append(f"{name} is {_shape(given[name])}, not {_shape(tensor)}")
+    return differences + [f"{name} is unknown" for name in given if name not in wanted]
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "one number"

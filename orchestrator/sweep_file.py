@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import search_spaces
 from orchestrator.errors import BadInput, unknown_name
+from orchestrator.generic_space import with_generic_spaces
 from orchestrator.space import Space, SpaceFaults, parse_space
 from orchestrator.yaml_file import parse_yaml, read_yaml, shortened
-from trainables.catalog import ARCHITECTURES, TASKS
+from trainables.catalog import ARCHITECTURES, TASKS, TIMM, Architecture, architecture
 
 Preset = Literal["quick", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "full")
@@ -101,7 +102,7 @@ def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | N
         task=merged["task"],
         preset=preset,
         architectures={
-            name: parse_space(space, ARCHITECTURES[name].config) for name, space in merged["architectures"].items()
+            name: parse_space(space, architecture(name).config) for name, space in merged["architectures"].items()
         },
         **{key: section(**merged.get(key, {})) for key, section in SECTIONS.items()},
     )
@@ -140,23 +141,25 @@ class _Reading:
             return
         for name, space in architectures.items():
             where = f"architectures.{name}"
-            if name not in ARCHITECTURES:
-                self.faults.append((where, unknown_name("architecture", str(name), ARCHITECTURES)))
+            record = _known(name)
+            if record is None:
+                known = [*ARCHITECTURES, f"{TIMM}<name>"]
+                self.faults.append((where, unknown_name("architecture", str(name), known)))
             elif not isinstance(space, dict):
                 self.faults.append((where, f"expected hyperparameters, got {shortened(space)}"))
             else:
-                self._check_images_per_case(where, name, task)
+                self._check_images_per_case(where, record, task)
                 try:
-                    parse_space(space, ARCHITECTURES[name].config)
+                    parse_space(space, record.config)
                 except SpaceFaults as error:
                     self.faults += [(f"{where}.{key}".rstrip("."), message) for key, message in error.faults]
 
-    def _check_images_per_case(self, where: str, architecture: str, task: object) -> None:
+    def _check_images_per_case(self, where: str, record: Architecture, task: object) -> None:
         if not isinstance(task, str) or task not in TASKS:
             return
-        takes, has = ARCHITECTURES[architecture].images_per_case, TASKS[task].images_per_case
+        takes, has = record.images_per_case, TASKS[task].images_per_case
         if takes != has:
-            fit = [name for name, record in ARCHITECTURES.items() if record.images_per_case == has]
+            fit = [known.name for known in ARCHITECTURES.values() if known.images_per_case == has]
             way_out = f"known for it: {', '.join(fit)}" if fit else "no architecture here takes as many"
             noun = "image" if takes == 1 else "images"
             self.faults.append(
@@ -191,6 +194,13 @@ class _Reading:
                 self.faults.append((f"presets.{name}", f"expected keys, got {shortened(overlay)}"))
 
 
+def _known(name: object) -> Architecture | None:
+    try:
+        return architecture(name) if isinstance(name, str) else None
+    except KeyError:
+        return None
+
+
 def _count(number: int) -> str:
     return {1: "one", 2: "two"}.get(number, str(number))
 
@@ -205,18 +215,25 @@ def _preset(raw: Mapping[str, Any], preset: str) -> dict[str, Any]:
 
 
 def _merge(raw: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay the overlay over the sections; a hyperparameter is replaced whole, never mixed."""
+    """Lay the overlay over the sections; a hyperparameter is replaced whole, never mixed.
+
+    A timm architecture has the generic space below its own.
+    """
     merged = dict(raw)
     for key, value in overlay.items():
         if key == "architectures" and isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = {
-                name: ({**space, **value[name]} if isinstance(value.get(name), dict) else value.get(name, space))
+                name: (
+                    {**(space or {}), **value[name]} if isinstance(value.get(name), dict) else value.get(name, space)
+                )
                 for name, space in merged[key].items()
             } | {name: space for name, space in value.items() if name not in merged[key]}
         elif isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = {**merged[key], **value}
         else:
             merged[key] = value
+    if isinstance(merged.get("architectures"), dict):
+        merged["architectures"] = with_generic_spaces(merged["architectures"])
     return merged
 
 
@@ -225,33 +242,43 @@ def _overlay(overrides: Mapping[str, str], merged: Mapping[str, Any]) -> dict[st
     overlay: dict[str, Any] = {}
     for key, text in overrides.items():
         value = parse_yaml(f"--set {key}", text)
-        first, _, rest = key.partition(".")
-        if rest and first in SECTIONS:
+        prefixes = [*SECTIONS, *merged["architectures"]]
+        first = max((name for name in prefixes if key.startswith(f"{name}.")), key=len, default="")  # names hold dots
+        rest = key[len(first) + 1 :] if first else ""
+        if first in SECTIONS:
             overlay.setdefault(first, {})[rest] = value
             continue
-        owners = [first] if rest else _owners(key, merged)
-        if rest and first not in merged["architectures"]:
-            raise BadInput(f"--set {key}: " + unknown_name("section", first, [*SECTIONS, *merged["architectures"]]))
-        for owner in owners:
+        if not first and "." in key:
+            raise BadInput(f"--set {key}: " + unknown_name("section", key.rpartition(".")[0], prefixes))
+        for owner in [first] if first else _owners(key, merged):
             overlay.setdefault("architectures", {}).setdefault(owner, {})[rest or key] = value
     return overlay
 
 
 def _owners(key: str, merged: Mapping[str, Any]) -> list[str]:
-    owners = [name for name in merged["architectures"] if key in ARCHITECTURES[name].config.model_fields]
+    fields = {name: architecture(name).config.model_fields for name in merged["architectures"]}
+    owners = [name for name, own in fields.items() if key in own]
     if not owners:
-        known = {field for name in merged["architectures"] for field in ARCHITECTURES[name].config.model_fields}
+        known = {field for own in fields.values() for field in own}
         raise BadInput(f"--set {key}: " + unknown_name("hyperparameter", key, known))
     return owners
 
 
 def _prefixed(key: str, overlay: Mapping[str, Any], prefix: str) -> str:
-    value: object = overlay
-    for part in key.split(".")[:3]:
-        if not isinstance(value, dict) or part not in value:
-            return key
-        value = value[part]
-    return key if key.startswith(prefix) else prefix + key
+    given = not key.startswith(prefix) and _stands_in(key, overlay)
+    return prefix + key if given else key
+
+
+def _stands_in(key: str, overlay: Mapping[str, Any], depth: int = 3) -> bool:
+    """Tell whether a fault's key path, or what it lies in, is one of the overlay's; names may hold dots."""
+    for part, value in overlay.items():
+        if key == str(part):
+            return True
+        below = key[len(str(part)) + 1 :]
+        inside = depth == 1 or (isinstance(value, dict) and _stands_in(below, value, depth - 1))
+        if key.startswith(f"{part}.") and inside:
+            return True
+    return False
 
 
 def _raise(source: str, faults: list[tuple[str, str]]) -> None:

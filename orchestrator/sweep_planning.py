@@ -13,11 +13,12 @@ from orchestrator.inspecting import architectures
 from orchestrator.inspecting.architectures import image_sides
 from orchestrator.inspecting.data import find_data, prepare_data
 from orchestrator.inspecting.machine import count_gpus
+from orchestrator.inspecting.timm_models import resolve_timm
 from orchestrator.plan import DataKind, DataSummary, SweepPlan
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.space import Space, defaults
 from orchestrator.sweep_file import Preset, SweepFile, find_sweep_file, load_sweep_file
-from trainables.catalog import ARCHITECTURES, TASKS, Task, Weights, default_hyperparameters
+from trainables.catalog import TASKS, Task, Weights, architecture, default_hyperparameters
 from trainables.data.records import is_phantom
 from trainables.evaluation.metrics import METRICS, ORDERED_METRICS, TWO_CLASS_METRICS
 
@@ -74,6 +75,7 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     file = _resolve(load_sweep_file(path, request.preset or ("full" if gpus else "quick"), request.overrides), request)
     task = TASKS[file.task]
     _check_metric(request.metric, task)
+    file = file.model_copy(update={"architectures": resolve_timm(file.architectures)})
     folder, whence = find_data(task, request.data, request.data_root, request.home)
     sides_px = image_sides(file.architectures)
     data = _prepare(task, folder, whence, sides_px, request, progress)
@@ -145,7 +147,7 @@ def _is_published(name: str, space: Space, weights: Weights, epochs: int) -> boo
     """Tell whether trial 0 is the published experiment to the letter: configuration, weights and epochs."""
     published = default_hyperparameters(name)
     unchanged = published | defaults(space) == published
-    record = ARCHITECTURES[name]
+    record = architecture(name)
     as_published = weights == "pretrained" or not record.backbones  # without backbones there is nothing to pretrain
     return unchanged and as_published and epochs == record.published_epochs
 

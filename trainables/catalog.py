@@ -1,10 +1,12 @@
 """What there is: tasks, architectures and their hyperparameters, as records that import without torch."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
-from trainables.configs.architectures import BaselineCNNConfig, ResNetViTConfig
+from trainables.configs.architectures import BaselineCNNConfig, ResNetViTConfig, timm_config
 from trainables.configs.training import TrainingConfig
 
 Weights = Literal["pretrained", "random"]
@@ -39,14 +41,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A model family: its schema, the dotted path of its builder, and the fields that name timm backbones."""
+    """A model family: its schema, the dotted path of its builder, and the fields that name timm backbones.
+
+    `smoke` is a configuration small enough to build, train and export within seconds; `published_epochs` is None where
+    no project published the defaults.
+    """
 
     name: str
     config: type[TrainingConfig]
     builder: str
     backbones: tuple[str, ...]
-    published_epochs: int
+    published_epochs: int | None
     source: str
+    smoke: Mapping[str, Any] = field(hash=False)
     images_per_case: int = 1
 
 
@@ -118,6 +125,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         backbones=("resnet", "vit"),
         published_epochs=35,
         source="ResNet50 + ViT-B/16 stroke notebook (design facts: features concatenated, one hidden layer)",
+        smoke={"resnet": "test_resnet", "vit": "test_vit", "image_px": 32, "hidden": 16},
     ),
     "baseline_cnn": Architecture(
         name="baseline_cnn",
@@ -126,10 +134,37 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         backbones=(),
         published_epochs=10,
         source="BaselineCNN of an Alzheimer MRI project (design facts: two 3 x 3 convolutions, one hidden layer)",
+        smoke={"image_px": 32},
     ),
 }
 
 
-def default_hyperparameters(architecture: str) -> dict[str, Any]:
+TIMM = "timm/"  # before the name of any timm classifier
+
+
+def architecture(name: str) -> Architecture:
+    """Return the record of an architecture; `timm/<name>` needs no entry, whether timm knows it is not asked here.
+
+    Raises KeyError for a name that is neither.
+    """
+    if re.fullmatch(rf"{TIMM}\w[\w.-]*", name):
+        return _timm_architecture(name.removeprefix(TIMM))
+    return ARCHITECTURES[name]
+
+
+def default_hyperparameters(name: str) -> dict[str, Any]:
     """Return the published configuration of an architecture."""
-    return ARCHITECTURES[architecture].config().model_dump()
+    return architecture(name).config().model_dump()
+
+
+@cache
+def _timm_architecture(timm_name: str) -> Architecture:
+    return Architecture(
+        name=TIMM + timm_name,
+        config=timm_config(timm_name),
+        builder="trainables.architectures.timm_model:build",
+        backbones=("timm_name",),
+        published_epochs=None,
+        source=f"timm's {timm_name} with a new last layer",
+        smoke={"image_px": 32},
+    )

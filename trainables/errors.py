@@ -9,5 +9,9 @@ class WeightsError(RuntimeError):
     """Pretrained weights that cannot be had."""
 
 
+class ArchitectureError(ValueError):
+    """A model that cannot be what its hyperparameters ask for: what, the rule, the way out."""
+
+
 class TrainingFailed(RuntimeError):
     """A trial whose numbers cannot be trusted any more: the epoch and the likely cause."""

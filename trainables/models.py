@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from trainables.catalog import ARCHITECTURES
+from trainables.catalog import architecture as architecture_record
 from trainables.errors import WeightsError
 
 Build = Callable[[Mapping[str, Any], int, bool], nn.Module]
@@ -26,7 +26,7 @@ def build_model(
 
     Raises pydantic's ValidationError for values that the schema refuses.
     """
-    record = ARCHITECTURES[architecture]
+    record = architecture_record(architecture)
     module, _, function = record.builder.partition(":")
     build: Build = getattr(importlib.import_module(module), function)
     return build(record.config(**hyperparameters).model_dump(), num_classes, pretrained)

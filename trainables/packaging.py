@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from trainables.catalog import ARCHITECTURES
+from trainables.catalog import architecture as architecture_record
 
 RUNTIME = ("torch", "torchvision", "timm", "safetensors", "numpy", "pandas", "pillow", "opencv-python-headless")
 
@@ -21,7 +21,7 @@ def write_standalone(
     shutil.copyfile(weights, folder / "weights.safetensors")
     for name, module in {
         "standalone.py": "trainables.standalone",
-        "architecture.py": ARCHITECTURES[architecture].builder.partition(":")[0],
+        "architecture.py": architecture_record(architecture).builder.partition(":")[0],
         "images.py": "trainables.data.images",
     }.items():
         spec = importlib.util.find_spec(module)

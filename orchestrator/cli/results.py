@@ -9,7 +9,7 @@ import typer
 
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.sweep_file import sweep_names
-from trainables.catalog import ARCHITECTURES, TASKS
+from trainables.catalog import ARCHITECTURES, TASKS, TIMM
 
 if TYPE_CHECKING:
     from orchestrator.sweep_state import SweepState
@@ -92,7 +92,8 @@ def _defined(what: str) -> list[dict[str, str]]:
             for task in TASKS.values()
         ]
     if what == "architectures":
-        return [{"architecture": record.name, "source": record.source} for record in ARCHITECTURES.values()]
+        own = [{"architecture": record.name, "source": record.source} for record in ARCHITECTURES.values()]
+        return [*own, {"architecture": f"{TIMM}<name>", "source": "any classifier of timm with a new last layer"}]
     from orchestrator.sweep_file import find_sweep_file, load_sweep_file
 
     files = [load_sweep_file(find_sweep_file(name), "full") for name in sweep_names()]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import BadInput
 from orchestrator.journal import ArchitectureChecked
 from orchestrator.space import Choice, IntRange, Parameter, Scalar, Space, defaults
-from trainables.catalog import ARCHITECTURES, default_hyperparameters
+from trainables.catalog import architecture as architecture_record
+from trainables.catalog import default_hyperparameters
 from trainables.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def check_weights(spaces: dict[str, Space], pretrained: bool) -> None:
     from trainables.models import check_backbone, fetch_pretrained
 
     for architecture, space in spaces.items():
-        for field in ARCHITECTURES[architecture].backbones:
+        for field in architecture_record(architecture).backbones:
             for name in _values(space.get(field), default_hyperparameters(architecture)[field]):
                 try:
                     fetch_pretrained(str(name)) if pretrained else check_backbone(str(name))

@@ -11,7 +11,8 @@ from orchestrator.home import Home
 from orchestrator.inspecting.new_folder import whole_folder
 from orchestrator.space import Space, defaults
 from orchestrator.test_ledger import note_preparation, require_ledger
-from trainables.catalog import ARCHITECTURES, Task, default_hyperparameters
+from trainables.catalog import Task, default_hyperparameters
+from trainables.catalog import architecture as architecture_record
 from trainables.errors import DataError
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def write_data_report(
 
     report_data(folder, task, data.examined, data.as_split)
     write_rows(folder / "split.csv", data.rows)
-    config = ARCHITECTURES[architecture].config(**default_hyperparameters(architecture) | defaults(space))
+    config = architecture_record(architecture).config(**default_hyperparameters(architecture) | defaults(space))
     draw_sheets(folder, task, data, config, seed)
 
 

@@ -1,5 +1,6 @@
 """Model registry: a sweep's winner becomes a version; names, aliases and versions are found again for use."""
 
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def _log_model(client: MlflowClient, state: SweepState, weights: Path, experimen
             return str(found.model_id)
     logged = client.create_logged_model(
         experiment_id,
-        name=f"{state.plan.task}-{trial.architecture}",
+        name=_logged_model_name(state.plan.task, trial.architecture),
         source_run_id=run_id,
         tags={SWEEP_TAG: sweep_id},
         model_type="classifier",
@@ -152,6 +153,11 @@ def _log_model(client: MlflowClient, state: SweepState, weights: Path, experimen
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=trial.best.epoch if trial.best else 0)])
     return str(logged.model_id)
+
+
+def _logged_model_name(task: str, architecture: str) -> str:
+    """Return a name that MLflow takes: it refuses the slash and the dots of timm/<name>, which tags keep."""
+    return re.sub(r"[/.]", "_", f"{task}-{architecture}")
 
 
 def _forget_local_paths(folder: Path) -> None:

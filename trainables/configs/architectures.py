@@ -1,9 +1,9 @@
 """Hyperparameters of each architecture; defaults are the published configuration."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, create_model, model_validator
 
 from trainables.configs.training import BackboneConfig, TrainingConfig, UsedWhen
 
@@ -31,6 +31,31 @@ class ResNetViTConfig(BackboneConfig):
                 f"image_px={self.image_px} must be a multiple of {patch.group(1)}, the patch of {self.vit}"
             )
         return self
+
+
+def _own_or_not_tiny(image_px: int) -> int:
+    if 0 < image_px < 16:
+        raise ValueError("must be at least 16, or 0 for the model's own size")
+    return image_px
+
+
+class TimmConfig(BackboneConfig):
+    """A classifier of timm with one new last layer; its defaults make no claim of being published."""
+
+    timm_name: str = ""
+    image_px: Annotated[int, Field(ge=0, le=2048), AfterValidator(_own_or_not_tiny)] = 0  # 0: the model's own size
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0  # stochastic depth, of the last layer
+    normalise: Literal["own", "half"] = "own"
+    grey_input: Literal["fold", "repeat"] = "fold"
+    freeze: Literal["none", "half", "backbone"] = "none"
+    unfreeze_epoch: Annotated[int, Field(ge=0, le=1000), UsedWhen("freeze", "half", "backbone")] = 0
+
+
+def timm_config(timm_name: str) -> type[TimmConfig]:
+    """Return the schema of one timm model; its name is a fixed field, so that hyperparameters tell the whole model."""
+    fixed: Any = Literal[timm_name]
+    return create_model("TimmConfig", __base__=TimmConfig, timm_name=(fixed, timm_name))
 
 
 class BaselineCNNConfig(TrainingConfig):

@@ -1,0 +1,185 @@
+"""What every architecture must do, at its record's smoke configuration: one place, so that a new one is held to it."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import nn
+
+from trainables.catalog import ARCHITECTURES, architecture, default_hyperparameters
+from trainables.layers import layer_numbers
+from trainables.models import build_model, count_parameters, load_weights, save_weights
+from trainables.packaging import write_standalone
+
+NAMES = [*ARCHITECTURES, "timm/test_resnet", "timm/test_vit", "timm/test_convnext"]
+NUM_CLASSES = 3
+PREDICT = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from standalone import Classifier
+root = Path(sys.argv[1]).parent
+images = [(root / f"{i}.png").read_bytes() for i in range(3)]
+probs = {folder.name: Classifier(folder).predict(images)[0].tolist() for folder in map(Path, sys.argv[1:])}
+assert "trainables" not in sys.modules
+print(json.dumps(probs))
+"""
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    torch.set_num_threads(1)
+    return request.param
+
+
+def hyperparameters(name: str) -> dict[str, Any]:
+    return default_hyperparameters(name) | dict(architecture(name).smoke)
+
+
+def smoke_model(name: str, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return build_model(name, hyperparameters(name), NUM_CLASSES)
+
+
+def images(name: str, num_images: int = 8) -> torch.Tensor:
+    side_px = hyperparameters(name)["image_px"]
+    return torch.rand(num_images, 1, side_px, side_px, generator=torch.Generator().manual_seed(1))
+
+
+def logits(model: nn.Module, x_BCHW: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        found: torch.Tensor = model.eval()(x_BCHW)
+    return found
+
+
+def test_a_record_is_whole(name: str) -> None:
+    record = architecture(name)
+    assert record is architecture(name), "made once"
+    assert record.name == name
+    assert json.loads(json.dumps(hyperparameters(name))) == hyperparameters(name), "a registered model's config.json"
+    assert set(record.backbones) <= record.config.model_fields.keys()
+
+
+def test_it_has_as_many_parameters_without_memory(name: str) -> None:
+    with torch.device("meta"):
+        sketch = build_model(name, hyperparameters(name), NUM_CLASSES)
+    model = smoke_model(name)
+    assert count_parameters(sketch) == count_parameters(model)
+    assert {key: tensor.shape for key, tensor in sketch.state_dict().items()} == {
+        key: tensor.shape for key, tensor in model.state_dict().items()
+    }
+    assert count_parameters(model)[1] < 2_000_000, "smoke"
+
+
+def test_it_learns_eight_images_by_heart(name: str) -> None:
+    model, x_BCHW = smoke_model(name).train(), images(name)
+    labels_B = torch.arange(8) % NUM_CLASSES
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    for _ in range(60):
+        loss = F.cross_entropy(model(x_BCHW), labels_B)
+        if loss < 0.05:
+            break
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.05
+
+
+def test_saved_weights_give_the_same_logits_to_the_bit(name: str, tmp_path: Path) -> None:
+    model, other, x_BCHW = smoke_model(name), smoke_model(name, seed=1), images(name)
+    assert not torch.equal(logits(model, x_BCHW), logits(other, x_BCHW))
+    save_weights(model, tmp_path / "weights.safetensors")
+    load_weights(other, tmp_path / "weights.safetensors")
+    assert torch.equal(logits(model, x_BCHW), logits(other, x_BCHW))
+
+
+def test_it_can_be_exported(name: str) -> None:
+    model, x_BCHW = smoke_model(name).eval(), images(name)
+    with torch.no_grad():
+        exported = torch.export.export(model, (x_BCHW,), dynamic_shapes=({0: torch.export.Dim("batch", min=2)},))
+    for num_images in (8, 5):
+        expected = logits(model, x_BCHW[:num_images])
+        assert torch.allclose(exported.module()(x_BCHW[:num_images]), expected, atol=1e-5)
+
+
+def test_an_image_is_judged_the_same_alone_and_in_grey_or_colour(name: str) -> None:
+    model, x_BCHW = smoke_model(name), images(name, 4)
+    together = logits(model, x_BCHW)
+    assert torch.allclose(torch.cat([logits(model, x_1CHW[None]) for x_1CHW in x_BCHW]), together, atol=1e-5)
+    assert torch.allclose(logits(model, x_BCHW.repeat(1, 3, 1, 1)), together, atol=1e-5)
+
+
+def test_it_refuses_what_it_cannot_take(name: str) -> None:
+    model, x_BCHW = smoke_model(name), images(name, 2)
+    for wrong in (x_BCHW.repeat(1, 2, 1, 1), x_BCHW[0]):
+        with pytest.raises(ValueError, match="one channel or three"):
+            logits(model, wrong)
+    larger = torch.rand(2, 1, 48, 48)
+    if name in ("timm/test_resnet", "timm/test_convnext"):
+        assert logits(model, larger).shape == (2, NUM_CLASSES), "nothing in it depends on the size"
+    else:
+        with pytest.raises(ValueError, match="expected images of 32 px"):
+            logits(model, larger)
+
+
+def test_its_backbones_can_be_frozen_by_every_value_that_the_schema_knows(name: str) -> None:
+    model = smoke_model(name)
+    backbones = getattr(model, "BACKBONES", ())
+    assert bool(backbones) == bool(architecture(name).backbones)
+    if not backbones:
+        return
+    choices = architecture(name).config.model_json_schema()["properties"]["freeze"]["enum"]
+    assert {"none", *model.FREEZE} == set(choices)
+    for fractions in model.FREEZE.values():
+        assert set(fractions) <= set(backbones)
+        assert all(0 <= fraction <= 1 for fraction in fractions.values())
+    for backbone in backbones:
+        numbers = layer_numbers(model.get_submodule(backbone))
+        assert sorted(set(numbers.values())) == list(range(max(numbers.values()) + 1))
+    last = list(model.parameters())[-1]
+    numbered = {
+        id(model.get_submodule(backbone).get_parameter(own))
+        for backbone in backbones
+        for own in layer_numbers(model.get_submodule(backbone))
+    }
+    assert last.shape == (NUM_CLASSES,)
+    assert id(last) not in numbered, "the head has no layer number"
+
+
+@pytest.fixture(scope="module")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[list[float]]]]:
+    """Every architecture as a registered model's folder, and what one process without the repository says by each."""
+    root = tmp_path_factory.mktemp("packaged")
+    for i, image_HW in enumerate(np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8)):
+        Image.fromarray(image_HW).save(root / f"{i}.png")
+    for number, name in enumerate(NAMES):
+        save_weights(smoke_model(name), root / "weights.safetensors")
+        write_standalone(
+            root / str(number),
+            architecture=name,
+            hyperparameters=hyperparameters(name),
+            classes=("a", "b", "c"),
+            weights=root / "weights.safetensors",
+        )
+    folders = [str(root / str(number)) for number in range(len(NAMES))]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", PREDICT, *folders], cwd=root, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return root, json.loads(done.stdout)
+
+
+def test_a_registered_folder_gives_the_same_probabilities(name: str, packaged) -> None:
+    root, probs = packaged
+    contents = [np.array(Image.open(io.BytesIO((root / f"{i}.png").read_bytes()))) for i in range(3)]
+    x_B1HW = torch.from_numpy(np.stack(contents)).unsqueeze(1).float() / 255
+    expected = torch.softmax(logits(smoke_model(name), x_B1HW), dim=1)
+    assert torch.allclose(torch.tensor(probs[str(NAMES.index(name))]), expected, atol=1e-5)

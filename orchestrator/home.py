@@ -50,15 +50,23 @@ class Home:
 
     def new_sweep(self, name: str) -> Path:
         """Create the folder of a new sweep; its name is the sweep's id, unique even for two starts in one second."""
-        started = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        folder = self.sweeps / f"{name}-{started}-{secrets.token_hex(2)}"
-        folder.mkdir(parents=True)
-        return folder
+        return _new_folder(self.sweeps, name)
+
+    def new_training(self, name: str) -> Path:
+        """Create the folder of one training in the foreground."""
+        return _new_folder(self.root / "trainings", name)
 
     def sweep_folders(self) -> list[Path]:
         """Return every sweep that has a journal, oldest first."""
         folders = [journal.parent for journal in self.sweeps.glob("*/journal.jsonl")]
         return sorted(folders, key=lambda folder: folder.stat().st_ctime)
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    started = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    folder = parent / f"{name}-{started}-{secrets.token_hex(2)}"
+    folder.mkdir(parents=True)
+    return folder
 
 
 def open_home(root: Path) -> Home:

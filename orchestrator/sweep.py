@@ -11,7 +11,7 @@ from orchestrator.cache_upkeep import collect_garbage, held
 from orchestrator.errors import Interrupted, NoUsableTrial, OrchestratorError
 from orchestrator.home import Home
 from orchestrator.inspecting.architectures import check_architecture
-from orchestrator.inspecting.data import require_unchanged, write_data_report
+from orchestrator.inspecting.data import require_unchanged, write_data_report, write_unreadable
 from orchestrator.inspecting.machine import git_state, versions
 from orchestrator.journal import (
     ArchitectureChecked,
@@ -126,9 +126,7 @@ def _write_inputs(folder: Path, planned: PlannedSweep, home: Home) -> "tuple[Pat
         threads=planned.slots.threads,
         trials=folder / "trials",
     )
-    if data.examined.unreadable:
-        lines = [f"{path}\t{reason}" for path, reason in data.examined.unreadable.items()]
-        (folder / "unreadable.tsv").write_text("\n".join(["path\treason", *lines, ""]), encoding="utf-8")
+    write_unreadable(folder, data)
     (folder / "trial_setup.json").write_text(setup.model_dump_json(indent=2))
     test = TestData.write(folder / "test.csv", data, home.test_ledger, folder.name)
     return folder / "trial_setup.json", test

@@ -66,20 +66,20 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     """Read the sweep file, then the data, and freeze the plan. Raises BadInput before anything is started."""
     path = find_sweep_file(request.name)
     load_sweep_file(path, "quick", request.overrides)  # every fault of the file before torch is imported
-    if request.metric is not None and request.metric not in METRICS:
-        raise BadInput(f"--metric: {unknown_name('metric', request.metric, METRICS)}")
+    if request.metric is not None:
+        check_metric_name(request.metric)
     from orchestrator.tuning.resources import find_slots
 
     find_slots(request.slots, 0)
     gpus = count_gpus()
     file = _resolve(load_sweep_file(path, request.preset or ("full" if gpus else "quick"), request.overrides), request)
     task = TASKS[file.task]
-    _check_metric(request.metric, task)
+    check_metric(request.metric, task)
     file = file.model_copy(update={"architectures": resolve_timm(file.architectures)})
     folder, whence = find_data(task, request.data, request.data_root, request.home)
     sides_px = image_sides(file.architectures)
     data = _prepare(task, folder, whence, sides_px, request, progress)
-    kind: DataKind = "phantom" if is_phantom(data.examined.data_set) else "real"
+    kind = data_kind(data)
     random = file.preset == "quick" or kind == "phantom"
     weights: Weights = request.weights or ("random" if random else "pretrained")
     architectures.check_weights(file.architectures, weights == "pretrained")
@@ -88,7 +88,7 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
         sweep=file.name,
         task=file.task,
         classes=task.classes,
-        data=_summary(data, kind, task.classes, request.folds),
+        data=summarise_data(data, kind, task.classes, request.folds),
         preset=file.preset,
         weights=weights,
         seed=request.seed,
@@ -105,7 +105,14 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     return PlannedSweep(plan, data, find_slots(request.slots, gpus))
 
 
-def _check_metric(metric: str | None, task: Task) -> None:
+def check_metric_name(metric: str) -> None:
+    """Raise BadInput for a metric that does not exist."""
+    if metric not in METRICS:
+        raise BadInput(f"--metric: {unknown_name('metric', metric, METRICS)}")
+
+
+def check_metric(metric: str | None, task: Task) -> None:
+    """Raise BadInput for a metric that the task's classes cannot give."""
     way_out = f"leave the flag out for {task.primary_metric}, or take balanced_accuracy or mcc"
     if metric in TWO_CLASS_METRICS and len(task.classes) != 2:
         raise BadInput(f"--metric: {metric} is of two classes, {task.name} has {len(task.classes)}; {way_out}")
@@ -152,7 +159,13 @@ def _is_published(name: str, space: Space, weights: Weights, epochs: int) -> boo
     return unchanged and as_published and epochs == record.published_epochs
 
 
-def _summary(data: "PreparedData", kind: DataKind, classes: tuple[str, ...], folds: int) -> DataSummary:
+def data_kind(data: "PreparedData") -> DataKind:
+    """Return whether the images are a phantom's: what is trained on those never stands under the real name."""
+    return "phantom" if is_phantom(data.examined.data_set) else "real"
+
+
+def summarise_data(data: "PreparedData", kind: DataKind, classes: tuple[str, ...], folds: int) -> DataSummary:
+    """Return what a plan keeps of its data."""
     counts: dict[str, dict[str, int]] = {}
     for row in [*data.development.rows, *data.test.rows]:
         own = counts.setdefault(row.side, dict.fromkeys(classes, 0))

@@ -26,6 +26,8 @@ LAYERS = {
     "orchestrator.cli": 4,
     "orchestrator.sweep": 3,
     "orchestrator.sweep_planning": 3,
+    "orchestrator.train": 3,
+    "orchestrator.train_planning": 3,
     "orchestrator.tuning": 2,
     "orchestrator.tracking": 2,
     "orchestrator.inspecting": 2,

@@ -58,7 +58,7 @@ def _try(hyperparameters: Mapping[str, Any]) -> None:
     side_px = hyperparameters["image_px"]
     model = _build(hyperparameters)
     patch_px = _patch_px(model.get_submodule("backbone"))
-    if side_px % patch_px:  # timm would cut the rest off
+    if side_px % patch_px and side_px != own_image_px(hyperparameters["timm_name"]):  # timm would cut the rest off
         raise ArchitectureError(f"no multiple of {patch_px} px, the side of its patches")
     try:
         with torch.no_grad():

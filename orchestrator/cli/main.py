@@ -6,11 +6,12 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from orchestrator.cli import data, machine, models, results, sweeps
+from orchestrator.cli import data, machine, models, results, sweeps, train
 from orchestrator.errors import Interrupted, OrchestratorError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command("sweep")(sweeps.sweep)
+app.command("train")(train.train)
 app.command("list")(results.list_things)
 app.command("leaderboard")(results.show_leaderboard)
 app.command("models")(models.show_models)

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from orchestrator.cli.banner import data_lines
 from orchestrator.cli.console import messages, print_json, results
 from orchestrator.errors import Interrupted
 from orchestrator.journal import (
@@ -139,33 +140,14 @@ class SweepProgress:
 
     def _say_banner(self, event: SweepStarted) -> None:
         plan = event.plan
-        data = "phantom data (--data DIR takes yours)" if plan.data.kind == "phantom" else "real data"
-        images = sum(sum(counts.values()) for counts in plan.data.images.values())
-        split = f"{images} cases, {plan.data.split} split, grouped by {plan.data.grouped_by}"
         where = f"{event.slots} slots on {event.device}"
         preset = f"preset {plan.preset}" + (" (no GPU)" if event.device == "cpu" else "")
-        self._say(f"{event.sweep_id}: {plan.task}, {data}, {split}; {preset}, {plan.weights} weights, {where}")
+        self._say(f"{event.sweep_id}: {plan.task}, {preset}, {plan.weights} weights, {where}")
         self._say(
             f"{plan.budget.trials} trials of at most {plan.budget.epochs} epochs; best by validation {plan.metric}"
         )
-        if plan.data.unreadable:
-            self._say(
-                f"{plan.data.unreadable} images cannot be read and are left out (unreadable.tsv in the sweep's folder)"
-            )
-        leaking = sum(plan.data.leaks.values())
-        if leaking:
-            why = ", ".join(f"{count} {reason}" for reason, count in plan.data.leaks.items())
-            test = sum(plan.data.images["test"].values())
-            self._say(
-                f"LEAK: {leaking} of {test} test images were seen in development ({why}); their scores stand apart "
-                "(data/audit.html in the sweep's folder shows them), --split grouped draws a test set of its own"
-            )
-        if plan.data.grouped_by != "patient":
-            self._say(
-                "no patients.csv for all images: subjects are guessed from the pictures, so no score is patient-level"
-            )
-        for note in plan.data.notes:
-            self._say(f"data: {note}")
+        for line in data_lines(plan.data):
+            self._say(line)
 
     def _say_trial(self, state: SweepState, event: TrialEnded) -> None:
         trial = state.trials[event.trial]

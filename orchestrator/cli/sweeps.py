@@ -3,11 +3,12 @@
 import logging
 import sys
 from contextlib import redirect_stdout
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from orchestrator.errors import BadInput, unknown_name
+from orchestrator.cli.flags import one_of, settings
+from orchestrator.errors import BadInput
 from orchestrator.sweep_file import PRESETS, Preset
 
 
@@ -43,9 +44,9 @@ def sweep(
     request_values = {
         "preset": _preset(preset),
         "slots": _slots(slots),
-        "split": _one_of("--split", split, ("shipped", "grouped")),
-        "weights": _one_of("--weights", weights, ("pretrained", "random")),
-        "overrides": _overrides(overrides or []),
+        "split": one_of("--split", split, ("shipped", "grouped")),
+        "weights": one_of("--weights", weights, ("pretrained", "random")),
+        "overrides": settings(overrides or []),
         "architectures": tuple(name.strip() for name in architectures.split(",") if name.strip()),
     }
     from orchestrator.cli import environment
@@ -81,7 +82,7 @@ def sweep(
 def _preset(value: str) -> Preset | None:
     if value == "auto":
         return None
-    chosen: Preset = _one_of("--preset", value, (*PRESETS, "auto"))
+    chosen: Preset = one_of("--preset", value, (*PRESETS, "auto"))
     return chosen
 
 
@@ -92,19 +93,3 @@ def _slots(value: str) -> int | None:
         return int(value)
     except ValueError:
         raise BadInput(f"--slots {value}: expected auto or a whole number of at least 1") from None
-
-
-def _one_of(flag: str, value: str | None, known: tuple[str, ...]) -> Any:
-    if value is not None and value not in known:
-        raise BadInput(f"{flag}: {unknown_name('value', value, known)}")
-    return value
-
-
-def _overrides(pairs: list[str]) -> dict[str, str]:
-    overrides = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise BadInput(f"--set {pair}: expected KEY=VALUE, e.g. --set lr=1e-4")
-        overrides[key.strip()] = value
-    return overrides

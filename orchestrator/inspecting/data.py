@@ -184,6 +184,13 @@ def write_data_report(
     draw_sheets(folder, task, data, config, seed)
 
 
+def write_unreadable(folder: Path, data: "PreparedData") -> None:
+    """List the images that cannot be read, with the reason, in unreadable.tsv; no file where there are none."""
+    if data.examined.unreadable:
+        lines = [f"{path}\t{reason}" for path, reason in data.examined.unreadable.items()]
+        (folder / "unreadable.tsv").write_text("\n".join(["path\treason", *lines, ""]), encoding="utf-8")
+
+
 def require_unchanged(data: "PreparedData", sweep: Path, ledger: Path) -> None:
     """Raise BadInput where the sweep's split, or a test image's file, is no longer the one of the plan."""
     from trainables.data.prepare import changed_since

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 
 from orchestrator.journal import FinalistEvaluated
 from orchestrator.tuning.test_data import TestData
@@ -25,8 +24,8 @@ def submit_finalist(
 
 def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, folder: Path) -> FinalistEvaluated:
     """Return what the journal keeps of a finalist on validation and test; its folder receives all of it."""
-    torch.set_num_threads(setup.threads)
-    evaluation = judge_trial(folder, config, setup, test, "final evaluation of a finalist")
+    name = f"trial {config.trial} ({config.architecture})"
+    evaluation = judge_trial(folder, config, setup, test, name, "final evaluation of a finalist")
     return _for_journal(config.trial, evaluation)
 
 

@@ -23,7 +23,6 @@ def submit_fold(config: TrialConfig, setup: TrialSetup, gpu_share: float) -> "ra
 
 def train_fold(config: TrialConfig, setup: TrialSetup) -> FoldEvaluated:
     """Return the metrics of the best epoch on `config.fold`; no metric where training broke down. Keeps no weights."""
-    torch.set_num_threads(setup.threads)
     seeded = config.model_copy(update={"seed": child_seed(config.seed, SeedPath.FOLD, config.fold)})
     best = FoldEvaluated(trial=config.trial, fold=config.fold, epoch=0, validation={})
     try:

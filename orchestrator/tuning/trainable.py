@@ -43,6 +43,5 @@ class TrialActor(tune.Trainable):
 
     def _begin(self, config: TrialConfig) -> None:
         setup = TrialSetup.model_validate_json(config.setup.read_text())
-        torch.set_num_threads(setup.threads)
         self._epochs_at_most = setup.epochs
         self._epochs = begin_training(config, setup)

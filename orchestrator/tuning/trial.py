@@ -23,6 +23,7 @@ from trainables.training.run import EpochRecord, TrainingRun
 
 def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | None = None) -> Iterator[EpochRecord]:
     """Return the epochs of one trial; its folder receives the best weights. `watch` hears of every batch."""
+    torch.set_num_threads(setup.threads)
     folder = setup.trial_folder(config.trial, config.fold)
     folder.mkdir(parents=True, exist_ok=True)
     side_px = int(config.hyperparameters["image_px"])
@@ -53,11 +54,14 @@ def _of_fold(rows: list[SplitRow], fold: int) -> list[SplitRow]:
     return [replace(row, side="validation" if row.fold == fold else "training") for row in rows]
 
 
-def judge_trial(folder: Path, config: TrialConfig, setup: TrialSetup, test: TestData | None, why: str) -> Evaluation:
-    """Judge the model of a trial's best epoch on validation, and on test where that is given, with why in the ledger.
+def judge_trial(
+    folder: Path, config: TrialConfig, setup: TrialSetup, test: TestData | None, name: str, why: str
+) -> Evaluation:
+    """Judge the model of a trial's best epoch on validation, and on test where that is given: name and why are noted.
 
     `folder` receives tables and figures. Raises DataError where the data were changed since the plan.
     """
+    torch.set_num_threads(setup.threads)
     torch.backends.cudnn.allow_tf32 = False  # the same probabilities as on the CPU of those who predict
     task = TASKS[setup.task]
     model = build_model(config.architecture, config.hyperparameters, len(task.classes))
@@ -65,7 +69,6 @@ def judge_trial(folder: Path, config: TrialConfig, setup: TrialSetup, test: Test
     model.to(setup.device)
     side_px = int(config.hyperparameters["image_px"])
     rows = read_rows(setup.development, setup.development_digest)
-    name = f"trial {config.trial} ({config.architecture})"
     return judge(
         folder,
         task,

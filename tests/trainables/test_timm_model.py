@@ -122,6 +122,7 @@ def test_what_a_model_cannot_be_is_told_in_one_line(name: str, changes: dict, wo
         ("convformer_s18", 64),  # says in words of its own that it takes no img_size
         ("vit_small_patch14_dinov2.lvd142m", 518),  # its weights have no last layer, and it gets one
         ("deit_tiny_distilled_patch16_224", 224),
+        ("vit_so400m_patch14_siglip_384", 384),  # no multiple of its patch, but what its weights were made with
     ],
 )
 def test_what_a_model_can_be_is_let_through(name: str, side_px: int) -> None:

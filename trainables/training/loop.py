@@ -31,8 +31,9 @@ def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = No
         started_s = time.perf_counter()
         try:
             loss, accuracy = learner.train_epoch(epoch, watch)
-        except torch.OutOfMemoryError:
-            raise
+        except torch.OutOfMemoryError as error:
+            way_out = "lower batch_size, or set micro_batch_size, which keeps the effective batch"
+            raise TrainingFailed(f"epoch {epoch}: out of memory; {way_out}") from error
         except (ValueError, RuntimeError) as error:  # e.g. batch norm over a single value
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise TrainingFailed(f"epoch {epoch}: {reason}") from error

@@ -1,0 +1,204 @@
+"""`orchestrate train`: one configuration in this process, a folder as its result. No Ray, no MLflow, no registry."""
+
+import csv
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from orchestrator.cache_upkeep import collect_garbage, held
+from orchestrator.errors import BadInput, Interrupted, NoUsableTrial
+from orchestrator.inspecting.data import require_unchanged, write_unreadable
+from orchestrator.inspecting.machine import git_state, versions
+from orchestrator.seeds import SeedPath, child_seed
+from orchestrator.train_planning import SETTINGS, PlannedTraining, TrainRequest, plan_training
+from trainables.errors import DataError, TrainingFailed, WeightsError
+from trainables.evaluation.figures import draw_training_curves
+
+if TYPE_CHECKING:
+    from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+    from trainables.data.decoding import Progress
+    from trainables.evaluation.evaluation import Evaluation
+    from trainables.training.run import EpochRecord
+
+KEEP_STATE_S = 10.0
+HISTORY, CURVES, EVALUATION = "history.csv", "training_curves.png", "evaluation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A finished training: its plan, its epochs (by number, metrics by name) and what is said of its best one."""
+
+    planned: PlannedTraining
+    epochs: int
+    best_epoch: int
+    stop_reason: str
+    evaluation: "Evaluation"
+    wall_s: float
+
+
+class TrainingWatch(Protocol):
+    """Hears of a training while it runs."""
+
+    def begin(self, planned: PlannedTraining) -> None:
+        """Hear what will be trained."""
+
+    def batch(self, done: int, of: int) -> None:
+        """Hear of one batch of the running epoch."""
+
+    def epoch(self, record: "EpochRecord") -> None:
+        """Hear of one finished epoch."""
+
+
+def run_training(request: TrainRequest, progress: "Progress", watch: TrainingWatch) -> TrainedModel:
+    """Train one configuration, judge its best epoch on validation and, if asked for, on test.
+
+    Raises BadInput before anything is trained, NoUsableTrial where training broke down, Interrupted when the user ended
+    it: what was trained is kept.
+    """
+    began_s = time.monotonic()
+    collect_garbage(request.home.cache, request.max_cache_bytes)
+    planned = plan_training(request, progress)
+    setup, config = _write_inputs(planned)
+    watch.begin(planned)
+    data = planned.data
+    with held([*data.development.arrays.values(), *data.test.arrays.values()]):
+        history = _History(planned)
+        last = _train(config, setup, planned, history, watch)
+        history.draw()
+        evaluation = _judge(config, setup, planned, request)
+    return TrainedModel(
+        planned=planned,
+        epochs=last.epoch,
+        best_epoch=history.best_epoch,
+        stop_reason=last.stop_reason or f"all {planned.epochs} epochs trained",
+        evaluation=evaluation,
+        wall_s=time.monotonic() - began_s,
+    )
+
+
+def _write_inputs(planned: PlannedTraining) -> "tuple[TrialSetup, TrialConfig]":
+    """Write the plan and the rows; return what training reads, the same as a trial of a sweep."""
+    from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+    from trainables.data.split_rows import digest_rows, write_rows
+
+    folder, data = planned.folder, planned.data
+    write_rows(folder / "development.csv", data.development.rows)
+    write_rows(folder / "test.csv", data.test.rows)
+    write_unreadable(folder, data)
+    file = planned.weights if isinstance(planned.weights, Path) else None
+    about = {
+        "architecture": planned.architecture,
+        "task": planned.task.name,
+        "hyperparameters": planned.hyperparameters,
+        "weights": file.name if file else planned.weights,
+        "seed": planned.seed,
+        "epochs": planned.epochs,
+        "metric": planned.metric,
+        "device": planned.device,
+        "data": planned.summary.model_dump(),
+        "versions": versions(),
+        "git": git_state(),
+    }
+    (folder / SETTINGS).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    setup = TrialSetup(
+        task=planned.task.name,
+        development=folder / "development.csv",
+        development_digest=digest_rows(data.development.rows),
+        arrays=data.development.arrays,
+        pretrained=planned.weights == "pretrained",
+        epochs=planned.epochs,
+        metric=planned.metric,
+        device=planned.device,
+        threads=planned.threads,
+        trials=folder,
+        weights=file,
+        keep_state_s=KEEP_STATE_S,
+    )
+    config = TrialConfig(
+        trial=0,
+        architecture=planned.architecture,
+        hyperparameters=planned.hyperparameters,
+        seed=child_seed(planned.seed, SeedPath.TRIAL, 0),
+        published=False,
+        setup=folder / SETTINGS,
+    )
+    return setup, config
+
+
+def _train(
+    config: "TrialConfig", setup: "TrialSetup", planned: PlannedTraining, history: "_History", watch: TrainingWatch
+) -> "EpochRecord":
+    """Return the last epoch's record; every epoch is in the history at once."""
+    from orchestrator.tuning.trial import begin_training
+
+    last = None
+    try:
+        for last in begin_training(config, setup, watch.batch):
+            history.add(last)
+            watch.epoch(last)
+    except KeyboardInterrupt:
+        again = f"--out {planned.folder} --resume"
+        raise Interrupted(f"interrupted; the same command with {again} goes on from the last state kept") from None
+    except WeightsError as error:
+        raise BadInput(f"--weights: {error}") from error
+    except TrainingFailed as error:
+        raise NoUsableTrial(" ".join(str(error).split())[:500]) from error
+    if last is None:
+        raise BadInput(f"--out {planned.folder}: all {planned.epochs} epochs are trained; give more --epochs to go on")
+    return last
+
+
+def _judge(config: "TrialConfig", setup: "TrialSetup", planned: PlannedTraining, request: TrainRequest) -> "Evaluation":
+    from orchestrator.tuning.test_data import TestData
+    from orchestrator.tuning.trial import judge_trial
+
+    folder, home = planned.folder, request.home
+    test = None
+    if request.test:
+        require_unchanged(planned.data, folder, home.test_ledger)
+        test = TestData.write(folder / "test.csv", planned.data, home.test_ledger, f"train {folder.name}")
+    try:
+        return judge_trial(folder / EVALUATION, config, setup, test, planned.architecture, "train --test")
+    except DataError as error:
+        raise BadInput(str(error)) from error
+
+
+class _History:
+    """The epochs of a training as a table on disk, whole after every epoch; a resumed one keeps those before it."""
+
+    def __init__(self, planned: PlannedTraining) -> None:
+        self._planned = planned
+        self._path = planned.folder / HISTORY
+        self._rows: dict[int, dict[str, str]] = {}
+        if self._path.is_file():
+            with self._path.open(newline="", encoding="utf-8") as file:
+                self._rows = {int(row["epoch"]): row for row in csv.DictReader(file)}
+
+    @property
+    def best_epoch(self) -> int:
+        """Return the last epoch that was better than all before it."""
+        return max(epoch for epoch, row in self._rows.items() if row["is_best"] == "True")
+
+    def add(self, record: "EpochRecord") -> None:
+        """Write one more epoch, in place of what an interrupted training wrote of it and later ones."""
+        self._rows = {epoch: row for epoch, row in self._rows.items() if epoch < record.epoch}
+        shown = {name: "" if value is None else repr(value) for name, value in record.metrics.items()}
+        self._rows[record.epoch] = {"epoch": str(record.epoch), "is_best": str(record.is_best), **shown}
+        part = self._path.with_suffix(".part")
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(self._rows[record.epoch]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self._rows.values())
+        part.replace(self._path)
+
+    def draw(self) -> None:
+        """Draw the training curves."""
+        history: list[Mapping[str, float | None]] = [
+            {name: float(text) if text else None for name, text in row.items() if name != "is_best"}
+            for row in self._rows.values()
+        ]
+        title = f"{self._planned.task.name}, {self._planned.architecture}"
+        draw_training_curves(self._planned.folder / CURVES, history, self._planned.metric, title)

@@ -1,0 +1,170 @@
+"""A request for one training -> what decides its result; nothing is trained here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cache_upkeep import MAX_CACHE_BYTES
+from orchestrator.errors import BadInput, unknown_name
+from orchestrator.home import Home
+from orchestrator.inspecting.architectures import check_architecture, check_weights, image_sides
+from orchestrator.inspecting.data import find_data, prepare_data
+from orchestrator.inspecting.machine import count_gpus
+from orchestrator.inspecting.timm_models import resolve_timm
+from orchestrator.plan import DataSummary
+from orchestrator.seeds import SeedPath, child_seed
+from orchestrator.space import Fixed, Space, SpaceFaults, defaults, parse_space
+from orchestrator.sweep_planning import check_metric, check_metric_name, data_kind, summarise_data
+from orchestrator.yaml_file import parse_yaml
+from trainables.catalog import (
+    ARCHITECTURES,
+    TASKS,
+    TIMM,
+    Architecture,
+    Task,
+    Weights,
+    architecture,
+    default_hyperparameters,
+)
+
+if TYPE_CHECKING:
+    from trainables.data.decoding import Progress
+    from trainables.data.prepare import PreparedData
+    from trainables.data.sides import SplitKind
+
+EPOCHS = 10  # where no project published how many
+SETTINGS = "training.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest:
+    """What the user asked for; None means that the architecture, the task or the machine decides."""
+
+    architecture: str
+    task: str
+    home: Home
+    data: str | None = None
+    data_root: Path | None = None
+    epochs: int | None = None
+    seed: int = 0
+    metric: str | None = None
+    weights: Weights | Path | None = None
+    split: "SplitKind | None" = None
+    test: bool = False
+    out: Path | None = None
+    resume: bool = False
+    max_cache_bytes: int = MAX_CACHE_BYTES
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTraining:
+    """All that decides the result, and where it is written."""
+
+    architecture: str
+    task: Task
+    hyperparameters: dict[str, Any]
+    weights: Weights | Path
+    seed: int
+    epochs: int
+    metric: str
+    device: str
+    threads: int
+    data: "PreparedData"
+    summary: DataSummary
+    folder: Path
+
+
+def plan_training(request: TrainRequest, progress: "Progress") -> PlannedTraining:
+    """Check names and settings, then the data, then train one batch. Raises BadInput; nothing is written before."""
+    task, record, space = _checked(request)
+    _check_folder(request)
+    spaces = resolve_timm({record.name: space})
+    data = _prepare(request, task, image_sides(spaces), progress)
+    kind = data_kind(data)
+    weights = request.weights or ("random" if kind == "phantom" or not record.backbones else "pretrained")
+    check_weights(spaces, weights == "pretrained")
+    from orchestrator.tuning.resources import find_slots
+
+    slots = find_slots(1, min(1, count_gpus()))
+    own = spaces[record.name]
+    check_architecture(record.name, own, task.classes, weights == "pretrained", data.development, slots.device)
+    return PlannedTraining(
+        architecture=record.name,
+        task=task,
+        hyperparameters=default_hyperparameters(record.name) | defaults(own),
+        weights=weights,
+        seed=request.seed,
+        epochs=request.epochs or record.published_epochs or EPOCHS,
+        metric=request.metric or task.primary_metric,
+        device=slots.device,
+        threads=slots.threads,
+        data=data,
+        summary=summarise_data(data, kind, task.classes, folds=1),
+        folder=_open_folder(request, f"{task.name}-{record.name.replace('/', '-')}"),
+    )
+
+
+def _checked(request: TrainRequest) -> tuple[Task, Architecture, Space]:
+    """Return what the names and settings of a request mean. Raises BadInput, one line per fault."""
+    if request.task not in TASKS:
+        raise BadInput(f"--task: {unknown_name('task', request.task, TASKS)}")
+    try:
+        record = architecture(request.architecture)
+    except KeyError:
+        known = [*ARCHITECTURES, f"{TIMM}<name>"]
+        raise BadInput(f"train: {unknown_name('architecture', request.architecture, known)}") from None
+    task = TASKS[request.task]
+    if record.images_per_case != task.images_per_case:
+        raise BadInput(
+            f"train: {record.name} takes {record.images_per_case} image per case, task {task.name} has "
+            f"{task.images_per_case}: choose another task or architecture"
+        )
+    if request.metric is not None:
+        check_metric_name(request.metric)
+    check_metric(request.metric, task)
+    if request.epochs is not None and request.epochs < 1:
+        raise BadInput(f"--epochs {request.epochs}: expected a whole number of at least 1")
+    if isinstance(request.weights, Path) and not request.weights.is_file():
+        raise BadInput(f"--weights {request.weights}: no such file; say pretrained, random or a .safetensors file")
+    raw = {key: parse_yaml(f"--set {key}", text) for key, text in request.overrides.items()}
+    try:
+        space = parse_space(raw, record.config)
+    except SpaceFaults as error:
+        lines = [f"--set {key}: {message}" if key else f"--set: {message}" for key, message in error.faults]
+        raise BadInput("\n".join(lines)) from None
+    for name, parameter in space.items():
+        if not isinstance(parameter, Fixed):
+            raise BadInput(f"--set {name}: one value is trained, not a range; a sweep searches")
+    return task, record, space
+
+
+def _check_folder(request: TrainRequest) -> None:
+    out = request.out
+    if out is None:
+        if request.resume:
+            raise BadInput("--resume: say --out with the folder that the interrupted training named")
+    elif request.resume and not (out / SETTINGS).is_file():
+        raise BadInput(f"--out {out}: holds no training; leave --resume out to begin one there")
+    elif not request.resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BadInput(f"--out {out}: exists already; name a new folder, or add --resume to go on there")
+
+
+def _open_folder(request: TrainRequest, name: str) -> Path:
+    if request.out is None:
+        return request.home.new_training(name)
+    folder = request.out.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--out {request.out}: {error.strerror}; name a folder that can be written") from error
+    return folder
+
+
+def _prepare(request: TrainRequest, task: Task, sides_px: list[int], progress: "Progress") -> "PreparedData":
+    from trainables.data.sides import SplitRequest
+
+    folder, whence = find_data(task, request.data, request.data_root, request.home)
+    split = SplitRequest(kind=request.split, folds=1, seed=child_seed(request.seed, SeedPath.SPLIT))
+    return prepare_data(task, folder, whence, sides_px, split, request.home, f"train {request.architecture}", progress)

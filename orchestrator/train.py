@@ -14,7 +14,7 @@ from orchestrator.inspecting.data import require_unchanged, write_unreadable
 from orchestrator.inspecting.machine import git_state, versions
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.train_planning import SETTINGS, PlannedTraining, TrainRequest, plan_training
-from trainables.errors import DataError, TrainingFailed, WeightsError
+from trainables.errors import DataError, TrainingFailed
 from trainables.evaluation.figures import draw_training_curves
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ def _train(
     except KeyboardInterrupt:
         again = f"--out {planned.folder} --resume"
         raise Interrupted(f"interrupted; the same command with {again} goes on from the last state kept") from None
-    except WeightsError as error:
-        raise BadInput(f"--weights: {error}") from error
+    except DataError as error:
+        raise BadInput(f"--out {planned.folder}: {error}") from error
     except TrainingFailed as error:
         raise NoUsableTrial(" ".join(str(error).split())[:500]) from error
     if last is None:

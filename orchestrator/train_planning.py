@@ -89,7 +89,8 @@ def plan_training(request: TrainRequest, progress: "Progress") -> PlannedTrainin
 
     slots = find_slots(1, min(1, count_gpus()))
     own = spaces[record.name]
-    check_architecture(record.name, own, task.classes, weights == "pretrained", data.development, slots.device)
+    file = weights if isinstance(weights, Path) else None
+    check_architecture(record.name, own, task.classes, weights == "pretrained", data.development, slots.device, file)
     return PlannedTraining(
         architecture=record.name,
         task=task,

@@ -42,6 +42,7 @@ def check_architecture(
     pretrained: bool,
     development: "PreparedPart",
     device: str,
+    weights: Path | None = None,
 ) -> ArchitectureChecked:
     """Build an architecture with its defaults and train it on one batch of the sweep's own images.
 
@@ -66,6 +67,7 @@ def check_architecture(
         metric="log_loss",
         device=device,
         folder=Path(),  # nothing is kept
+        weights=weights,
     )
     try:
         data = load_development(development.rows, development.arrays[hyperparameters["image_px"]], device)
@@ -73,6 +75,8 @@ def check_architecture(
         started_s = time.perf_counter()
         loss = learner.take_first_step()
         step_s = time.perf_counter() - started_s
+    except WeightsError as error:
+        raise BadInput(f"--weights: {error}") from error
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadInput(f"architectures.{architecture}: cannot be trained with its defaults: {reason[:300]}") from error

@@ -9,7 +9,7 @@ from training_support import TINY, blobs, run, scores
 from trainables.catalog import default_hyperparameters
 from trainables.data.augmentation import Augmentation, augment
 from trainables.data.cache import open_images
-from trainables.errors import TrainingFailed, WeightsError
+from trainables.errors import DataError, TrainingFailed, WeightsError
 from trainables.evaluation.temperature import probabilities
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
 from trainables.inference import predict_logits
@@ -72,7 +72,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path: Path, chang
 
 def test_the_state_of_another_run_is_refused(tmp_path: Path) -> None:
     next(train(run(tmp_path, keep_state_s=0), blobs(16)))
-    with pytest.raises(TrainingFailed, match="another configuration"):
+    with pytest.raises(DataError, match="another configuration"):
         next(train(run(tmp_path, keep_state_s=0, lr=0.5), blobs(16)))
 
 

@@ -16,6 +16,7 @@ from trainables.evaluation.metrics import METRICS, checked_probabilities
 DRAWS = 2000
 TAIL = 0.025  # on each side of a 95 % interval
 FEW_GROUPS = 30
+ROUNDING = 1e-12  # draws that differ by less are the same
 
 Interval = tuple[float | None, float | None, float | None]  # value, low, high
 
@@ -128,14 +129,14 @@ def _bounds(value: float, spread: Spread, least: float, most: float, groups: int
     """Return low and high, inside the range; None where the draws do not vary and the value is at no end."""
     t = float(stats.t.ppf(1 - TAIL, spread.degrees_of_freedom))
     if np.isinf(most):
-        if value == least or spread.standard_error == 0:
+        if value == least or spread.standard_error < ROUNDING:
             return None
         factor = float(np.exp(t * spread.standard_error / value))
         return value / factor, value * factor
     share, width = (value - least) / (most - least), most - least
     if share in (0.0, 1.0):
         low, high = binomial_bounds(groups if share else 0, groups)
-    elif spread.standard_error == 0:
+    elif spread.standard_error < ROUNDING:
         return None
     else:
         half = t * spread.standard_error / width / (share * (1 - share))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from trainables.errors import TrainingFailed
+from trainables.errors import DataError
 from trainables.training.learner import Learner
 from trainables.training.run import TrainingRun
 
@@ -36,21 +36,23 @@ class Checkpoint:
         self._every_s = run.keep_state_s
         self._path: Path = run.folder / STATE
         self._of = _digest(run)
+        self._last_epoch = run.epochs
         self._written_at_s = time.monotonic()
 
     def load(self, learner: Learner) -> Progress:
-        """Put the state that the folder holds, if any, into the learner. Raises TrainingFailed for another run's."""
+        """Put the state that the folder holds, if any, into the learner. Raises DataError for another run's."""
         if self._every_s is None or not self._path.exists():
             return Progress()
         saved = torch.load(self._path, weights_only=True)
         if saved["of"] != self._of:
-            raise TrainingFailed(f"{self._path.name}: the state of another configuration; use an empty folder")
+            raise DataError(f"{self._path.name}: the state of another configuration; name an empty folder")
         learner.restore(saved["learner"])
         return Progress(**saved["progress"])
 
     def save(self, learner: Learner, progress: Progress) -> None:
-        """Write the state, whole or not at all, when it is time."""
-        if self._every_s is None or time.monotonic() - self._written_at_s < self._every_s:
+        """Write the state, whole or not at all, when it is time, and after the last epoch: more may follow."""
+        is_time = self._every_s is not None and time.monotonic() - self._written_at_s >= self._every_s
+        if not is_time and (self._every_s is None or progress.epoch < self._last_epoch):
             return
         part = self._path.with_name(f"{STATE}.part")
         torch.save({"of": self._of, "learner": learner.state(), "progress": asdict(progress)}, part)

@@ -20,7 +20,8 @@ from trainables.training.run import EpochRecord, TrainingRun
 def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = None) -> Iterator[EpochRecord]:
     """Train for run.epochs epochs at most, validating after each; keeps the weights of the best validation epoch.
 
-    Raises TrainingFailed when a loss or prediction is no longer finite, WeightsError for weights that do not fit.
+    Raises TrainingFailed when a loss or prediction is no longer finite, WeightsError for weights that do not fit,
+    DataError for a state of another run.
     """
     learner = Learner(run, data)
     checkpoint = Checkpoint(run)

@@ -1,0 +1,191 @@
+"""`orchestrate train`: a folder with all that is said of one configuration; refusals before anything is written."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tests_support import run_command
+
+from orchestrator.errors import BadInput, Interrupted, NoUsableTrial
+from orchestrator.home import Home
+from orchestrator.train import TrainedModel, run_training
+from orchestrator.train_planning import TrainRequest
+from trainables.data.phantom import write_stroke_phantom
+
+TINY = {"resnet": "test_resnet", "vit": "test_vit", "image_px": "32", "hidden": "16", "batch_size": "8"}
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phantom")
+    write_stroke_phantom(folder, train_patients=8, test_patients=4, slices_per_modality=1, image_px=64)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def request_for(phantom: Path, home: Home):
+    def make(**changes) -> TrainRequest:
+        settings = TINY | changes.pop("settings", {})
+        request = TrainRequest(
+            architecture="resnet_vit", task="stroke", home=home, data=str(phantom), epochs=2, overrides=settings
+        )
+        return replace(request, **changes)
+
+    return make
+
+
+class Listener:
+    """Hear everything; break off at one epoch where asked to."""
+
+    def __init__(self, break_off_after: int = 0) -> None:
+        self.epochs: list[int] = []
+        self.batches: list[tuple[int, int]] = []
+        self._break_off_after = break_off_after
+
+    def begin(self, planned) -> None:
+        self.planned = planned
+
+    def batch(self, done: int, of: int) -> None:
+        if self._break_off_after and len(self.epochs) == self._break_off_after:
+            raise KeyboardInterrupt
+        self.batches.append((done, of))
+
+    def epoch(self, record) -> None:
+        self.epochs.append(record.epoch)
+
+
+def trained(request: TrainRequest, listener: Listener | None = None) -> TrainedModel:
+    return run_training(request, lambda what, done, of: None, listener or Listener())
+
+
+def reads_of_test(home: Home) -> list[dict]:
+    lines = home.test_ledger.read_text().splitlines() if home.test_ledger.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_folder_holds_tables_curves_and_weights(request_for, home: Home) -> None:
+    listener = Listener()
+    before = len(reads_of_test(home))
+    done = trained(request_for(), listener)
+    folder = done.planned.folder
+    assert listener.epochs == [1, 2]
+    assert listener.batches[-1][0] == listener.batches[-1][1] > 1
+    rows = history(folder)
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    best = [row for row in rows if row["is_best"] == "True"][-1]
+    assert done.best_epoch == int(best["epoch"])
+    assert done.evaluation.validation.overall.metrics["auroc"] == pytest.approx(float(best["val/auroc"]), abs=1e-6)
+    assert done.evaluation.test is None
+    about = json.loads((folder / "training.json").read_text())
+    assert about["hyperparameters"]["hidden"] == 16
+    assert about["data"]["kind"] == "phantom"
+    assert (folder / "training_curves.png").is_file()
+    evaluated = {path.name for path in (folder / "evaluation").iterdir()}
+    assert "stroke_classification_results_validation.csv" in evaluated
+    assert not evaluated & {"stroke_classification_results.csv", "test"}, "nothing of test without --test"
+    assert {read["purpose"] for read in reads_of_test(home)[before:]} == {"preparation"}
+
+
+def test_test_is_judged_where_asked_for_and_noted(request_for, home: Home) -> None:
+    done = trained(request_for(test=True, epochs=1))
+    last = reads_of_test(home)[-1]
+    assert (last["purpose"], last["model"]) == ("evaluation", "resnet_vit")
+    assert last["who"] == f"train {done.planned.folder.name}"
+    assert done.evaluation.test is not None
+    assert len(list((done.planned.folder / "evaluation" / "test").glob("*.png"))) == 7
+
+
+def test_an_interrupted_training_goes_on(request_for, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.train.KEEP_STATE_S", 0.0)
+    whole = trained(request_for(out=tmp_path / "whole", epochs=3))
+    broken = request_for(out=tmp_path / "broken", epochs=3)
+    with pytest.raises(Interrupted, match=r"--out .*broken --resume goes on"):
+        trained(broken, Listener(break_off_after=2))
+    assert len(history(tmp_path / "broken")) == 2
+    listener = Listener()
+    done = trained(replace(broken, resume=True), listener)
+    assert listener.epochs == [3]
+    same = [name for name in history(tmp_path / "whole")[0] if not name.startswith("perf/")]
+    for ours, theirs in zip(history(tmp_path / "broken"), history(tmp_path / "whole"), strict=True):
+        assert [ours[name] for name in same] == [theirs[name] for name in same]
+    assert done.best_epoch == whole.best_epoch
+    with pytest.raises(BadInput, match="all 3 epochs are trained; give more --epochs"):
+        trained(replace(broken, resume=True))
+    more = Listener()
+    trained(replace(broken, resume=True, epochs=4), more)
+    assert more.epochs == [4]
+    with pytest.raises(BadInput, match="state of another configuration"):
+        trained(replace(broken, resume=True, seed=7))
+
+
+def test_weights_to_begin_from(request_for, tmp_path: Path) -> None:
+    first = trained(request_for(out=tmp_path / "first", epochs=1))
+    weights = first.planned.folder / "0000" / "best.safetensors"
+    second = trained(request_for(out=tmp_path / "second", epochs=1, weights=weights, settings={"lr": "1e-9"}))
+    scores = [one.evaluation.validation.overall.metrics["log_loss"] for one in (first, second)]
+    assert scores[1] == pytest.approx(scores[0], abs=0.05)
+    torch.save({"a": torch.zeros(1)}, tmp_path / "pickle.safetensors")
+    with pytest.raises(BadInput, match=r"--weights: .*pickle"):
+        trained(request_for(out=tmp_path / "third", weights=tmp_path / "pickle.safetensors"))
+    with pytest.raises(BadInput, match=r"--weights: .*another architecture"):
+        trained(request_for(out=tmp_path / "third", weights=weights, settings={"hidden": "8"}))
+    assert not (tmp_path / "third").exists(), "nothing is written before all is checked"
+
+
+def test_a_loss_that_breaks_down_says_so(request_for, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.training.learner.Learner.train_epoch", lambda *_: (float("nan"), 0.0))
+    with pytest.raises(NoUsableTrial, match=r"epoch 1: training loss is nan; lr=0.0003 with adamw is prob"):
+        trained(request_for())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"architecture": "resnet_vitt"}, "did you mean 'resnet_vit'"),
+        ({"task": "strok"}, "did you mean 'stroke'"),
+        ({"task": "tumor_ct_mri"}, "takes 1 image per case, task tumor_ct_mri has 2"),
+        ({"settings": {"lrr": "1"}}, "--set lrr: no hyperparameter 'lrr'; did you mean 'lr'"),
+        ({"settings": {"lr": "7"}}, "--set lr: must be less than or equal to 1, got 7"),
+        ({"settings": {"lr": "{float: [1e-4, 1e-3], default: 1e-4}"}}, "one value is trained, not a range"),
+        ({"settings": {"focal_gamma": "3"}}, "has no effect with imbalance=none"),
+        ({"settings": {"vit": "vit_tiny_patch16_224", "image_px": "100"}}, "image_px=100 must be a multiple of 16"),
+        ({"settings": {"batch_size": "4000"}}, "4000 is more than the 12 training images; choose at most 12"),
+        ({"metric": "auroq"}, "did you mean 'auroc'"),
+        ({"metric": "quadratic_kappa"}, "classes in an order"),
+        ({"epochs": 0}, "--epochs 0"),
+        ({"weights": Path("none.safetensors")}, "no such file"),
+        ({"resume": True}, "say --out"),
+        ({"out": Path(__file__).parent}, "exists already"),
+        ({"out": Path("nowhere"), "resume": True}, "holds no training"),
+    ],
+)
+def test_bad_input_is_one_line(request_for, changes: dict, words: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        trained(request_for(**changes))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command_prints_its_scores_and_one_json_object(phantom: Path, tmp_path: Path) -> None:
+    settings = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
+    flags = ["--task", "stroke", "--data", phantom, "--epochs", "1", "--test", "--json", *settings]
+    done = run_command(tmp_path / "home", "train", "resnet_vit", *flags)
+    assert done.exit_code == 0, done.stderr
+    assert {"architecture", "task", "data_kind", "best_epoch", "validation", "test", "folder"} <= done.json.keys()
+    value, low, high = done.json["test"]["log_loss"]
+    assert low <= value <= high
+    assert "epoch 1: train/loss" in done.stderr
+    assert "phantom data" in done.stderr

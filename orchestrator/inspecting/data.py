@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
 from orchestrator.inspecting.new_folder import whole_folder
-from orchestrator.space import Space, defaults
+from orchestrator.space import Choice, Fixed, Parameter, Scalar, Space, defaults
 from orchestrator.test_ledger import note_preparation, require_ledger
 from trainables.catalog import Task, default_hyperparameters
-from trainables.catalog import architecture as architecture_record
 from trainables.errors import DataError
 
 if TYPE_CHECKING:
@@ -173,15 +172,23 @@ def write_data_report(
 ) -> None:
     """Write what a sweep's MLflow run shows of its data: audit, split manifest, sheets of samples.
 
-    The sheets show the preprocessing of one architecture's defaults.
+    The sheets show images at one architecture's default size, augmented as strongly as its search space may.
     """
+    from trainables.data.augmentation import Augmentation
     from trainables.data.reporting import draw_sheets, report_data
     from trainables.data.split_rows import write_rows
 
     report_data(folder, task, data.examined, data.as_split)
     write_rows(folder / "split.csv", data.rows)
-    config = architecture_record(architecture).config(**default_hyperparameters(architecture) | defaults(space))
-    draw_sheets(folder, task, data, config, seed)
+    values = default_hyperparameters(architecture) | defaults(space)
+    strongest = values | {name: _largest(parameter) for name, parameter in space.items()}
+    draw_sheets(folder, task, data, values["image_px"], Augmentation.of(strongest), seed)
+
+
+def _largest(parameter: Parameter) -> Scalar:
+    if isinstance(parameter, Choice):
+        return max(parameter.choices, key=lambda value: (not isinstance(value, str), value))
+    return parameter.default if isinstance(parameter, Fixed) else parameter.high
 
 
 def write_unreadable(folder: Path, data: "PreparedData") -> None:

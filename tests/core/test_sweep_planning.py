@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
-from orchestrator.inspecting.data import check_data
+from orchestrator.inspecting.data import check_data, write_data_report
 from orchestrator.sweep_planning import SweepRequest, plan_sweep
 from trainables.catalog import TASKS
 from trainables.data.phantom import write_stroke_phantom
@@ -151,3 +151,21 @@ def test_a_disk_without_room_for_the_images_is_told(request_for, monkeypatch: py
     monkeypatch.setattr("trainables.data.cache.shutil.disk_usage", lambda path: usage(0, 0, 1000))
     with pytest.raises(BadInput, match="decoded images need"):
         plan(request_for())
+
+
+def test_the_sheets_show_the_strongest_augmentation_of_the_search(
+    request_for, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = {
+        "image_px": "32", "vit": "test_vit", "hflip": "{choice: [true, false], default: false}",
+        "rotation_deg": "{float: [0, 25], default: 0}", "noise": "0.1",
+    }  # fmt: skip
+    planned = plan_sweep(request_for(overrides=overrides), lambda what, done, of: None)
+    drawn = []
+    monkeypatch.setattr("trainables.data.reporting.report_data", lambda *_: None)
+    monkeypatch.setattr("trainables.data.reporting.draw_sheets", lambda *given: drawn.append(given))
+    space = planned.plan.architectures["resnet_vit"]
+    write_data_report(tmp_path, TASKS["stroke"], planned.data, "resnet_vit", space, seed=0)
+    ((_, _, _, side_px, shown, _),) = drawn
+    assert side_px == 32
+    assert (shown.hflip, shown.rotation_deg, shown.noise, shown.zoom_fraction) == (True, 25, 0.1, 0)

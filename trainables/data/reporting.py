@@ -13,7 +13,6 @@ from trainables.audit.sheets import choose_samples, draw_preprocessing_sheet, dr
 from trainables.audit.shortcuts import find_shortcuts
 from trainables.audit.subjects import SubjectGroups
 from trainables.catalog import Task
-from trainables.configs.training import TrainingConfig
 from trainables.data.augmentation import Augmentation, augment
 from trainables.data.examine import ExaminedData
 from trainables.data.images import decode_grey, resize_square
@@ -35,10 +34,12 @@ def report_data(folder: Path, task: Task, examined: ExaminedData, images: AuditI
     return report, write_report(folder, report, images, f"Data of {task.name}", examined.data_set.notes)
 
 
-def draw_sheets(folder: Path, task: Task, data: PreparedData, config: TrainingConfig, seed: int) -> None:
+def draw_sheets(
+    folder: Path, task: Task, data: PreparedData, side_px: int, augmentation: Augmentation, seed: int
+) -> None:
     """Write samples.png (raw training images of each class) and preprocessing.png (raw, as a model gets it, augmented).
 
-    Only training images are shown; augmentation is that of `config`.
+    Only training images are shown.
     """
     training = [row for row in data.development.rows if row.side == "training"]
     labels = [row.label for row in training]
@@ -48,9 +49,8 @@ def draw_sheets(folder: Path, task: Task, data: PreparedData, config: TrainingCo
     draw_sample_sheet(folder / "samples.png", samples, task.classes, f"{task.name}: training images as they are")
     few = [training[row] for row in choose_samples(labels, len(task.classes), PREPROCESSED_PER_CLASS, seed)]
     raw = [decode_grey(read(row.path)) for row in few]
-    squares_NHW = np.stack([resize_square(slice_HW, config.image_px) for slice_HW in raw])
+    squares_NHW = np.stack([resize_square(slice_HW, side_px) for slice_HW in raw])
     generator = torch.Generator().manual_seed(seed)
-    augmentation = Augmentation.of(config.model_dump())
     draws = [
         augment(to_input(torch.from_numpy(squares_NHW)), augmentation, generator)[:, 0].numpy()
         for _ in range(AUGMENTED_DRAWS)
@@ -61,5 +61,5 @@ def draw_sheets(folder: Path, task: Task, data: PreparedData, config: TrainingCo
         squares_NHW,
         np.stack(draws, axis=1),
         [task.classes[row.label] for row in few],
-        f"{task.name}: as decoded, as a model gets it, augmented",
+        f"{task.name}: as decoded, as a model gets it, augmented as strongly as may be",
     )

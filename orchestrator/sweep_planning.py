@@ -75,6 +75,7 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     file = _resolve(load_sweep_file(path, request.preset or ("full" if gpus else "quick"), request.overrides), request)
     task = TASKS[file.task]
     check_metric(request.metric, task)
+    architectures.check_weights(file.architectures, pretrained=False)  # names are known before data are read
     file = file.model_copy(update={"architectures": resolve_timm(file.architectures)})
     folder, whence = find_data(task, request.data, request.data_root, request.home)
     sides_px = image_sides(file.architectures)
@@ -82,7 +83,8 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     kind = data_kind(data)
     random = file.preset == "quick" or kind == "phantom"
     weights: Weights = request.weights or ("random" if random else "pretrained")
-    architectures.check_weights(file.architectures, weights == "pretrained")
+    if weights == "pretrained":
+        architectures.check_weights(file.architectures, pretrained=True)
     metric = request.metric or task.primary_metric
     plan = SweepPlan(
         sweep=file.name,

@@ -80,11 +80,13 @@ def plan_training(request: TrainRequest, progress: "Progress") -> PlannedTrainin
     """Check names and settings, then the data, then train one batch. Raises BadInput; nothing is written before."""
     task, record, space = _checked(request)
     _check_folder(request)
+    check_weights({record.name: space}, pretrained=False)
     spaces = resolve_timm({record.name: space})
     data = _prepare(request, task, image_sides(spaces), progress)
     kind = data_kind(data)
     weights = request.weights or ("random" if kind == "phantom" or not record.backbones else "pretrained")
-    check_weights(spaces, weights == "pretrained")
+    if weights == "pretrained":
+        check_weights(spaces, pretrained=True)
     from orchestrator.tuning.resources import find_slots
 
     slots = find_slots(1, min(1, count_gpus()))

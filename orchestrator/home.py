@@ -50,11 +50,13 @@ class Home:
 
     def new_sweep(self, name: str) -> Path:
         """Create the folder of a new sweep; its name is the sweep's id, unique even for two starts in one second."""
-        return _new_folder(self.sweeps, name)
+        folder = self.sweeps / _unique(name)
+        folder.mkdir(parents=True)
+        return folder
 
-    def new_training(self, name: str) -> Path:
-        """Create the folder of one training in the foreground."""
-        return _new_folder(self.root / "trainings", name)
+    def training_folder(self, name: str) -> Path:
+        """Return where one training in the foreground goes; names may hold slashes."""
+        return self.root / "trainings" / _unique(name.replace("/", "-"))
 
     def sweep_folders(self) -> list[Path]:
         """Return every sweep that has a journal, oldest first."""
@@ -62,11 +64,8 @@ class Home:
         return sorted(folders, key=lambda folder: folder.stat().st_ctime)
 
 
-def _new_folder(parent: Path, name: str) -> Path:
-    started = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder = parent / f"{name}-{started}-{secrets.token_hex(2)}"
-    folder.mkdir(parents=True)
-    return folder
+def _unique(name: str) -> str:
+    return f"{name}-{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
 def open_home(root: Path) -> Home:

@@ -251,10 +251,29 @@ def _misfits(space: Space, schema: type[TrainingConfig]) -> list[tuple[str, str]
     ]
     faults: dict[str, str] = {}
     for chosen in [*alone, *pairs]:
-        fault = _fault_of(space, chosen, schema)
+        possible = _with_parents(space, chosen)
+        fault = _fault_of(space, possible, schema) if possible else None
         if fault:
             faults.setdefault(fault.key, fault.message)
     return list(faults.items())
+
+
+def _with_parents(space: Space, chosen: dict[str, Scalar]) -> dict[str, Scalar]:
+    """Return the values with those that their conditions need; empty where no trial has them together."""
+    complete = dict(chosen)
+    waiting = list(chosen)
+    while waiting:
+        for parent, allowed in space[waiting.pop()].when.items():
+            if parent not in complete:
+                parameter = space[parent]
+                able = [value for value in (parameter.default, *_ends(parameter)) if value in allowed]
+                if not able:
+                    return {}
+                complete[parent] = able[0]
+                waiting.append(parent)
+            elif complete[parent] not in allowed:
+                return {}
+    return complete
 
 
 def _ends(parameter: Parameter) -> tuple[Scalar, ...]:

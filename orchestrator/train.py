@@ -13,7 +13,7 @@ from orchestrator.errors import BadInput, Interrupted, NoUsableTrial
 from orchestrator.inspecting.data import require_unchanged, write_unreadable
 from orchestrator.inspecting.machine import git_state, versions
 from orchestrator.seeds import SeedPath, child_seed
-from orchestrator.train_planning import SETTINGS, PlannedTraining, TrainRequest, plan_training
+from orchestrator.train_planning import SETTINGS, PlannedTraining, TrainRequest, plan_training, settings_of
 from trainables.errors import DataError, TrainingFailed
 from trainables.evaluation.figures import draw_training_curves
 
@@ -66,14 +66,14 @@ def run_training(request: TrainRequest, progress: "Progress", watch: TrainingWat
     data = planned.data
     with held([*data.development.arrays.values(), *data.test.arrays.values()]):
         history = _History(planned)
-        last = _train(config, setup, planned, history, watch)
+        reason = _train(config, setup, planned, history, watch)
         history.draw()
         evaluation = _judge(config, setup, planned, request)
     return TrainedModel(
         planned=planned,
-        epochs=last.epoch,
+        epochs=history.epochs,
         best_epoch=history.best_epoch,
-        stop_reason=last.stop_reason or f"all {planned.epochs} epochs trained",
+        stop_reason=reason,
         evaluation=evaluation,
         wall_s=time.monotonic() - began_s,
     )
@@ -88,20 +88,7 @@ def _write_inputs(planned: PlannedTraining) -> "tuple[TrialSetup, TrialConfig]":
     write_rows(folder / "development.csv", data.development.rows)
     write_rows(folder / "test.csv", data.test.rows)
     write_unreadable(folder, data)
-    file = planned.weights if isinstance(planned.weights, Path) else None
-    about = {
-        "architecture": planned.architecture,
-        "task": planned.task.name,
-        "hyperparameters": planned.hyperparameters,
-        "weights": file.name if file else planned.weights,
-        "seed": planned.seed,
-        "epochs": planned.epochs,
-        "metric": planned.metric,
-        "device": planned.device,
-        "data": planned.summary.model_dump(),
-        "versions": versions(),
-        "git": git_state(),
-    }
+    about = {**settings_of(planned), "versions": versions(), "git": git_state()}
     (folder / SETTINGS).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     setup = TrialSetup(
         task=planned.task.name,
@@ -114,7 +101,7 @@ def _write_inputs(planned: PlannedTraining) -> "tuple[TrialSetup, TrialConfig]":
         device=planned.device,
         threads=planned.threads,
         trials=folder,
-        weights=file,
+        weights=planned.weights if isinstance(planned.weights, Path) else None,
         keep_state_s=KEEP_STATE_S,
     )
     config = TrialConfig(
@@ -130,11 +117,11 @@ def _write_inputs(planned: PlannedTraining) -> "tuple[TrialSetup, TrialConfig]":
 
 def _train(
     config: "TrialConfig", setup: "TrialSetup", planned: PlannedTraining, history: "_History", watch: TrainingWatch
-) -> "EpochRecord":
-    """Return the last epoch's record; every epoch is in the history at once."""
+) -> str:
+    """Return why training ended; every epoch is in the history at once. One that had ended trains nothing more."""
     from orchestrator.tuning.trial import begin_training
 
-    last = None
+    last: EpochRecord | None = None
     try:
         for last in begin_training(config, setup, watch.batch):
             history.add(last)
@@ -147,8 +134,8 @@ def _train(
     except TrainingFailed as error:
         raise NoUsableTrial(" ".join(str(error).split())[:500]) from error
     if last is None:
-        raise BadInput(f"--out {planned.folder}: all {planned.epochs} epochs are trained; give more --epochs to go on")
-    return last
+        return "it had ended before"
+    return last.stop_reason or f"all {planned.epochs} epochs trained"
 
 
 def _judge(config: "TrialConfig", setup: "TrialSetup", planned: PlannedTraining, request: TrainRequest) -> "Evaluation":
@@ -176,6 +163,11 @@ class _History:
         if self._path.is_file():
             with self._path.open(newline="", encoding="utf-8") as file:
                 self._rows = {int(row["epoch"]): row for row in csv.DictReader(file)}
+
+    @property
+    def epochs(self) -> int:
+        """Return how many epochs are trained."""
+        return max(self._rows)
 
     @property
     def best_epoch(self) -> int:

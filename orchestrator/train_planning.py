@@ -1,5 +1,6 @@
 """A request for one training -> what decides its result; nothing is trained here."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 EPOCHS = 10  # where no project published how many
 SETTINGS = "training.json"
+_COMPARED = ("architecture", "task", "weights", "seed", "metric", "device")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,7 @@ def plan_training(request: TrainRequest, progress: "Progress") -> PlannedTrainin
     own = spaces[record.name]
     file = weights if isinstance(weights, Path) else None
     check_architecture(record.name, own, task.classes, weights == "pretrained", data.development, slots.device, file)
-    return PlannedTraining(
+    planned = PlannedTraining(
         architecture=record.name,
         task=task,
         hyperparameters=default_hyperparameters(record.name) | defaults(own),
@@ -105,8 +107,51 @@ def plan_training(request: TrainRequest, progress: "Progress") -> PlannedTrainin
         threads=slots.threads,
         data=data,
         summary=summarise_data(data, kind, task.classes, folds=1),
-        folder=_open_folder(request, f"{task.name}-{record.name.replace('/', '-')}"),
+        folder=request.out.absolute() if request.out else request.home.training_folder(f"{task.name}-{record.name}"),
     )
+    if request.resume:
+        _check_same(planned)
+    _open_folder(planned)
+    return planned
+
+
+def settings_of(planned: PlannedTraining) -> dict[str, Any]:
+    """Return all that decides the result, as training.json has it."""
+    file = planned.weights if isinstance(planned.weights, Path) else None
+    return {
+        "architecture": planned.architecture,
+        "task": planned.task.name,
+        "hyperparameters": planned.hyperparameters,
+        "weights": file.name if file else planned.weights,
+        "seed": planned.seed,
+        "epochs": planned.epochs,
+        "metric": planned.metric,
+        "device": planned.device,
+        "data": planned.summary.model_dump(mode="json"),
+    }
+
+
+def _check_same(planned: PlannedTraining) -> None:
+    """Raise BadInput where the folder holds a training of other settings or data; more epochs are no other setting."""
+    path = planned.folder / SETTINGS
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        known = before["hyperparameters"] | {"data": before["data"]["split_digest"]}
+        known |= {key: before[key] for key in _COMPARED} | {"epochs": before["epochs"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"--out {path}: is damaged; name a new folder") from error
+    now = settings_of(planned)
+    asked = planned.hyperparameters | {key: now[key] for key in _COMPARED} | {"data": planned.summary.split_digest}
+    for key, value in asked.items():
+        if known.get(key) != value:
+            what = "other data or another split" if key == "data" else f"{key}={known.get(key)}, not {value}"
+            raise BadInput(f"--resume: {planned.folder.name} was begun with {what}; name a new folder for those")
+    schedule = planned.hyperparameters["lr_schedule"]
+    if schedule in ("cosine", "onecycle") and known["epochs"] != planned.epochs:
+        raise BadInput(
+            f"--epochs {planned.epochs}: with lr_schedule={schedule} the rate ends after the {known['epochs']} epochs "
+            f"that were planned; say --epochs {known['epochs']}, or begin anew with more"
+        )
 
 
 def _checked(request: TrainRequest) -> tuple[Task, Architecture, Space]:
@@ -154,15 +199,11 @@ def _check_folder(request: TrainRequest) -> None:
         raise BadInput(f"--out {out}: exists already; name a new folder, or add --resume to go on there")
 
 
-def _open_folder(request: TrainRequest, name: str) -> Path:
-    if request.out is None:
-        return request.home.new_training(name)
-    folder = request.out.absolute()
+def _open_folder(planned: PlannedTraining) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        planned.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"--out {request.out}: {error.strerror}; name a folder that can be written") from error
-    return folder
+        raise BadInput(f"--out {planned.folder}: {error.strerror}; name a folder that can be written") from error
 
 
 def _prepare(request: TrainRequest, task: Task, sides_px: list[int], progress: "Progress") -> "PreparedData":

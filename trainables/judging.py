@@ -1,5 +1,6 @@
 """A trained model -> what is said of it: a record, and a folder of tables and figures."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +37,11 @@ class SideImages:
 def judge(
     folder: Path, task: Task, model: nn.Module, title: str, validation: SideImages, test: SideImages | None = None
 ) -> Evaluation:
-    """Evaluate a model on its device; `folder` receives tables, and figures below validation/ and test/."""
+    """Evaluate a model on its device; `folder` holds tables, and figures below validation/ and test/, and no others."""
     on_validation = _predict(model, validation)
     on_test = None if test is None else _predict(model, test)
     evaluation = evaluate(task, on_validation, on_test)
+    shutil.rmtree(folder, ignore_errors=True)  # numbers of other weights must not stand beside these
     write_evaluation(folder, task, evaluation, on_validation, on_test)
     temperature = evaluation.temperature.value
     _draw(folder / "validation", task, evaluation.validation, on_validation, temperature, validation, title)

@@ -8,20 +8,26 @@ from torch import nn
 
 from trainables.architectures.timm_model import build, own_image_px
 from trainables.errors import ArchitectureError
+from trainables.layers import layer_numbers
 
 STEPS_PX = (32, 16, 14)  # what strides, windows and patches divide
 RATES = ("dropout", "drop_path")
 
 
 def check_timm(hyperparameters: Mapping[str, Any]) -> None:
-    """Raise ArchitectureError for a model that is no classifier or cannot take images of this size and these channels.
+    """Raise ArchitectureError for a model that is no classifier, or cannot take this size, these channels or freezing.
 
     `hyperparameters` are full ones with the image size as a number; their dropout and drop_path are not looked at.
     """
     name, side_px = hyperparameters["timm_name"], hyperparameters["image_px"]
     own_px = own_image_px(name)
     plain = {**hyperparameters, **dict.fromkeys(RATES, 0.0)}
-    _require_classifier(_build(plain | {"image_px": own_px}).get_submodule("backbone"), name)
+    backbone = _build(plain | {"image_px": own_px}).get_submodule("backbone")
+    _require_classifier(backbone, name)
+    if max(layer_numbers(backbone).values()) == 0 and hyperparameters["freeze"] not in ("none", "backbone"):
+        raise ArchitectureError(
+            f"{name} is one layer to timm, so freeze={hyperparameters['freeze']} would freeze it all"
+        )
     reason = _why_not(plain)
     if not reason:
         return

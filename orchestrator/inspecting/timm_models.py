@@ -1,5 +1,7 @@
 """Architectures `timm/<name>` before a sweep: names, image sizes and rates a model can have. Imports torch late."""
 
+from itertools import product
+
 from orchestrator.errors import BadInput
 from orchestrator.generic_space import generic_space
 from orchestrator.space import Choice, Fixed, FloatRange, IntRange, Parameter, Scalar, Space, defaults, parse_space
@@ -27,9 +29,10 @@ def _resolve(name: str, space: Space) -> Space:
         check_backbone(timm_name)
         resolved = {**space, "image_px": _in_px(name, space.get("image_px"), own_image_px(timm_name))}
         chosen = default_hyperparameters(name) | defaults(resolved)
-        for side_px in _values(resolved["image_px"]):
-            for grey_input in _values(resolved.get("grey_input", Fixed(default=str(chosen["grey_input"])))):
-                check_timm({**chosen, "image_px": side_px, "grey_input": grey_input})
+        names = ("image_px", "grey_input", "freeze")
+        asked = [_values(resolved.get(key, Fixed(default=chosen[key]))) for key in names]
+        for values in product(*asked):
+            check_timm({**chosen, **dict(zip(names, values, strict=True))})
     except (WeightsError, ArchitectureError) as error:
         raise BadInput(f"architectures.{name}: {error}") from error
     generic = parse_space(generic_space(), architecture(name).config)

@@ -26,10 +26,11 @@ def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, fo
     """Return what the journal keeps of a finalist on validation and test; its folder receives all of it."""
     name = f"trial {config.trial} ({config.architecture})"
     evaluation = judge_trial(folder, config, setup, test, name, "final evaluation of a finalist")
-    return _for_journal(config.trial, evaluation)
+    return for_journal(config.trial, evaluation)
 
 
-def _for_journal(trial: int, evaluation: Evaluation) -> FinalistEvaluated:
+def for_journal(trial: int, evaluation: Evaluation) -> FinalistEvaluated:
+    """Return what the journal keeps of an evaluation."""
     test, leak_free = evaluation.test, evaluation.test_leak_free
     assert test is not None and leak_free is not None
     return FinalistEvaluated(

@@ -1,5 +1,6 @@
 """A trial as Ray Tune runs it: one step is one epoch; warm actors go from trial to trial."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from ray import tune
 from orchestrator.tuning.trial import begin_training
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.errors import TrainingFailed
+from trainables.training.run import EpochRecord
 
 EPOCH = "epoch"
 FAILED = "failed"
@@ -43,5 +45,8 @@ class TrialActor(tune.Trainable):
 
     def _begin(self, config: TrialConfig) -> None:
         setup = TrialSetup.model_validate_json(config.setup.read_text())
+        self._epochs: Iterator[EpochRecord] = iter(())  # the model and images of the last trial go
+        if setup.device == "cuda":
+            torch.cuda.empty_cache()
         self._epochs_at_most = setup.epochs
         self._epochs = begin_training(config, setup)

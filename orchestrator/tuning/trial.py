@@ -40,6 +40,7 @@ def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | N
         metric=setup.metric,
         device=setup.device,
         folder=folder,
+        data_digest=setup.development_digest,
         severity_K=task.severity_K,
         weights=setup.weights,
         keep_state_s=setup.keep_state_s,

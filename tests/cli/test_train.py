@@ -122,13 +122,35 @@ def test_an_interrupted_training_goes_on(request_for, tmp_path: Path, monkeypatc
     for ours, theirs in zip(history(tmp_path / "broken"), history(tmp_path / "whole"), strict=True):
         assert [ours[name] for name in same] == [theirs[name] for name in same]
     assert done.best_epoch == whole.best_epoch
-    with pytest.raises(BadInput, match="all 3 epochs are trained; give more --epochs"):
-        trained(replace(broken, resume=True))
     more = Listener()
     trained(replace(broken, resume=True, epochs=4), more)
     assert more.epochs == [4]
-    with pytest.raises(BadInput, match="state of another configuration"):
-        trained(replace(broken, resume=True, seed=7))
+    before = {path: path.read_bytes() for path in (tmp_path / "broken").rglob("*") if path.is_file()}
+    for changes, words in (
+        ({"metric": "accuracy"}, "was begun with metric=auroc, not accuracy"),
+        ({"overrides": TINY | {"lr": "1e-5"}}, "was begun with lr=0.0003, not 1e-05"),
+        ({"split": "grouped"}, "was begun with other data or another split"),
+    ):
+        with pytest.raises(BadInput, match=words):
+            trained(replace(broken, resume=True, epochs=5, **changes))
+    assert {path: path.read_bytes() for path in before} == before, "a refusal changes nothing"
+
+
+def test_a_finished_training_is_judged_again(request_for, tmp_path: Path) -> None:
+    first = request_for(out=tmp_path / "x", epochs=1, test=True)
+    trained(first)
+    listener = Listener()
+    again = trained(replace(first, resume=True, test=False), listener)
+    assert (listener.epochs, again.epochs, again.stop_reason) == ([], 1, "it had ended before")
+    files = {path.name for path in (tmp_path / "x" / "evaluation").iterdir()}
+    assert not files & {"test", "stroke_classification_results.csv"}, "nothing of the earlier judgement is left"
+
+
+def test_a_rate_that_ends_with_the_epochs_is_not_stretched(request_for, tmp_path: Path) -> None:
+    first = request_for(out=tmp_path / "x", epochs=1, settings={"lr_schedule": "cosine"})
+    trained(first)
+    with pytest.raises(BadInput, match="the rate ends after the 1 epochs that were planned"):
+        trained(replace(first, resume=True, epochs=2))
 
 
 def test_weights_to_begin_from(request_for, tmp_path: Path) -> None:

@@ -104,6 +104,10 @@ def test_two_values_that_no_trial_may_have_together_are_refused() -> None:
     assert "label_smoothing is not defined for imbalance=focal" in str(faults(**both))
     apart = both | {"label_smoothing": {**both["label_smoothing"], "when": {"imbalance": "none"}}}
     assert parse_space(apart, ResNetViTConfig)["label_smoothing"].when == {"imbalance": ("none",)}
+    mode = {"choice": ["reforward", "reuse_loss"], "default": "reforward", "when": {"imbalance": "hem"}}
+    three = {"imbalance": {"choice": ["none", "hem"], "default": "none"}, "hem_mode": mode,
+             "micro_batch_size": {"choice": [0, 8], "default": 0}}  # fmt: skip
+    assert "reuse_loss needs the whole batch" in str(faults(**three)), "a condition is met before two values are tried"
     batches = {"batch_size": {"choice": [8, 32], "default": 32}, "micro_batch_size": 16}
     assert "micro_batch_size=16 must not be more than batch_size=8" in faults(**batches)["batch_size.choice"]
 
@@ -116,6 +120,7 @@ def test_two_values_that_no_trial_may_have_together_are_refused() -> None:
         ({"hem_fraction": 0.3, "imbalance": {"choice": ["none", "hem"], "default": "hem"}}, "hem_fraction"),
         ({"unfreeze_epoch": 3}, "unfreeze_epoch"),
         ({"warmup_fraction": 0.1, "lr_schedule": "none"}, "warmup_fraction"),
+        ({"freeze_batchnorm": False}, "freeze_batchnorm"),
     ],
 )
 def test_a_setting_without_effect_is_refused(values: dict, key: str) -> None:

@@ -68,7 +68,11 @@ def test_two_sweeps_at_once_in_one_home_are_equal_and_not_mixed(tmp_path: Path) 
 
 
 def test_real_images_go_the_whole_way(orchestrate: Orchestrate, real_stroke: Path, tmp_path: Path) -> None:
-    done = orchestrate(*SMALL, "--trials", "2", "--data", real_stroke / "deep")
+    few = ["--trials", "2", "--data", real_stroke / "deep"]
+    refused = orchestrate(*SMALL, *few)
+    assert refused.exit_code == 2
+    assert "32 is more than the 24 training images; choose at most 24" in refused.stderr
+    done = orchestrate(*SMALL, *few, "--set", "batch_size=8")
     assert done.exit_code == 0, done.stderr
     result = done.json
     assert (result["data_kind"], result["registered"]["name"]) == ("real", "stroke")

@@ -147,7 +147,7 @@ def test_the_report_is_the_metrics_per_class_and_never_flatters() -> None:
     )
     never = report_rows(np.eye(3)[[0, 0, 0, 1]], np.array([0, 0, 2, 1]), ("a", "b", "c"))
     assert never[2] == ("c", "–", "0.000", "0.000", "1")
-    assert never[3][1] == "–", "a class never predicted is not left out of the mean precision"
+    assert never[3][1] == f"{(2 / 3 + 1 + 0) / 3:.3f}", "never predicted counts 0 in the mean, it is not left out"
     shown = [text.get_text() for text in classification_report_figure(probs_NK, labels_N, FOUR, "t").axes[0].texts]
     assert [cell for row in rows for cell in row] == shown[5 : 5 + 5 * len(rows)]
 

@@ -1,4 +1,5 @@
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +73,34 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path: Path, chang
 
 def test_the_state_of_another_run_is_refused(tmp_path: Path) -> None:
     next(train(run(tmp_path, keep_state_s=0), blobs(16)))
-    with pytest.raises(DataError, match="another configuration"):
-        next(train(run(tmp_path, keep_state_s=0, lr=0.5), blobs(16)))
+    for other in (run(tmp_path, keep_state_s=0, lr=0.5), replace(run(tmp_path, keep_state_s=0), data_digest="other")):
+        with pytest.raises(DataError, match="other settings or data"):
+            next(train(other, blobs(16)))
+
+
+def test_what_a_model_does_wrong_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(*_, half: bool):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("trainables.training.learner.predict_logits", out_of_memory)
+    with pytest.raises(TrainingFailed, match="epoch 1: out of memory; lower batch_size, or set micro_batch_size"):
+        next(train(run(tmp_path), blobs(16)))
+    with pytest.raises(TrainingFailed, match="epoch 1: Expected more than 1 value per channel"):
+        next(train(run(tmp_path, batch_size=1), blobs(16)))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_step_on_a_gpu_waits_for_nothing(tmp_path: Path) -> None:
+    data = blobs()
+    on_gpu = replace(data, images_NHW=data.images_NHW.cuda(), labels_N=data.labels_N.cuda())
+    learner = Learner(replace(run(tmp_path, grad_clip=1.0, ema_decay=0.9, noise=0.1), device="cuda"), on_gpu)
+    learner.take_first_step()
+    ((rows_B, labels_B),) = on_gpu.epoch([data.training_rows[:8]])
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        learner._take_step(rows_B, labels_B, 1)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_a_loss_that_breaks_down_ends_with_epoch_and_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +120,36 @@ def test_one_step_is_a_real_one() -> None:
     assert np.isfinite(learner.take_first_step())
     after = torch.cat([parameter.detach().flatten() for parameter in learner.model.parameters()])
     assert not torch.equal(before, after)
+
+
+def test_augmentation_is_as_strong_as_asked_for() -> None:
+    """Draws are even between the ends: their standard deviation is a third of the width's root of three."""
+    grey_BCHW = torch.full((2000, 1, 8, 8), 0.5)
+
+    def changed(**by: float) -> torch.Tensor:
+        return augment(grey_BCHW.clone(), Augmentation(**by), torch.Generator().manual_seed(0))
+
+    shifted_B = changed(brightness=0.3).mean(dim=(1, 2, 3)) - 0.5
+    assert float(shifted_B.abs().max()) == pytest.approx(0.3, abs=0.01)
+    assert float(shifted_B.std()) == pytest.approx(0.3 / 3**0.5, abs=0.01)
+    noisy_B = changed(noise=0.1).std(dim=(1, 2, 3))
+    assert 0.09 < float(noisy_B.max()) < 0.14
+    assert float(noisy_B.mean()) == pytest.approx(0.05, abs=0.005)
+    ramp_BCHW = torch.linspace(0.3, 0.7, 8).expand(2000, 1, 8, 8).contiguous()
+    stretched = augment(ramp_BCHW, Augmentation(contrast=0.5), torch.Generator().manual_seed(0))
+    factor_B = (stretched[:, 0, 0, -1] - stretched[:, 0, 0, 0]) / 0.4
+    assert (float(factor_B.min()), float(factor_B.max())) == pytest.approx((0.5, 1.5), abs=0.01)
+    spot_BCHW = torch.zeros(2000, 1, 41, 41)
+    spot_BCHW[:, :, 20, 20] = 1
+    moved = augment(spot_BCHW, Augmentation(shift_fraction=0.25), torch.Generator().manual_seed(0))
+    axis = torch.arange(41.0)
+    x_B = (moved[:, 0].sum(dim=1) * axis).sum(dim=1) / moved.sum(dim=(1, 2, 3)) - 20
+    assert float(x_B.abs().max()) == pytest.approx(0.25 * 41, abs=0.3)
+    ring_BCHW = torch.zeros(2000, 1, 41, 41)
+    ring_BCHW[:, :, 20, 30] = 1
+    zoomed = augment(ring_BCHW, Augmentation(zoom_fraction=0.2), torch.Generator().manual_seed(0))
+    distance_B = (zoomed[:, 0].sum(dim=1) * axis).sum(dim=1) / zoomed.sum(dim=(1, 2, 3)) - 20
+    assert (float(distance_B.min()), float(distance_B.max())) == pytest.approx((8, 12), abs=0.3)
 
 
 def test_flips_and_rotations_keep_the_picture() -> None:

@@ -13,6 +13,7 @@ class ResNetViT(nn.Module):
     """Grey images in [0, 1] -> logits; the defaults are the stroke project's: concatenated, mean and std 0.5."""
 
     BACKBONES: ClassVar[tuple[str, ...]] = ("cnn", "vit")
+    LAYER_DECAY: ClassVar[tuple[str, ...]] = ("vit",)  # as the stroke project's search space has it
     FREEZE: ClassVar[Mapping[str, Mapping[str, float]]] = {
         "resnet_stem": {"cnn": 0.0},
         "vit_half": {"vit": 0.5},

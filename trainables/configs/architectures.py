@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, create_model, model_validator
 
-from trainables.configs.training import BackboneConfig, TrainingConfig, UsedWhen
+from trainables.configs.training import BackboneConfig, TrainingConfig
 
 
 class ResNetViTConfig(BackboneConfig):
@@ -19,9 +19,6 @@ class ResNetViTConfig(BackboneConfig):
     normalise: Literal["half", "per_branch"] = "half"
     grey_input: Literal["repeat", "fold"] = "repeat"
     freeze: Literal["none", "resnet_stem", "vit_half", "all_backbones"] = "none"
-    unfreeze_epoch: Annotated[
-        int, Field(ge=0, le=1000), UsedWhen("freeze", "resnet_stem", "vit_half", "all_backbones")
-    ] = 0
 
     @model_validator(mode="after")
     def _image_fits_patches(self) -> Self:
@@ -49,7 +46,6 @@ class TimmConfig(BackboneConfig):
     normalise: Literal["own", "half"] = "own"
     grey_input: Literal["fold", "repeat"] = "fold"
     freeze: Literal["none", "half", "backbone"] = "none"
-    unfreeze_epoch: Annotated[int, Field(ge=0, le=1000), UsedWhen("freeze", "half", "backbone")] = 0
 
 
 def timm_config(timm_name: str) -> type[TimmConfig]:

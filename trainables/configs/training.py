@@ -12,10 +12,20 @@ HemMode = Literal["reforward", "reuse_loss"]
 
 
 class UsedWhen:
-    """Mark of a field that only counts while another one has one of a few values."""
+    """Mark of a field that only counts while another one has one of a few values, or any but some."""
 
-    def __init__(self, parent: str, *values: object) -> None:
-        self.parent, self.values = parent, values
+    def __init__(self, parent: str, *values: object, other_than: tuple[object, ...] = ()) -> None:
+        self.parent, self.values, self.other_than = parent, values, other_than
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Tell whether the field counts beside these values."""
+        value = values.get(self.parent)
+        return value not in self.other_than if self.other_than else value in self.values
+
+    def __str__(self) -> str:
+        if self.other_than:
+            return f"another than {_either(self.other_than)}"
+        return f"{_either(self.values)}"
 
 
 class TrainingConfig(BaseModel):
@@ -72,15 +82,19 @@ class BackboneConfig(TrainingConfig):
     backbone_lr_mult: Annotated[float, Field(gt=0, le=1)] = 1.0
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # rate of a layer over that of the next one nearer the head
     freeze: str = "none"
-    unfreeze_epoch: Annotated[int, Field(ge=0, le=1000)] = 0  # first epoch in which all learns; 0: never
-    freeze_batchnorm: bool = True  # statistics of frozen parts stay as they are
+    unfreeze_epoch: Annotated[  # first epoch in which all learns; 0: never
+        int, Field(ge=0, le=1000), UsedWhen("freeze", other_than=("none",))
+    ] = 0
+    freeze_batchnorm: Annotated[  # statistics of frozen parts stay as they are
+        bool, UsedWhen("freeze", other_than=("none",))
+    ] = True
 
 
 def unused(config: type[TrainingConfig], name: str, values: Mapping[str, Any]) -> str:
     """Return why a hyperparameter has no effect beside these values, or nothing where it has."""
     for mark in config.model_fields[name].metadata:
-        if isinstance(mark, UsedWhen) and values.get(mark.parent) not in mark.values:
-            return f"has no effect with {mark.parent}={values.get(mark.parent)}, only with {_either(mark.values)}"
+        if isinstance(mark, UsedWhen) and not mark.holds(values):
+            return f"has no effect with {mark.parent}={values.get(mark.parent)}, only with {mark}"
     return ""
 
 

@@ -118,11 +118,13 @@ def _range(name: str, num_classes: int) -> tuple[float, float]:
 
 
 def _groups_that_count(name: str, sample: GroupedSample) -> int:
-    """Return how many groups bear a metric: those of its class, all for accuracy, of the rarest class else."""
+    """Return how many groups bear a metric: with images of its class, all for accuracy, of the rarest class else."""
+    if name == "accuracy":
+        return len(sample.stratum_G)
+    classes_P = np.unique(np.stack([sample.group_N, sample.labels_N]), axis=1)[1]  # of each pair of group and class
+    groups = dict(zip(*(values.tolist() for values in np.unique(classes_P, return_counts=True)), strict=True))
     own = {"sensitivity": 1, "specificity": 0}
-    if name in own:
-        return sample.strata.get(own[name], 1)
-    return len(sample.stratum_G) if name == "accuracy" else min(sample.strata.values())
+    return int(groups.get(own[name], 1) if name in own else min(groups.values()))
 
 
 def _bounds(value: float, spread: Spread, least: float, most: float, groups: int) -> tuple[float, float] | None:

@@ -14,6 +14,7 @@ from trainables.training.learner import Learner
 from trainables.training.run import TrainingRun
 
 STATE = "state.pt"
+RATES_END = ("cosine", "onecycle")  # schedules that reach their end with the last epoch
 
 
 @dataclass(frozen=True)
@@ -36,23 +37,21 @@ class Checkpoint:
         self._every_s = run.keep_state_s
         self._path: Path = run.folder / STATE
         self._of = _digest(run)
-        self._last_epoch = run.epochs
         self._written_at_s = time.monotonic()
 
     def load(self, learner: Learner) -> Progress:
         """Put the state that the folder holds, if any, into the learner. Raises DataError for another run's."""
         if self._every_s is None or not self._path.exists():
             return Progress()
-        saved = torch.load(self._path, weights_only=True)
+        saved = torch.load(self._path, weights_only=True, map_location="cpu")
         if saved["of"] != self._of:
-            raise DataError(f"{self._path.name}: the state of another configuration; name an empty folder")
+            raise DataError(f"{self._path.name}: the state of other settings or data; name an empty folder")
         learner.restore(saved["learner"])
         return Progress(**saved["progress"])
 
-    def save(self, learner: Learner, progress: Progress) -> None:
-        """Write the state, whole or not at all, when it is time, and after the last epoch: more may follow."""
-        is_time = self._every_s is not None and time.monotonic() - self._written_at_s >= self._every_s
-        if not is_time and (self._every_s is None or progress.epoch < self._last_epoch):
+    def save(self, learner: Learner, progress: Progress, is_due: bool) -> None:
+        """Write the state, whole or not at all, when it is due or time has passed."""
+        if self._every_s is None or not (is_due or time.monotonic() - self._written_at_s >= self._every_s):
             return
         part = self._path.with_name(f"{STATE}.part")
         torch.save({"of": self._of, "learner": learner.state(), "progress": asdict(progress)}, part)
@@ -61,6 +60,9 @@ class Checkpoint:
 
 
 def _digest(run: TrainingRun) -> str:
-    """Return what two runs share that may continue each other; the number of epochs is not in it."""
-    own = [run.architecture, dict(run.hyperparameters), run.num_classes, run.seed, run.metric]
+    """Return what two runs share that may continue each other; more epochs may follow unless the rates end."""
+    own = [run.architecture, dict(run.hyperparameters), run.num_classes, run.seed, run.metric, run.data_digest]
+    own += [run.pretrained, run.weights and run.weights.name, run.device]
+    if run.hyperparameters["lr_schedule"] in RATES_END:
+        own.append(run.epochs)
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()

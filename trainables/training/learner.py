@@ -36,7 +36,7 @@ class Learner:
         on_gpu = run.device == "cuda"
         layout = torch.channels_last if on_gpu else torch.contiguous_format
         self.model: nn.Module = model.to(run.device, memory_format=layout)  # type: ignore[call-overload]
-        self._layout, self._half = layout, on_gpu and torch.cuda.is_bf16_supported()
+        self._layout, self._half = layout, on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
         self._optimizer = build_optimizer(self.model, run.hyperparameters)
         self._ema = (
             ModelEmaV3(self.model, decay=self._by["ema_decay"], use_warmup=True) if self._by["ema_decay"] else None
@@ -63,10 +63,9 @@ class Learner:
         batches = epoch_batches(
             self._data.training_rows, self._labels_N, self._by["batch_size"], balanced=balanced, generator=self._order
         )
-        device = self._data.labels_N.device
-        totals_2 = torch.zeros(2, device=device)  # read once at the end: every read waits for the device
-        for number, rows_B in enumerate(batches, start=1):
-            totals_2 += len(rows_B) * self._take_step(rows_B, epoch)
+        totals_2 = torch.zeros(2, device=self._data.labels_N.device)  # read at the end: every read waits for the device
+        for number, (rows_B, labels_B) in enumerate(self._data.epoch(batches), start=1):
+            totals_2 += len(rows_B) * self._take_step(rows_B, labels_B, epoch)
             if watch:
                 watch(number, len(batches))
         loss, accuracy = (totals_2 / len(self._data.training_rows)).tolist()
@@ -74,15 +73,16 @@ class Learner:
 
     def validate(self) -> np.ndarray:
         """Return logits_NK of the validation rows by what is kept."""
-        batch_size = max(
-            EVALUATION_BATCH, VALIDATION_BATCHES * (self._by["micro_batch_size"] or self._by["batch_size"])
-        )
-        return predict_logits(self.kept, self._data.images_NHW, self._data.validation_rows, batch_size, half=self._half)
+        micro, batch = self._by["micro_batch_size"], self._by["batch_size"]
+        batch_size = VALIDATION_BATCHES * micro if micro else max(EVALUATION_BATCH, VALIDATION_BATCHES * batch)
+        rows = self._data.validation_rows
+        return predict_logits(self.kept, self._data.images_NHW, rows, batch_size, half=self._half)
 
     def take_first_step(self) -> float:
         """Train on the first batch once and return the loss: proof that the model builds, fits and trains."""
         self._prepare(1)
-        return float(self._take_step(self._data.training_rows[: self._by["batch_size"]], 1)[0])
+        ((rows_B, labels_B),) = self._data.epoch([self._data.training_rows[: self._by["batch_size"]]])
+        return float(self._take_step(rows_B, labels_B, 1)[0])
 
     def state(self) -> dict[str, Any]:
         """Return tensors and plain values from which `restore` goes on exactly."""
@@ -120,10 +120,9 @@ class Learner:
             if self._by["freeze_batchnorm"]:
                 hold_batchnorm(self.model)
 
-    def _take_step(self, rows_B: torch.Tensor, epoch: int) -> torch.Tensor:
+    def _take_step(self, rows_B: torch.Tensor, labels_B: torch.Tensor, epoch: int) -> torch.Tensor:
         """Return (mean objective, share of right answers) of one batch, still on the device."""
         x_BCHW = augment(to_input(self._data.take(rows_B)), self._augmentation, self._draws)
-        labels_B = self._data.labels_N[rows_B.to(x_BCHW.device, non_blocking=True)]
         set_rates(self._optimizer, self.rates.factor(self._step))
         self._optimizer.zero_grad(set_to_none=True)
         mining = self._by["imbalance"] == "hem" and epoch > self._by["hem_warmup_epochs"]

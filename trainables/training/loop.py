@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 
-from trainables.errors import TrainingFailed
+from trainables.errors import TrainingFailed, WeightsError
 from trainables.evaluation.metrics import classification_metrics, is_better
 from trainables.evaluation.temperature import probabilities
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
@@ -23,24 +24,20 @@ def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = No
     Raises TrainingFailed when a loss or prediction is no longer finite, WeightsError for weights that do not fit,
     DataError for a state of another run.
     """
-    learner = Learner(run, data)
+    with _told("building"):
+        learner = Learner(run, data)
     checkpoint = Checkpoint(run)
     progress = checkpoint.load(learner)
     labels_N = data.labels_N.cpu().numpy()[data.validation_rows]
     while progress.epoch < run.epochs and not _stop_reason(run, progress):
         epoch = progress.epoch + 1
         started_s = time.perf_counter()
-        try:
+        with _told(f"epoch {epoch}"):
             loss, accuracy = learner.train_epoch(epoch, watch)
-        except torch.OutOfMemoryError as error:
-            way_out = "lower batch_size, or set micro_batch_size, which keeps the effective batch"
-            raise TrainingFailed(f"epoch {epoch}: out of memory; {way_out}") from error
-        except (ValueError, RuntimeError) as error:  # e.g. batch norm over a single value
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise TrainingFailed(f"epoch {epoch}: {reason}") from error
-        if not np.isfinite(loss):
-            raise TrainingFailed(f"epoch {epoch}: training loss is {loss}; {_likely_cause(run)}")
-        probs_NK = probabilities(learner.validate())
+            trained_s = time.perf_counter() - started_s
+            if not np.isfinite(loss):
+                raise TrainingFailed(f"epoch {epoch}: training loss is {loss}; {_likely_cause(run)}")
+            probs_NK = probabilities(learner.validate())
         if not np.isfinite(probs_NK).all():
             raise TrainingFailed(f"epoch {epoch}: validation predictions are not finite; {_likely_cause(run)}")
         scores = classification_metrics(probs_NK, labels_N, run.severity_K)
@@ -50,16 +47,33 @@ def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = No
             np.savez(run.folder / BEST_VALIDATION, probs_NK=probs_NK, labels_N=labels_N, epoch=epoch)
         learner.rates.end_epoch(is_best)
         progress = progress.after(epoch, scores, is_best)
-        checkpoint.save(learner, progress)
+        stop_reason = _stop_reason(run, progress)
+        is_last = progress.epoch == run.epochs or bool(stop_reason)
+        checkpoint.save(learner, progress, is_due=is_best or is_last)  # a best one's weights and state belong together
         epoch_s = time.perf_counter() - started_s
         measured: dict[str, float | None] = {
             "train/loss": loss,
             "train/accuracy": accuracy,
             **{f"val/{name}": value for name, value in scores.items()},
             "perf/epoch_s": epoch_s,
-            "perf/images_per_s": len(data.training_rows) / epoch_s,
+            "perf/images_per_s": len(data.training_rows) / trained_s,
         }
-        yield EpochRecord(epoch, measured, is_best, _stop_reason(run, progress))
+        yield EpochRecord(epoch, measured, is_best, stop_reason)
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Raise TrainingFailed in one line for what a model can do wrong, e.g. batch norm over a single value."""
+    try:
+        yield
+    except (TrainingFailed, WeightsError):
+        raise
+    except torch.OutOfMemoryError as error:
+        way_out = "lower batch_size, or set micro_batch_size, which keeps the effective batch"
+        raise TrainingFailed(f"{where}: out of memory; {way_out}") from error
+    except (ValueError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TrainingFailed(f"{where}: {reason}") from error
 
 
 def _stop_reason(run: TrainingRun, progress: Progress) -> str:

@@ -41,12 +41,13 @@ def rate_scales(model: nn.Module, hyperparameters: Mapping[str, Any]) -> dict[st
 
     In a backbone of L layers, layer i has backbone_lr_mult * layer_decay^(L - i), the one next to the head i = L - 1.
     """
+    decayed = getattr(model, "LAYER_DECAY", getattr(model, "BACKBONES", ()))
     scales = dict.fromkeys((name for name, _ in model.named_parameters()), 1.0)
     for backbone in getattr(model, "BACKBONES", ()):
         numbers = layer_numbers(model.get_submodule(backbone))
         count = max(numbers.values()) + 1
         for name, number in numbers.items():
-            decay = hyperparameters["layer_decay"] ** (count - number)
+            decay = hyperparameters["layer_decay"] ** (count - number) if backbone in decayed else 1.0
             scales[f"{backbone}.{name}"] = hyperparameters["backbone_lr_mult"] * decay
     return scales
 

@@ -23,6 +23,7 @@ class TrainingRun:
     metric: str
     device: str
     folder: Path
+    data_digest: str = ""  # of the rows and their sides: a state goes on with the same ones only
     severity_K: tuple[int, ...] = ()  # rank of each class, where they have an order
     weights: Path | None = None  # to begin from, instead of pretrained or random ones
     keep_state_s: float | None = None

@@ -75,8 +75,8 @@ def _write_row(axes: Axes, y_in: float, cells: Sequence[str]) -> None:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return sum(there) / len(there) if there and len(there) == len(values) else None
+    """Return the mean; a class that is never predicted enters with 0, as in the table and scikit-learn."""
+    return sum(value or 0.0 for value in values) / len(values) if values else None
 
 
 def _number(value: float | None) -> str:

@@ -47,7 +47,7 @@ def training_curves_figure(history: Sequence[Epoch], metric: str, title: str) ->
     """Return the figure of `draw_training_curves`."""
     figure = new_figure(1.9, title)
     panels = (
-        ("loss (nats)", {"train/loss": TRAIN, "val/log_loss": VALIDATION}),
+        ("objective and log loss (nats)", {"train/loss": TRAIN, "val/log_loss": VALIDATION}),
         ("accuracy", {"train/accuracy": TRAIN, "val/accuracy": VALIDATION}),
         (f"validation {metric_title(metric)}", {f"val/{metric}": VALIDATION}),
     )

@@ -258,7 +258,7 @@ def test_a_damaged_cache_is_made_anew(stroke_set: Path, tmp_path: Path) -> None:
     assert (open_images(third.test.arrays[32]) == expected_NHW).all()
 
 
-@pytest.mark.parametrize("fault", ["unread", "replaced"])
+@pytest.mark.parametrize("fault", ["unread", "replaced", "half-written"])
 @pytest.mark.parametrize("known", [False, True], ids=["first decoding", "only a size is new"])
 def test_a_file_that_changes_while_the_set_is_read_never_reaches_the_cache(
     stroke_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, known: bool
@@ -271,21 +271,19 @@ def test_a_file_that_changes_while_the_set_is_read_never_reaches_the_cache(
         def spoilt(path: str) -> bytes:
             if path == victim and fault == "unread":
                 raise OSError(5, "Input/output error")
-            return read(other if path == victim else path)
+            content = read(other if path == victim and fault == "replaced" else path)
+            return content[:300] if path == victim and fault == "half-written" else content
 
         return decode_images(spoilt, paths, *more)
 
     with monkeypatch.context() as patched:
         for module in ("prepare", "cache"):
             patched.setattr(f"trainables.data.{module}.decode_images", decode)
-        if fault == "unread" and not known:
-            data, _ = prepare(stroke_set, tmp_path / "cache")
-            assert list(data.examined.unreadable) == [victim], "left out this time"
-        else:
-            what = "Input/output error" if fault == "unread" else "changed"
-            with pytest.raises(DataError, match=f"{re.escape(victim)}: {what} while the set was read"):
-                prepare(stroke_set, tmp_path / "cache")
-            assert not list((tmp_path / "cache").glob("*/*-32px-*"))
+        what = {"unread": "Input/output error", "replaced": "changed", "half-written": ".*truncated.*"}[fault]
+        with pytest.raises(DataError, match=f"{re.escape(victim)}: {what} while the set was read"):
+            prepare(stroke_set, tmp_path / "cache")
+        assert not list((tmp_path / "cache").glob("*/*-32px-*"))
+        assert known == any((tmp_path / "cache/facts").glob("*"))
     test_rows_and_arrays_are_in_one_order(stroke_set, tmp_path)
     assert not prepare(stroke_set, tmp_path / "cache")[0].examined.unreadable
 

@@ -103,11 +103,18 @@ def know_images(
             return known
     _remove_damaged(folder, found)
     staged = decode_images(read, paths, sorted({*sides_px, THUMBNAIL_PX}), staging, progress)
-    require_as_hashed(paths, digests, staged, [row for row, facts in enumerate(staged.facts) if facts is not None])
+    require_as_hashed(
+        paths, digests, staged, [row for row in range(len(paths)) if not _same_fault(digests, staged, row)]
+    )
     thumbnails_NHW = np.array(np.load(staged.arrays[THUMBNAIL_PX], mmap_mode="r", allow_pickle=False))
-    if all(digests[row].startswith(UNREADABLE) for row in staged.unread):  # else the disk may answer the next time
-        _place(folder, lambda part: _write_facts(part, staged))
+    _place(folder, lambda part: _write_facts(part, staged))
     return KnownImages(staged.facts, staged.unreadable, thumbnails_NHW, staged)
+
+
+def _same_fault(digests: Sequence[str], staged: DecodedImages, row: int) -> bool:
+    """Tell whether a row could not be decoded, but was as bad when it was hashed: then the fault belongs to its key."""
+    unread = digests[row].startswith(UNREADABLE)
+    return staged.facts[row] is None and (unread or staged.unreadable_sha256s.get(row) == digests[row])
 
 
 def require_as_hashed(paths: Sequence[str], digests: Sequence[str], staged: DecodedImages, rows: Iterable[int]) -> None:

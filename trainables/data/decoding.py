@@ -1,5 +1,6 @@
 """Files of a data set -> grey squares of every wanted size and the facts of each file, on all cores."""
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -29,7 +30,7 @@ class DecodedImages:
     facts: list[ImageFacts | None]
     unreadable: dict[int, str]
     arrays: dict[int, Path]
-    unread: list[int]  # rows whose files the disk would not give, whatever they hold
+    unreadable_sha256s: dict[int, str]  # of the bytes that could not be decoded; none where the disk gave no bytes
 
 
 @contextmanager
@@ -54,18 +55,19 @@ def decode_images(
         for side_px, path in arrays.items()
     }
     facts: list[ImageFacts | None] = [None] * len(paths)
-    unread: list[int] = []
+    unreadable_sha256s: dict[int, str] = {}
 
     def fill(row: int) -> str | None:
         try:
             content = read(paths[row])
+        except OSError as error:
+            return error.strerror or str(error) or type(error).__name__
+        try:
             slice_HW = decode_grey(content)
             facts[row] = measure(content, slice_HW)
         except UnreadableImage as error:
+            unreadable_sha256s[row] = hashlib.sha256(content).hexdigest()
             return str(error)
-        except OSError as error:
-            unread.append(row)
-            return error.strerror or str(error) or type(error).__name__
         for side_px, array_NHW in slices.items():
             array_NHW[row] = resize_square(slice_HW, side_px)
         return None
@@ -78,7 +80,7 @@ def decode_images(
             progress("decoding", row + 1, len(paths))
     for array_NHW in slices.values():
         array_NHW.flush()
-    return DecodedImages(facts, unreadable, arrays, sorted(unread))
+    return DecodedImages(facts, unreadable, arrays, unreadable_sha256s)
 
 
 def _require_space(folder: Path, decoded_bytes: int) -> None:

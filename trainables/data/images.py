@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-# Its digest is part of every cache key: raise the version when the same file would give other pixels.
-RECIPE: dict[str, str | int] = {"mode": "grey", "resize": "area", "over 8 bit": "percentiles 0.5 to 99.5", "version": 3}
+# Its digest is part of every cache key: raise the version when the same file would give other pixels,
+# or when wrong pixels were cached.
+RECIPE: dict[str, str | int] = {"mode": "grey", "resize": "area", "over 8 bit": "percentiles 0.5 to 99.5", "version": 4}
 MAX_PIXELS = 50_000_000
 warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged and huge files are told by name, each in one line
 

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -165,7 +166,16 @@ def test_a_test_image_that_changed_since_the_plan_is_found(stroke_set: Path, tmp
     assert changed_since(data) == [data.test.rows[0].path, data.test.rows[2].path]
 
 
-@pytest.mark.parametrize("change", ["replaced", "deleted"])
+OTHER_SCHEMAS = {
+    "no image": {"picture": [b"x"] * 8},
+    "text": {"image": ["x"] * 8},
+    "struct without bytes": {"image": [{"path": "x"}] * 8},
+    "text in the struct": {"image": [{"bytes": "x"}] * 8},
+    "column of a dotted name": {"image.bytes": [b"x"] * 8},
+}
+
+
+@pytest.mark.parametrize("change", ["replaced", "deleted", *OTHER_SCHEMAS])
 def test_a_parquet_file_of_test_images_that_changed_since_the_plan_is_found(tmp_path: Path, change: str) -> None:
     write_rows(tmp_path / "set/data/train-0.parquet", [row % 4 for row in range(24)])
     test_file = tmp_path / "set/data/test-0.parquet"
@@ -177,6 +187,8 @@ def test_a_parquet_file_of_test_images_that_changed_since_the_plan_is_found(tmp_
     test_file.unlink()
     if change == "replaced":
         pq.write_table(rows.take([7, *range(1, 8)]), test_file)
+    elif change in OTHER_SCHEMAS:
+        pq.write_table(pa.table({**OTHER_SCHEMAS[change], "label": [0] * 8}), test_file)
     changed = ["data/test-0.parquet#0"] if change == "replaced" else [row.path for row in data.test.rows]
     assert changed_since(data) == changed
 

@@ -53,7 +53,7 @@ class ParquetImages:
         if offset >= len(images):
             raise FileNotFoundError(f"{path}: no such row")
         content = images[offset]
-        if content is None:
+        if not isinstance(content, bytes):  # None, or text where the file was replaced
             raise OSError(f"{path}: the row holds no image bytes")
         return content
 
@@ -112,7 +112,9 @@ def _stream_blocks(path: Path, block_rows: int, first_block: int) -> Iterator[Im
         groups = list(range(group, file.num_row_groups))
         rows: Images = []
         for batch in file.iter_batches(min(block_rows, 1024), row_groups=groups, columns=["image.bytes"]):
-            rows += [image and image["bytes"] for image in batch.column(0).to_pylist()]
+            if batch.num_columns == 0:
+                raise DataError(f"{path}: holds no images in a column image {{bytes, path}}")
+            rows += [image["bytes"] if isinstance(image, dict) else None for image in batch.column(0).to_pylist()]
             skipped = min(before, len(rows))
             del rows[:skipped]
             before -= skipped

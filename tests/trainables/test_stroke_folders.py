@@ -2,7 +2,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from set_support import MISLEADING, image_bytes
+from set_support import MISLEADING, image_bytes, write_images
 
 from trainables.catalog import TASKS
 from trainables.data.images import decode_grey
@@ -160,5 +160,36 @@ def test_a_validation_side_is_read_and_another_folder_of_images_is_refused(strok
     assert len(records) == 72
     assert {record.shipped for record in records if "/Val/" in record.path} == {"validation"}
     (stroke_set / "deep/Val").rename(stroke_set / "deep/held out")
-    with pytest.raises(DataError, match=r"held out: holds 24 images beside test, train, but names no side; call it"):
+    with pytest.raises(DataError, match=r"held out: holds class folders beside test, train, but names no side; call"):
         read(TASK, stroke_set)
+    shutil.rmtree(stroke_set / "deep/held out")
+    shutil.copytree(stroke_set / "deep/test/strokeBT", stroke_set / "deep/strokeBT")
+    with pytest.raises(DataError, match=r"deep/strokeBT: is a class folder beside test, train, but names no side"):
+        read(TASK, stroke_set)
+
+
+def test_a_validation_folder_may_be_an_empty_placeholder(stroke_set: Path) -> None:
+    before = read(TASK, stroke_set)
+    (stroke_set / "deep/val").mkdir()
+    assert read(TASK, stroke_set).records == before.records
+    for image in [*(stroke_set / "deep/test").rglob("*.*")]:
+        image.unlink()
+    with pytest.raises(DataError, match="test/ holds no images"):
+        read(TASK, stroke_set)
+
+
+def test_images_beside_the_sides_that_are_no_part_of_the_set_are_a_note(stroke_set: Path) -> None:
+    before = read(TASK, stroke_set)
+    write_images(stroke_set, "deep/figures/roc.png", "masks/a.png", "deep/masks/b.png")
+    data = read(TASK, stroke_set)
+    assert data.records == before.records
+    assert data.notes == ("deep/figures/: 1 images lie on no side and are passed over",)
+
+
+@pytest.mark.parametrize("sides", [["train", "test"], ["Val"]])
+def test_a_split_beside_deep_is_not_lost(stroke_set: Path, sides: list[str]) -> None:
+    for side in sides:
+        shutil.copytree(stroke_set / "deep/test", stroke_set / side)
+    for given in (stroke_set, stroke_set / "deep"):
+        with pytest.raises(DataError, match=rf"set/{min(sides)}: holds 24 images beside those in deep/; move it"):
+            read(TASK, given)

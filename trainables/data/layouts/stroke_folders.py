@@ -25,11 +25,13 @@ def read(task: Task, data: Path) -> DataSet:
     Raises DataError for a folder that is missing, empty, of another layout, or lacks a class.
     """
     root, _ = find_root(data, _is_root, lambda folder: folder.name == "deep", EXPECTED)
+    _refuse_two_places(root)
+    passed_over = tuple(_passed_over(task, root))
     records = sorted(_records(task, root), key=lambda record: record.path)
     _check_classes(task, root, records)
     records, notes = with_patients(root, records)
     others = other_files_note(_sides(_deep(root)), root)
-    return DataSet(root=root, records=records, read=read_below(root), notes=(*others, *notes))
+    return DataSet(root=root, records=records, read=read_below(root), notes=(*passed_over, *others, *notes))
 
 
 def _is_root(folder: Path) -> bool:
@@ -49,40 +51,66 @@ def _sides(deep: Path) -> dict[Path, Side]:
 
 
 def _records(task: Task, root: Path) -> Iterator[ImageRecord]:
+    for folder, side in _sides(_deep(root)).items():
+        for path, name in images_below(folder, root):
+            label, modality = _class_of(task, path, folder)
+            yield ImageRecord(path=name, label=label, shipped=side, modality=modality)
+
+
+def _refuse_two_places(root: Path) -> None:
+    """Of a split in the root and one in its deep/ one would be lost."""
+    for folder in _sides(root) if _deep(root) != root else ():
+        if images := images_below(folder, root):
+            raise DataError(
+                f"{folder}: holds {len(images)} images beside those in deep/; move it to deep/, or away from the set"
+            )
+
+
+def _passed_over(task: Task, root: Path) -> Iterator[str]:
+    """Yield a note for each foreign folder beside the sides. Raises DataError for what looks like a part of the set."""
     deep = _deep(root)
     sides = _sides(deep)
     for folder in visible_folders(deep):
-        images = [] if folder.name == "masks" else images_below(folder, root)
-        if images and folder not in sides:
+        images = [] if folder in sides or folder.name == "masks" else images_below(folder, root)
+        if not images:
+            continue
+        is_class = _named_class(task, folder.name)[0] is not None
+        if is_class or any(_named_class(task, child.name)[0] is not None for child in visible_folders(folder)):
             raise DataError(
-                f"{folder}: holds {len(images)} images beside {', '.join(side.name for side in sides)}, but names no "
-                "side; call it train, test or val, or move it away"
+                f"{folder}: {'is a class folder' if is_class else 'holds class folders'} beside "
+                f"{', '.join(side.name for side in sides)}, but names no side; call it train, test or val, or move it "
+                "away"
             )
-        for path, name in images:
-            label, modality = _class_of(task, path, folder)
-            yield ImageRecord(path=name, label=label, shipped=sides[folder], modality=modality)
+        yield f"{folder.relative_to(root).as_posix()}/: {len(images)} images lie on no side and are passed over"
 
 
 def _class_of(task: Task, path: Path, top: Path) -> tuple[int, str]:
     """Read class and modality from the folders between `top` and the image, never from the whole path."""
     labels, modality = set(), task.modality
     for step in path.relative_to(top).parts[:-1]:
-        words = re.fullmatch(rf"(\w+?)({'|'.join(MODALITIES)})?", re.sub(r"[^a-z]", "", step.lower()))
-        label = class_index(task, words[1]) if words else None
-        if words is None or label is None:
+        label, told = _named_class(task, step)
+        if label is None:
             raise DataError(f"{path.parent}: folder {step!r} names no class; expected one like 'StrokeBT'")
         labels.add(label)
-        modality = MODALITIES.get(words[2] or "", modality)
+        modality = told or modality
     if len(labels) != 1:
         what = "lies in no class folder" if not labels else "lies in folders of two classes"
         raise DataError(f"{path}: {what}; expected {EXPECTED}")
     return labels.pop(), modality
 
 
+def _named_class(task: Task, folder: str) -> tuple[int | None, str | None]:
+    """Return the class and the modality that a folder's name tells ("StrokeBT"), each None where it tells none."""
+    words = re.fullmatch(rf"(\w+?)({'|'.join(MODALITIES)})?", re.sub(r"[^a-z]", "", folder.lower()))
+    return (class_index(task, words[1]), MODALITIES.get(words[2] or "")) if words else (None, None)
+
+
 def _check_classes(task: Task, root: Path, records: list[ImageRecord]) -> None:
     """Every modality of a side needs every class: else the modality alone gives the answer away."""
     for folder, side in _sides(_deep(root)).items():
         own = [record for record in records if record.shipped == side]
+        if not own and side == "validation":
+            continue  # an empty placeholder
         if not own:
             raise DataError(f"{root}: {folder.name}/ holds no images")
         for modality in sorted({record.modality for record in own}):

@@ -125,6 +125,7 @@ def test_another_test_side_than_the_shipped_one_is_noted_beside_it(request_for, 
 
 
 def test_a_check_notes_the_test_side_that_a_sweep_will_draw(request_for, phantom: Path, tmp_path: Path) -> None:
+    (phantom / "patients.csv").rename(phantom / "kept")  # another patient than the manifest gives
     manifest = phantom / "manifest.csv"
     names = [path.relative_to(phantom).as_posix() for path in sorted(phantom.glob("deep/*/*/*/*"))]
     names += [path.relative_to(phantom).as_posix() for path in sorted(phantom.glob("deep/test/*/*"))]
@@ -142,6 +143,7 @@ def test_a_check_notes_the_test_side_that_a_sweep_will_draw(request_for, phantom
         assert ledger(tmp_path)[2:] == [unsplit]
     finally:
         manifest.unlink()
+        (phantom / "kept").rename(phantom / "patients.csv")
 
 
 def test_a_disk_without_room_for_the_images_is_told(request_for, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from trainables.catalog import Task
 from trainables.data.layouts import manifest, parquet_rows
+from trainables.data.layouts.folders import tables_in
+from trainables.data.layouts.pairs_table import TABLE as PAIRS
 from trainables.data.layouts.parquet_files import is_image_table
 from trainables.data.records import DataSet
 from trainables.errors import DataError
@@ -18,6 +20,14 @@ def read_data_set(task: Task, data: Path) -> DataSet:
 
     A folder may be the set's root, or one level above or below it. Raises DataError.
     """
+    data_set = _read(task, data)
+    pairs = tables_in(data_set.root).get(PAIRS)
+    if pairs and task.images_per_case == 1 and not pairs.samefile(data):
+        raise DataError(f"{pairs}: is not read, a case of {task.name} has one image; remove it")
+    return data_set
+
+
+def _read(task: Task, data: Path) -> DataSet:
     if data.is_dir() or not data.exists():
         return _layout(task)(task, data)
     kind = data.suffix.lower()

@@ -22,7 +22,7 @@ def find_root(
     that lies where it would not be read.
     """
     root, notes = _find_root(data, is_root, is_part, expected)
-    _refuse_misplaced_tables(data, root)
+    refuse_misplaced_tables(data, root)
     return root, notes
 
 
@@ -50,18 +50,22 @@ def _find_root(
     raise DataError(f"{data}: {what}; expected {expected}")
 
 
-def _refuse_misplaced_tables(data: Path, root: Path) -> None:
-    """Passed over in silence, a table would take its groups with it."""
-    of_root = _tables(root)
+def refuse_misplaced_tables(data: Path, root: Path) -> None:
+    """Raise DataError for a table in `data` or beside: passed over in silence, it would take its groups with it."""
+    of_root = tables_in(root)
     for folder in (data, *visible_folders(root)):
-        for name, table in _tables(folder).items():
+        for name, table in tables_in(folder).items():
             if not folder.samefile(root) and (folder == data or name not in of_root):
-                raise DataError(
-                    f"{table}: is not read there; move it to {root / name}, with paths relative to {root}, or remove it"
-                )
+                raise _misplaced(table, root)
 
 
-def _tables(folder: Path) -> dict[str, Path]:
+def _misplaced(table: Path, root: Path) -> DataError:
+    to = root / table.name.casefold()
+    return DataError(f"{table}: is not read there; move it to {to}, with paths relative to {root}, or remove it")
+
+
+def tables_in(folder: Path) -> dict[str, Path]:
+    """Return the folder's own patients.csv and pairs.csv, by these names whatever their case."""
     with suppress(PermissionError):  # lost+found beside the set is nobody's business
         return {name: path for path in folder.iterdir() if (name := path.name.casefold()) in (PATIENTS, PAIRS)}
     return {}
@@ -88,14 +92,20 @@ def images_below(folder: Path, root: Path) -> list[tuple[Path, str]]:
 
 
 def other_files_note(folders: Iterable[Path], root: Path) -> tuple[str, ...]:
-    """Return a note on files among the images that their suffix does not call images, if there are such."""
+    """Return a note on files among the images that their suffix does not call images, if there are such.
+
+    Raises DataError for patients.csv or pairs.csv among them, unless the root has it, too.
+    """
     others = [
-        path.relative_to(root).as_posix()
+        path
         for folder in folders
         for path in visible_files(folder)
         if path.suffix.lower() not in IMAGE_SUFFIXES and path.name.casefold() not in LITTER
     ]
-    examples = ", ".join(repr(name) for name in sorted(others)[:3])
+    for path in others:
+        if path.name.casefold() in {PATIENTS, PAIRS} - tables_in(root).keys():
+            raise _misplaced(path, root)
+    examples = ", ".join(repr(name) for name in sorted(path.relative_to(root).as_posix() for path in others)[:3])
     return (f"{len(others)} files with other suffixes are passed over (e.g. {examples})",) if others else ()
 
 

@@ -8,7 +8,8 @@ from trainables.catalog import Task
 from trainables.data.layouts.classes import check_every_class, class_index, class_suggestion
 from trainables.data.layouts.folders import check_printable
 from trainables.data.layouts.manifest_table import Row, read_rows
-from trainables.data.layouts.patients import with_patients
+from trainables.data.layouts.patients import TABLE as PATIENTS
+from trainables.data.layouts.patients import read_patients, with_patients
 from trainables.data.layouts.sides import SPELLINGS, side_named, without_lone_side
 from trainables.data.records import DataSet, ImageRecord, Side, read_below
 from trainables.errors import DataError
@@ -21,7 +22,8 @@ def read(task: Task, data: Path) -> DataSet:
 
     A label is a class name or index. patient_id and split are filled for every row or for none (patient_id may lack
     for test rows); without a column patient_id, a patients.csv beside the table counts. Raises DataError with the
-    line for what is no class, no side or no path below the folder, for an image listed twice, and for missing files.
+    line for what is no class, no side or no path below the folder, for an image listed twice, for missing files, and
+    for a patients.csv that contradicts the column.
     """
     if not data.is_file():
         raise DataError(f"{data}: no such file; expected a manifest, CSV or parquet with columns path, label")
@@ -36,6 +38,8 @@ def read(task: Task, data: Path) -> DataSet:
     if not any(record.patient_id for record in records):
         records, patient_notes = with_patients(data.parent, records)
         notes += patient_notes
+    else:
+        _check_same_patients(data, records)
     return DataSet(root=data.parent, records=records, read=read_below(data.parent), notes=notes)
 
 
@@ -112,6 +116,16 @@ def _check_filled(all_rows: Sequence[Row], column: str, rows: Sequence[Row]) -> 
     empty = [row for row in rows if not row.text(column)]
     if empty and any(row.text(column) for row in all_rows):
         raise DataError(f"{empty[0].where}: {column} is empty in {len(empty)} rows; fill it for every row or none")
+
+
+def _check_same_patients(data: Path, records: Sequence[ImageRecord]) -> None:
+    patients = read_patients(data.parent)
+    for record in records:
+        if patients.get(record.path, record.patient_id) != record.patient_id:
+            raise DataError(
+                f"{data.parent / PATIENTS}: gives {record.path!r} another patient than {data.name}; correct one of "
+                f"the two, or remove {PATIENTS}: the manifest's own column counts"
+            )
 
 
 def _check_exist(data: Path, records: Sequence[ImageRecord]) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from trainables.catalog import Task
 from trainables.data.layouts.classes import check_every_class, class_index, class_suggestion
-from trainables.data.layouts.folders import check_printable, find_root
+from trainables.data.layouts.folders import check_printable, find_root, refuse_misplaced_tables
 from trainables.data.layouts.parquet_files import is_image_table, open_parquet, read_column
 from trainables.data.layouts.parquet_images import ParquetImages
 from trainables.data.layouts.patients import TABLE, check_complete, read_patients, strangers_note
@@ -33,6 +33,8 @@ def read(task: Task, data: Path) -> DataSet:
     if data.is_file():
         is_part = data.parent.name == "data" and (data.parent.parent / TABLE).is_file()
         root, files = data.parent.parent if is_part else data.parent, [data]
+        if is_part:
+            refuse_misplaced_tables(data.parent, root)
     else:
         root, _ = find_root(data, _is_root, lambda folder: folder.name == "data", EXPECTED)
         files = _parquet_files(root / "data") or _parquet_files(root)

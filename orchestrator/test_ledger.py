@@ -13,6 +13,7 @@ from typing import Literal
 from orchestrator.errors import BadInput
 
 Purpose = Literal["evaluation", "preparation"]
+PREDICT = "predict"  # the command that reads test images outside any sweep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +51,15 @@ def record_test_read(ledger: Path, read: TestRead) -> None:
 
 def note_preparation(ledger: Path, test_digest: str, images: int, who: str, why: str) -> None:
     """Append a line for a read that judges no model. Raises BadInput where it cannot be written."""
+    note_test_read(
+        ledger, TestRead(test_digest=test_digest, images=images, purpose="preparation", who=who, model="", why=why)
+    )
+
+
+def note_test_read(ledger: Path, read: TestRead) -> None:
+    """Append one line. Raises BadInput where it cannot be written."""
     try:
-        record_test_read(
-            ledger,
-            TestRead(test_digest=test_digest, images=images, purpose="preparation", who=who, model="", why=why),
-        )
+        record_test_read(ledger, read)
     except OSError as error:
         raise BadInput(f"{ledger}: the ledger of test reads cannot be written ({error.strerror})") from error
 
@@ -70,9 +75,11 @@ def require_ledger(ledger: Path) -> None:
 
 
 def count_in_words(reads: list[TestRead]) -> str:
-    """Return "9 evaluations by 3 sweeps, 4 reads for preparation and audits"."""
+    """Return "9 evaluations by 3 sweeps and predict, 4 reads for preparation and audits"."""
     evaluations = [read for read in reads if read.purpose == "evaluation"]
-    by = _counted(len({read.who for read in evaluations}), "sweep")
+    who = {read.who for read in evaluations}
+    sweeps = [_counted(len(who - {PREDICT}), "sweep")] if who != {PREDICT} else []
+    by = " and ".join([*sweeps, *({PREDICT} & who)])
     others = _counted(len(reads) - len(evaluations), "read")
     return f"{_counted(len(evaluations), 'evaluation')} by {by}, {others} for preparation and audits"
 

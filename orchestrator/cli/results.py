@@ -58,7 +58,8 @@ def show_leaderboard(
     kept = same_data(sweeps)
     rows = leaderboard(kept)
     metric = kept[0].plan.metric
-    reads = read_ledger(environment.home_to_read().test_ledger, kept[-1].plan.data.test_digest)
+    ledger = environment.home_to_read().test_ledger
+    reads, unknown = (read_ledger(ledger, digest) for digest in (kept[-1].plan.data.test_digest, ""))
     if as_json:
         print_json(
             {
@@ -78,7 +79,8 @@ def show_leaderboard(
     else:
         show_rows(rows, metric)
     images = sum(kept[-1].plan.data.images.get("test", {}).values())
-    messages().print(f"these {images} test images so far: {count_in_words(reads)}", soft_wrap=True)
+    further = f"; {len(unknown)} further reads of sets without a known test side" if unknown else ""
+    messages().print(f"these {images} test images so far: {count_in_words(reads)}{further}", soft_wrap=True)
     if kept[0].plan.data.kind == "phantom":
         messages().print("trained on phantom data")
     if len(kept) < len(sweeps):

@@ -1,10 +1,17 @@
-"""What `orchestrate models` shows of a version."""
+"""What `orchestrate models` shows of a version, and what its predictions and the leaderboard say of test images."""
 
+import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
-from orchestrator.cli import models
+from orchestrator.cli import models, results
+from orchestrator.errors import BadInput
+from orchestrator.home import Home
+from orchestrator.test_ledger import note_preparation, read_ledger
+from orchestrator.tracking.registry import FoundModel
 
 
 @pytest.mark.parametrize("metric", ["auroc", "log_loss", "mcc", "sensitivity"])
@@ -21,3 +28,57 @@ def test_the_test_score_is_that_of_the_whole_test_side(
     models.show_models("stroke")
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if "0." in line]
     assert [row[3:5] for row in rows] == [["0.83", "-"], ["0.91", "0.72"]]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """One sweep in a home of its own, as the leaderboard and `predict` see it."""
+    data = SimpleNamespace(
+        test_digest="t", digest="d", split_digest="s", kind="real", images={"test": {"normal": 6, "stroke": 4}}
+    )
+    plan = SimpleNamespace(task="stroke", metric="auroc", data=data)
+    state = SimpleNamespace(started=SimpleNamespace(sweep_id="sweep-1"), plan=plan)
+    monkeypatch.setenv("ORCHESTRATE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("orchestrator.cli.results._known_sweeps", lambda: [state])
+    monkeypatch.setattr("orchestrator.leaderboard.leaderboard", lambda sweeps: [])
+    monkeypatch.setattr("orchestrator.test_predictions.all_sweeps", lambda home: ([state], []))
+    return state
+
+
+def test_the_leaderboard_tells_of_reads_whose_test_side_is_not_known(
+    sweep: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results.show_leaderboard("stroke", as_json=True)
+    assert "further reads" not in capsys.readouterr().err
+    for who in ("data check stroke", "preflight stroke"):
+        note_preparation(Home(tmp_path / "home").test_ledger, "", 48, who, "audited")
+    results.show_leaderboard("stroke", as_json=True)
+    assert "; 2 further reads of sets without a known test side\n" in capsys.readouterr().err
+
+
+def test_predicting_test_images_is_noted_before_the_table_is_shown(
+    sweep: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, other = tmp_path / "a.png", tmp_path / "b.png"
+    image.write_bytes(b"a")
+    other.write_bytes(b"b")
+    home = Home(tmp_path / "home")
+    (home.sweeps / "sweep-1").mkdir(parents=True)
+    (home.sweeps / "sweep-1/test.csv").write_text(f"path,sha256\nx.png,{hashlib.sha256(b'a').hexdigest()}\n")
+    registry = "orchestrator.tracking.registry"
+    monkeypatch.setattr("orchestrator.tracking.store.open_store", lambda home, uri: None)
+    monkeypatch.setattr(f"{registry}.find_model", lambda client, name: FoundModel("stroke", "3", "champion"))
+    monkeypatch.setattr(f"{registry}.load_model", lambda found: None)
+    row = {"predicted": "stroke", "p_stroke": 0.9, "error": ""}
+    monkeypatch.setattr(f"{registry}.predict", lambda model, contents: pd.DataFrame([row] * len(contents)))
+    models.predict("stroke", [str(other)])
+    assert not home.test_ledger.exists()
+    models.predict("stroke", [str(image), str(other)])
+    (line,) = read_ledger(home.test_ledger, "t")
+    assert (line.who, line.model, line.images) == ("predict", "stroke v3", 1)
+    capsys.readouterr()
+    home.test_ledger.unlink()
+    home.test_ledger.mkdir()
+    with pytest.raises(BadInput, match="the ledger of test reads cannot be written"):
+        models.predict("stroke", [str(image)])
+    assert not capsys.readouterr().out

@@ -213,3 +213,10 @@ def test_the_kind_of_file_decides_who_reads_it(table: Path, tmp_path: Path) -> N
         read_data_set(TASK, tmp_path / "c.tif")
     with pytest.raises(DataError, match=r"gone\.csv: no such"):
         read_data_set(TASK, tmp_path / "gone.csv")
+
+
+def test_a_link_that_leads_to_itself_is_a_missing_file(table: Path) -> None:
+    (table.parent / "loop").symlink_to("loop")
+    write_table(table, "path,label", *ROWS, "loop/x.png,0")
+    with pytest.raises(DataError, match=r"1 of \d+ files do not exist in .*: 'loop/x\.png'"):
+        read(TASK, table)

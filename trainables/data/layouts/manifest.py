@@ -1,5 +1,6 @@
 """Any set, listed in a table: columns path, label, optional patient_id, split, modality, second_path."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -100,7 +101,10 @@ def _path(row: Row, column: str) -> str:
 
 def _check_once(root: Path, records: Sequence[ImageRecord], rows: Sequence[Row]) -> None:
     named = [(path, row) for r, row in zip(records, rows, strict=True) for path in (r.path, r.second_path) if path]
-    real = {folder: (root / folder).resolve() for folder in {PurePosixPath(path).parent for path, _ in named}}
+    # not Path.resolve: it raises RuntimeError where links lead in a circle
+    real = {
+        folder: Path(os.path.realpath(root / folder)) for folder in {PurePosixPath(path).parent for path, _ in named}
+    }
     seen: dict[Path, tuple[str, str]] = {}
     for path, row in named:
         file = real[PurePosixPath(path).parent] / PurePosixPath(path).name  # files may be links: copies are the audit's

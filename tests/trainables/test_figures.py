@@ -199,6 +199,13 @@ def test_every_degenerate_evaluation_is_drawn(probs_NK, labels_N, classes, tmp_p
     assert len(written) == 7
 
 
+def test_letters_that_the_font_lacks_print_no_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    probs_NK, labels_N = predicted(2)
+    evaluated = EvaluationArrays(probs_NK, labels_N, ("\u6b63\u5e38", "\u5352\u4e2d"), None, None, [""] * 150)
+    write_figures(tmp_path, evaluated, "\u8133", {})
+    assert not [str(warning.message) for warning in recwarn if "Glyph" in str(warning.message)]
+
+
 def test_figures_on_disk_are_as_wide_as_half_a_page(tmp_path: Path) -> None:
     probs_NK, labels_N = predicted(2)
     evaluated = EvaluationArrays(probs_NK, labels_N, TWO, None, None, [""] * 150)

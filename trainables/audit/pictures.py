@@ -2,9 +2,7 @@
 
 import base64
 import io
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
 from trainables.audit.shortcuts import Shortcut
+from trainables.figure_files import save_quietly
 
 # Okabe and Ito: told apart by colour-blind readers and in grey print
 _SEEN, _UNSEEN, _QUIET, _LUCK = "#D55E00", "#0072B2", "#BBBBBB", "#000000"
@@ -34,13 +33,6 @@ def strip(images_NHW: np.ndarray, gap_px: int = 2) -> np.ndarray:
     """Return strip_HW: the images side by side, white between them."""
     padded_NHW = np.pad(images_NHW, ((0, 0), (0, 0), (0, gap_px)), constant_values=255)
     return np.concatenate(list(padded_NHW), axis=1)[:, : -gap_px or None]
-
-
-def save_quietly(figure: Figure, target: Path | io.BytesIO) -> None:
-    """Write a PNG; letters that the font lacks become boxes, without a warning for each on the user's screen."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
-        figure.savefig(target, format="png")
 
 
 def draw_shortcuts(shortcuts: Sequence[Shortcut]) -> bytes:

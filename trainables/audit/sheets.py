@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from trainables.audit.pictures import save_quietly
+from trainables.figure_files import save_quietly
 
 _CELL_IN = 1.35
 _NAME_CHARS = 22

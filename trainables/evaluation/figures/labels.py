@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
+from trainables.figure_files import quiet_glyphs
+
 FONT_PT = 7.0
 LINE_IN = 1.25 * FONT_PT / 72
 ELLIPSIS = "…"
@@ -21,7 +23,8 @@ def metric_title(metric: str) -> str:
 
 def width_in(text: str) -> float:
     """Return how wide one line is at FONT_PT."""
-    width_pt, _, _ = TextToPath().get_text_width_height_descent(text, FontProperties(size=FONT_PT), ismath=False)
+    with quiet_glyphs():
+        width_pt, _, _ = TextToPath().get_text_width_height_descent(text, FontProperties(size=FONT_PT), ismath=False)
     return float(width_pt) / 72 * HINTING
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, wrapped
+from trainables.figure_files import save_quietly
 
 WIDTH_IN = 8 / 2.54
 DPI = 300
@@ -66,4 +67,4 @@ def class_line(k: int) -> dict[str, Any]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG."""
-    figure.savefig(path, dpi=DPI)
+    save_quietly(figure, path)

@@ -1,0 +1,23 @@
+"""Letters that the font lacks become boxes in a figure, without a warning for each on the user's screen."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+
+@contextmanager
+def quiet_glyphs() -> Iterator[None]:
+    """Silence matplotlib's warnings of letters that the font lacks, where text is measured or drawn."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        yield
+
+
+def save_quietly(figure: Figure, target: Path | io.BytesIO) -> None:
+    """Write a PNG."""
+    with quiet_glyphs():
+        figure.savefig(target, format="png")

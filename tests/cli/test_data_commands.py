@@ -58,6 +58,30 @@ def test_a_phantom_is_known_whatever_part_of_it_is_named(tmp_path: Path, monkeyp
         assert not is_phantom(read_data_set(TASKS["tumor_binary"], Path(given))), given
 
 
+def test_links_to_a_phantoms_files_are_a_phantom(tmp_path: Path) -> None:
+    PHANTOMS["tumor_binary"](tmp_path / "heads", 8, 0)
+    PHANTOMS["alzheimer"](tmp_path / "stages", 16, 0)
+    sources = [
+        *(tmp_path / "heads").glob("[yn]*/*"),
+        *(tmp_path / "stages/data").glob("train*"),
+    ]
+    for source in sources:
+        link = tmp_path / "links" / source.relative_to(tmp_path)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(source)
+    assert is_phantom(read_data_set(TASKS["tumor_binary"], tmp_path / "links/heads"))
+    assert is_phantom(read_data_set(TASKS["alzheimer"], tmp_path / "links/stages"))
+
+
+@pytest.mark.parametrize("content", [b"notes on the scanner's phantom\n", b"\xff\xfe", b""])
+def test_a_file_of_the_marks_name_makes_no_phantom(tmp_path: Path, content: bytes) -> None:
+    write_images(tmp_path / "set", "yes/1.png", "no/1.png")
+    for folder in (tmp_path / "set", tmp_path):
+        (folder / PHANTOM_MARK).write_bytes(content)
+    (tmp_path / "set/yes" / PHANTOM_MARK).mkdir()
+    assert not is_phantom(read_data_set(TASKS["tumor_binary"], tmp_path / "set"))
+
+
 def test_a_phantom_is_written_checked_and_checked_again(orchestrate: Orchestrate, tmp_path: Path) -> None:
     made = orchestrate("data", "phantom", "tumor_binary", tmp_path / "set", "--patients", "16", "--seed", "3")
     assert made.exit_code == 0, made.stderr

@@ -13,6 +13,9 @@ Read = Callable[[str], bytes]
 Part = Literal["development", "test"]  # development = training and validation: all that search may ever see
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 PHANTOM_MARK = "phantom.txt"  # at the root of every phantom
+PHANTOM_LINE = (
+    "synthetic images, made by trainables.data.phantom"  # its first; a file of that name alone proves nothing
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +54,19 @@ def is_phantom(data_set: DataSet) -> bool:
     """Say whether any image comes from a phantom, however it was named: its models never stand under the real name."""
     paths = {path for record in data_set.records for path in (record.path, record.second_path) if path}
     folders = {data_set.root / parent for parent in {PurePosixPath(path).parent for path in paths}}
-    real = {folder.resolve() for folder in folders}  # by a link, or from within a phantom
-    above = {one for folder in real for one in (folder, *folder.parents)}
-    return any((folder / PHANTOM_MARK).is_file() for folder in above)
+    files = {data_set.root / name for path in paths for name in (path, path.rpartition("#")[0])}  # of a row, its table
+    links = {file for file in files if file.is_symlink()}
+    real = {Path(os.path.realpath(path)) for path in folders | links}  # by a link, or from within a phantom
+    above = {one for path in real for one in (path, *path.parents)}
+    return any(_is_marked(folder) for folder in above)
+
+
+def _is_marked(folder: Path) -> bool:
+    try:
+        with (folder / PHANTOM_MARK).open(encoding="utf-8") as file:
+            return file.readline(len(PHANTOM_LINE) + 1).strip() == PHANTOM_LINE
+    except (OSError, ValueError):  # no such file, or no text
+        return False
 
 
 def read_below(root: Path) -> Read:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from trainables.data.phantom.head import Floats
-from trainables.data.records import PHANTOM_MARK
+from trainables.data.records import PHANTOM_LINE, PHANTOM_MARK
 
 JPEG_QUALITY = 90
 
@@ -47,7 +47,7 @@ class SetFolder:
         self.folder = folder
         # First of all: a set that was broken off halfway must not pass for a real one.
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / PHANTOM_MARK).write_text("synthetic images, made by trainables.data.phantom\n")
+        (folder / PHANTOM_MARK).write_text(f"{PHANTOM_LINE}\n")
         self._rows = [("path", "patient_id")]
 
     def add_picture(self, stem: str, picture: Floats, mask: Floats | None, patient_id: str, encoding: Encoding) -> None:

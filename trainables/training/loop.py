@@ -49,7 +49,8 @@ def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = No
         progress = progress.after(epoch, scores, is_best)
         stop_reason = _stop_reason(run, progress)
         is_last = progress.epoch == run.epochs or bool(stop_reason)
-        checkpoint.save(learner, progress, is_due=is_best or is_last)  # a best one's weights and state belong together
+        # a GPU does not repeat an epoch to the bit, so there the state goes with the weights that it calls the best
+        checkpoint.save(learner, progress, is_due=is_last or (is_best and run.device == "cuda"))
         epoch_s = time.perf_counter() - started_s
         measured: dict[str, float | None] = {
             "train/loss": loss,

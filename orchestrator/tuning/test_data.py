@@ -1,15 +1,18 @@
 """The only way to the test images: a line in the ledger, then rows and pixels as they were planned."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.test_ledger import TestRead, record_test_read
 from trainables.data.cache import digest_file, open_images
-from trainables.data.prepare import PreparedData
 from trainables.data.split_rows import SplitRow, digest_rows, read_rows, write_rows
 from trainables.errors import DataError
+
+if TYPE_CHECKING:
+    from trainables.data.prepare import PreparedData
 
 
 class TestData(BaseModel):
@@ -27,7 +30,7 @@ class TestData(BaseModel):
     who: str
 
     @classmethod
-    def write(cls, path: Path, data: PreparedData, ledger: Path, who: str) -> "TestData":
+    def write(cls, path: Path, data: "PreparedData", ledger: Path, who: str) -> "TestData":
         """Write the rows to `path`; `who` is what the ledger will name."""
         write_rows(path, data.test.rows)
         return cls(

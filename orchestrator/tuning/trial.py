@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -11,14 +12,15 @@ from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.catalog import TASKS
 from trainables.data.cache import open_images
 from trainables.data.split_rows import SplitRow, read_rows
-from trainables.evaluation.evaluation import Evaluation
 from trainables.evaluation.trial_files import BEST_WEIGHTS
-from trainables.judging import SideImages, judge
 from trainables.models import build_model, load_weights
 from trainables.training.development import load_development
 from trainables.training.learner import BatchWatch
 from trainables.training.loop import train
 from trainables.training.run import EpochRecord, TrainingRun
+
+if TYPE_CHECKING:
+    from trainables.evaluation.evaluation import Evaluation
 
 
 def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | None = None) -> Iterator[EpochRecord]:
@@ -57,11 +59,13 @@ def _of_fold(rows: list[SplitRow], fold: int) -> list[SplitRow]:
 
 def judge_trial(
     folder: Path, config: TrialConfig, setup: TrialSetup, test: TestData | None, name: str, why: str
-) -> Evaluation:
+) -> "Evaluation":
     """Judge the model of a trial's best epoch on validation, and on test where that is given: name and why are noted.
 
     `folder` receives tables and figures. Raises DataError where the data were changed since the plan.
     """
+    from trainables.judging import SideImages, judge  # figures and statistics, which no trial needs
+
     torch.set_num_threads(setup.threads)
     torch.backends.cudnn.allow_tf32 = False  # the same probabilities as on the CPU of those who predict
     task = TASKS[setup.task]

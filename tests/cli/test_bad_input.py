@@ -2,13 +2,51 @@
 
 import json
 import shutil
+import signal
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests_support import TINY, Orchestrate, clean_environment, command
+from tests_support import TINY, Finished, Orchestrate, clean_environment, command
+
+from orchestrator.cli.main import main
 
 SWEEP = ["sweep", "stroke_hybrid"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One home for all that is refused: its phantom is made once."""
+    return tmp_path_factory.mktemp("refused") / "home"
+
+
+@pytest.fixture
+def in_process(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Orchestrate]:
+    """Run a command in this process, which spares every case the start of one."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for name in ("ORCHESTRATE_DATA", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ORCHESTRATE_HOME", str(home))
+    home.mkdir(exist_ok=True)
+    monkeypatch.chdir(home.parent)
+
+    def run(*arguments: str | Path, **environment: str) -> Finished:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["orchestrate", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return Finished(int(ended.value.code or 0), printed.out, printed.err)
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(
@@ -64,13 +102,18 @@ SWEEP = ["sweep", "stroke_hybrid"]
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_wrong_word_is_one_line(orchestrate: Orchestrate, tmp_path: Path, arguments: list[str], words: str) -> None:
-    done = orchestrate(*arguments)
+def test_a_wrong_word_is_one_line(in_process: Orchestrate, home: Path, arguments: list[str], words: str) -> None:
+    done = in_process(*arguments)
     assert done.exit_code == 2
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stdout == ""
-    assert not (tmp_path / "home" / "sweeps").exists(), "nothing was started"
+    assert not (home / "sweeps").exists(), "nothing was started"
+
+
+def test_the_command_itself_ends_with_the_exit_code(orchestrate: Orchestrate) -> None:
+    done = orchestrate("sweep", "stroke_hibrid")
+    assert (done.exit_code, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
 
 
 def test_a_configured_folder_that_is_missing_is_never_replaced_by_phantoms(
@@ -103,8 +146,8 @@ def test_a_faulty_sweep_file_is_a_line_per_fault(orchestrate: Orchestrate, tmp_p
         ("sqlite:////proc/nowhere/x.db", "in a folder that exists"),
     ],
 )
-def test_a_store_that_cannot_be_used_is_one_line(orchestrate: Orchestrate, uri: str, words: str) -> None:
-    done = orchestrate("models", "stroke", MLFLOW_TRACKING_URI=uri)
+def test_a_store_that_cannot_be_used_is_one_line(in_process: Orchestrate, uri: str, words: str) -> None:
+    done = in_process("models", "stroke", MLFLOW_TRACKING_URI=uri)
     assert done.exit_code == 2
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -172,18 +215,18 @@ def test_pretrained_weights_without_network_are_told_before_anything_starts(
     ],
     ids=["no modality", "one class", "many unreadable", "empty"],
 )
-def test_wrong_data_is_one_line(orchestrate: Orchestrate, tmp_path: Path, damage, words: str) -> None:
+def test_wrong_data_is_one_line(in_process: Orchestrate, home: Path, tmp_path: Path, damage, words: str) -> None:
     from trainables.data.phantom import write_stroke_phantom
 
     root = tmp_path / "set"
     root.mkdir()
     write_stroke_phantom(root, train_patients=8, test_patients=4)
     damage(root)
-    done = orchestrate(*SWEEP, "--data", root, *TINY)
+    done = in_process(*SWEEP, "--data", root, *TINY)
     assert done.exit_code == 2
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert not (tmp_path / "home" / "sweeps").exists()
+    assert not (home / "sweeps").exists()
 
 
 def test_a_dry_run_prints_the_plan_and_starts_nothing(orchestrate: Orchestrate, tmp_path: Path) -> None:

@@ -29,3 +29,18 @@ def test_a_trial_whose_actor_never_began_is_started_and_failed_in_the_journal(tm
     assert (events[1].trial, events[1].state) == (3, "failed")
     assert "the split was changed" in events[1].reason
     assert "someone" not in events[1].reason
+
+
+def test_a_trial_that_stopped_by_patience_is_completed_with_its_reason(tmp_path: Path) -> None:
+    patience = "no better val/auroc for 3 epochs after epoch 4"
+    tried: Any = Tried({"trial": 5}, "", {"epoch": 7, "stopped": patience, "done": True})
+    finished: Any = Tried({"trial": 6}, "", {"epoch": 9, "stopped": "", "done": True}, "u")
+    with JournalWriter(tmp_path / "journal.jsonl", lambda event: None) as journal:
+        recorder = JournalRecorder(journal, 9, {})
+        recorder.on_trial_complete(0, [], tried)
+        recorder.on_trial_complete(0, [], finished)
+    events, _ = read_events(tmp_path / "journal.jsonl")
+    assert [(event.state, event.reason) for event in events] == [
+        ("completed", patience),
+        ("completed", "all 9 epochs trained"),
+    ]

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 LOWEST, HIGHEST = 0.1, 10.0  # perfectly separated images would ask for 0, labels that nothing tells for infinity
@@ -40,6 +39,8 @@ def fit_temperature(logits_NK: np.ndarray, labels_N: np.ndarray) -> Temperature:
         return -float(log_probs_NK[np.arange(len(labels_N)), labels_N].mean())
 
     bounds = (float(np.log(LOWEST)), float(np.log(HIGHEST)))
+    from scipy.optimize import minimize_scalar  # here, as every trial imports this file for its softmax alone
+
     inside = float(minimize_scalar(log_loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
     best = min((0.0, *bounds, inside), key=log_loss)
     if best < bounds[0] + 1e-4:

@@ -67,7 +67,7 @@ def measure(architecture: str, by: dict, device: str, images: int, rounds: int) 
         metric="auroc", device=device, folder=Path(),
     )  # fmt: skip
     learner = Learner(run, data)
-    batches = list(rows.split(by["batch_size"]))
+    batches = list(rows.to(device).split(by["batch_size"]))
     take = max(1, min(len(batches), 256 // by["batch_size"] if device == "cpu" else len(batches)))
     ready_BCHW = augment(to_input(images_NHW[batches[0]]), learner._augmentation, learner._draws)
     files = [png(generator) for _ in range(by["batch_size"])]
@@ -77,7 +77,7 @@ def measure(architecture: str, by: dict, device: str, images: int, rounds: int) 
     )  # fmt: skip
 
     def ours(batch: int) -> None:
-        learner._take_step(batches[batch], 1)
+        learner._take_step(batches[batch], data.labels_N[batches[batch]], 1)
 
     def bare(batch: int) -> None:
         step(learner, ready_BCHW, data.labels_N[: len(ready_BCHW)])

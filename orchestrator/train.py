@@ -14,7 +14,7 @@ from orchestrator.inspecting.data import require_unchanged, write_unreadable
 from orchestrator.inspecting.machine import git_state, versions
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.train_planning import SETTINGS, PlannedTraining, TrainRequest, plan_training, settings_of
-from trainables.errors import DataError, TrainingFailed
+from trainables.errors import DataError, TrainingFailed, WeightsError
 from trainables.evaluation.figures import draw_training_curves
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ def _judge(config: "TrialConfig", setup: "TrialSetup", planned: PlannedTraining,
         test = TestData.write(folder / "test.csv", planned.data, home.test_ledger, f"train {folder.name}")
     try:
         return judge_trial(folder / EVALUATION, config, setup, test, planned.architecture, "train --test")
-    except DataError as error:
-        raise BadInput(str(error)) from error
+    except (DataError, WeightsError) as error:
+        raise BadInput(f"{folder}: {error}") from error
 
 
 class _History:
@@ -160,9 +160,14 @@ class _History:
         self._planned = planned
         self._path = planned.folder / HISTORY
         self._rows: dict[int, dict[str, str]] = {}
-        if self._path.is_file():
+        if not any(planned.folder.glob("*/state.pt")):
+            return  # nothing goes on: what may be there is of no epoch that counts
+        try:
             with self._path.open(newline="", encoding="utf-8") as file:
                 self._rows = {int(row["epoch"]): row for row in csv.DictReader(file)}
+            assert self.best_epoch <= self.epochs
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"--out {self._path}: is missing or damaged; name a new folder") from error
 
     @property
     def epochs(self) -> int:

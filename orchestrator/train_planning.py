@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from trainables.data.prepare import PreparedData
     from trainables.data.sides import SplitKind
 
+MOST_EPOCHS = 1_000_000
 EPOCHS = 10  # where no project published how many
 SETTINGS = "training.json"
 _COMPARED = ("architecture", "task", "weights", "seed", "metric", "device")
@@ -172,8 +173,8 @@ def _checked(request: TrainRequest) -> tuple[Task, Architecture, Space]:
     if request.metric is not None:
         check_metric_name(request.metric)
     check_metric(request.metric, task)
-    if request.epochs is not None and request.epochs < 1:
-        raise BadInput(f"--epochs {request.epochs}: expected a whole number of at least 1")
+    if request.epochs is not None and not 1 <= request.epochs <= MOST_EPOCHS:
+        raise BadInput(f"--epochs {str(request.epochs)[:20]}: expected a whole number from 1 to {MOST_EPOCHS}")
     if isinstance(request.weights, Path) and not request.weights.is_file():
         raise BadInput(f"--weights {request.weights}: no such file; say pretrained, random or a .safetensors file")
     raw = {key: parse_yaml(f"--set {key}", text) for key, text in request.overrides.items()}

@@ -136,6 +136,26 @@ def test_an_interrupted_training_goes_on(request_for, tmp_path: Path, monkeypatc
     assert {path: path.read_bytes() for path in before} == before, "a refusal changes nothing"
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("0000/state.pt", b"garbage", "state.pt: is damaged"),
+        ("0000/state.pt", b"", "state.pt: is damaged"),
+        ("history.csv", b"", "history.csv: is missing or damaged"),
+        ("history.csv", b"hello,x\n1,2\n", "history.csv: is missing or damaged"),
+        ("history.csv", b"\xff\xfe\x00hello", "history.csv: is missing or damaged"),
+        ("0000/best.safetensors", b"", "best.safetensors"),
+        ("training.json", b"[1]", "training.json: is damaged"),
+    ],
+)
+def test_a_damaged_folder_is_one_line(request_for, tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    first = request_for(out=tmp_path / "x", epochs=1)
+    trained(first)
+    (tmp_path / "x" / name).write_bytes(content)
+    with pytest.raises(BadInput, match=words):
+        trained(replace(first, resume=True))
+
+
 def test_a_finished_training_is_judged_again(request_for, tmp_path: Path) -> None:
     first = request_for(out=tmp_path / "x", epochs=1, test=True)
     trained(first)
@@ -188,6 +208,8 @@ def test_a_loss_that_breaks_down_says_so(request_for, monkeypatch: pytest.Monkey
         ({"metric": "auroq"}, "did you mean 'auroc'"),
         ({"metric": "quadratic_kappa"}, "classes in an order"),
         ({"epochs": 0}, "--epochs 0"),
+        ({"epochs": 10**300, "settings": {"lr_schedule": "cosine"}}, "from 1 to 1000000"),
+        ({"settings": {"vit": "patch0"}}, "timm has no model 'patch0'"),
         ({"weights": Path("none.safetensors")}, "no such file"),
         ({"resume": True}, "say --out"),
         ({"out": Path(__file__).parent}, "exists already"),

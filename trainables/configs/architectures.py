@@ -23,7 +23,7 @@ class ResNetViTConfig(BackboneConfig):
     @model_validator(mode="after")
     def _image_fits_patches(self) -> Self:
         patch = re.search(r"patch(\d+)", self.vit)
-        if patch and self.image_px % int(patch.group(1)):
+        if patch and int(patch.group(1)) and self.image_px % int(patch.group(1)):
             raise ValueError(
                 f"image_px={self.image_px} must be a multiple of {patch.group(1)}, the patch of {self.vit}"
             )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pickle
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -43,11 +44,15 @@ class Checkpoint:
         """Put the state that the folder holds, if any, into the learner. Raises DataError for another run's."""
         if self._every_s is None or not self._path.exists():
             return Progress()
-        saved = torch.load(self._path, weights_only=True, map_location="cpu")
-        if saved["of"] != self._of:
+        try:
+            saved = torch.load(self._path, weights_only=True, map_location="cpu")
+            of, state, progress = saved["of"], saved["learner"], Progress(**saved["progress"])
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{self._path.name}: is damaged; name an empty folder") from error
+        if of != self._of:
             raise DataError(f"{self._path.name}: the state of other settings or data; name an empty folder")
-        learner.restore(saved["learner"])
-        return Progress(**saved["progress"])
+        learner.restore(state)
+        return progress
 
     def save(self, learner: Learner, progress: Progress, is_due: bool) -> None:
         """Write the state, whole or not at all, when it is due or time has passed."""

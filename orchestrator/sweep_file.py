@@ -11,7 +11,7 @@ from orchestrator.errors import BadInput, unknown_name
 from orchestrator.generic_space import with_generic_spaces
 from orchestrator.space import Space, SpaceFaults, parse_space
 from orchestrator.yaml_file import parse_yaml, read_yaml, shortened
-from trainables.catalog import ARCHITECTURES, TASKS, TIMM, Architecture, architecture
+from trainables.catalog import ARCHITECTURES, TASKS, TIMM, Architecture, Task, architecture
 
 Preset = Literal["quick", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "full")
@@ -141,30 +141,20 @@ class _Reading:
             return
         for name, space in architectures.items():
             where = f"architectures.{name}"
-            record = _known(name)
-            if record is None:
-                known = [*ARCHITECTURES, f"{TIMM}<name>"]
-                self.faults.append((where, unknown_name("architecture", str(name), known)))
-            elif not isinstance(space, dict):
+            try:
+                record = known_architecture(name)
+            except BadInput as error:
+                self.faults.append((where, str(error)))
+                continue
+            if not isinstance(space, dict):
                 self.faults.append((where, f"expected hyperparameters, got {shortened(space)}"))
-            else:
-                self._check_images_per_case(where, record, task)
-                try:
-                    parse_space(space, record.config)
-                except SpaceFaults as error:
-                    self.faults += [(f"{where}.{key}".rstrip("."), message) for key, message in error.faults]
-
-    def _check_images_per_case(self, where: str, record: Architecture, task: object) -> None:
-        if not isinstance(task, str) or task not in TASKS:
-            return
-        takes, has = record.images_per_case, TASKS[task].images_per_case
-        if takes != has:
-            fit = [known.name for known in ARCHITECTURES.values() if known.images_per_case == has]
-            way_out = f"known for it: {', '.join(fit)}" if fit else "no architecture here takes as many"
-            noun = "image" if takes == 1 else "images"
-            self.faults.append(
-                (where, f"takes {_count(takes)} {noun} per case, task {task} has {_count(has)}; {way_out}")
-            )
+                continue
+            why = misfit(record, TASKS[task]) if isinstance(task, str) and task in TASKS else ""
+            self.faults += [(where, why)] if why else []
+            try:
+                parse_space(space, record.config)
+            except SpaceFaults as error:
+                self.faults += [(f"{where}.{key}".rstrip("."), message) for key, message in error.faults]
 
     def _check_section(self, key: str, section: type[_Section], value: object) -> None:
         if not isinstance(value, dict):
@@ -194,11 +184,24 @@ class _Reading:
                 self.faults.append((f"presets.{name}", f"expected keys, got {shortened(overlay)}"))
 
 
-def _known(name: object) -> Architecture | None:
+def known_architecture(name: object) -> Architecture:
+    """Return the record of an architecture. Raises BadInput with the nearest name for one that does not exist."""
     try:
-        return architecture(name) if isinstance(name, str) else None
+        return architecture(str(name))
     except KeyError:
-        return None
+        known = [*ARCHITECTURES, f"{TIMM}<name>"]
+        raise BadInput(unknown_name("architecture", str(name), known)) from None
+
+
+def misfit(record: Architecture, task: Task) -> str:
+    """Return why an architecture cannot be trained for a task, nothing where it can."""
+    takes, has = record.images_per_case, task.images_per_case
+    if takes == has:
+        return ""
+    fit = [known.name for known in ARCHITECTURES.values() if known.images_per_case == has]
+    way_out = f"known for it: {', '.join(fit)}" if fit else "no architecture here takes as many"
+    noun = "image" if takes == 1 else "images"
+    return f"takes {_count(takes)} {noun} per case, task {task.name} has {_count(has)}; {way_out}"
 
 
 def _count(number: int) -> str:

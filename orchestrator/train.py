@@ -165,7 +165,7 @@ class _History:
         try:
             with self._path.open(newline="", encoding="utf-8") as file:
                 self._rows = {int(row["epoch"]): row for row in csv.DictReader(file)}
-            assert self.best_epoch <= self.epochs
+            _ = self.best_epoch  # there is one, or nothing can go on
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(f"--out {self._path}: is missing or damaged; name a new folder") from error
 

@@ -16,16 +16,14 @@ from orchestrator.inspecting.timm_models import resolve_timm
 from orchestrator.plan import DataSummary
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.space import Fixed, Space, SpaceFaults, defaults, parse_space
+from orchestrator.sweep_file import known_architecture, misfit
 from orchestrator.sweep_planning import check_metric, check_metric_name, data_kind, summarise_data
 from orchestrator.yaml_file import parse_yaml
 from trainables.catalog import (
-    ARCHITECTURES,
     TASKS,
-    TIMM,
     Architecture,
     Task,
     Weights,
-    architecture,
     default_hyperparameters,
 )
 
@@ -159,17 +157,10 @@ def _checked(request: TrainRequest) -> tuple[Task, Architecture, Space]:
     """Return what the names and settings of a request mean. Raises BadInput, one line per fault."""
     if request.task not in TASKS:
         raise BadInput(f"--task: {unknown_name('task', request.task, TASKS)}")
-    try:
-        record = architecture(request.architecture)
-    except KeyError:
-        known = [*ARCHITECTURES, f"{TIMM}<name>"]
-        raise BadInput(f"train: {unknown_name('architecture', request.architecture, known)}") from None
-    task = TASKS[request.task]
-    if record.images_per_case != task.images_per_case:
-        raise BadInput(
-            f"train: {record.name} takes {record.images_per_case} image per case, task {task.name} has "
-            f"{task.images_per_case}: choose another task or architecture"
-        )
+    task, record = TASKS[request.task], known_architecture(request.architecture)
+    why = misfit(record, task)
+    if why:
+        raise BadInput(f"{record.name}: {why}")
     if request.metric is not None:
         check_metric_name(request.metric)
     check_metric(request.metric, task)

@@ -198,7 +198,10 @@ def test_a_loss_that_breaks_down_says_so(request_for, monkeypatch: pytest.Monkey
     [
         ({"architecture": "resnet_vitt"}, "did you mean 'resnet_vit'"),
         ({"task": "strok"}, "did you mean 'stroke'"),
-        ({"task": "tumor_ct_mri"}, "takes 1 image per case, task tumor_ct_mri has 2"),
+        (
+            {"task": "tumor_ct_mri"},
+            "resnet_vit: takes one image per case, task tumor_ct_mri has two; no architecture here takes as many",
+        ),
         ({"settings": {"lrr": "1"}}, "--set lrr: no hyperparameter 'lrr'; did you mean 'lr'"),
         ({"settings": {"lr": "7"}}, "--set lr: must be less than or equal to 1, got 7"),
         ({"settings": {"lr": "{float: [1e-4, 1e-3], default: 1e-4}"}}, "one value is trained, not a range"),

@@ -22,6 +22,10 @@ class NoUsableTrial(OrchestratorError):
     exit_code = 3
 
 
+class DiskFull(OrchestratorError):
+    """No room for another line or weight; what was finished is kept, and the sweep can be resumed."""
+
+
 class Interrupted(OrchestratorError):
     """The user ended the sweep; what was finished is kept."""
 

@@ -1,15 +1,17 @@
 """ORCHESTRATE_HOME: where sweeps, decoded images, phantoms and the embedded MLflow store live."""
 
 import os
+import re
 import secrets
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, unknown_name
 
 MIN_FREE_MIB = 500
+SWEEP_ID = re.compile(r"\w[\w.-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,23 @@ class Home:
         """Hold one line per read of test data."""
         return self.root / "test_reads.jsonl"
 
-    def new_sweep(self, name: str) -> Path:
-        """Create the folder of a new sweep; its name is the sweep's id, unique even for two starts in one second."""
-        folder = self.sweeps / _unique(name)
-        folder.mkdir(parents=True)
+    def new_sweep(self, name: str, sweep_id: str | None = None) -> Path:
+        """Create the folder of a new sweep; its name is the sweep's id, unique even for two starts in one second.
+
+        Raises BadInput for a given id that is taken.
+        """
+        folder = self.sweeps / (sweep_id or _unique(name))
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            raise BadInput(f"--id {sweep_id}: there is a sweep of that id; resume it, or choose another") from None
+        return folder
+
+    def sweep_folder(self, sweep_id: str) -> Path:
+        """Return the folder of a sweep by its id. Raises BadInput for an unknown one."""
+        folder = self.sweeps / sweep_id
+        if not SWEEP_ID.fullmatch(sweep_id) or not (folder / "journal.jsonl").is_file():
+            raise BadInput(unknown_name("sweep", sweep_id, [known.name for known in self.sweep_folders()]))
         return folder
 
     def training_folder(self, name: str) -> Path:
@@ -66,6 +81,12 @@ class Home:
 
 def _unique(name: str) -> str:
     return f"{name}-{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def check_sweep_id(sweep_id: str | None) -> None:
+    """Raise BadInput for an id that is no plain name."""
+    if sweep_id is not None and not SWEEP_ID.fullmatch(sweep_id):
+        raise BadInput(f"--id {sweep_id}: expected up to 100 letters, digits, points, dashes and underscores")
 
 
 def open_home(root: Path) -> Home:

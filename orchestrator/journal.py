@@ -1,6 +1,8 @@
 """The one record of a sweep: append-only JSON lines, one writer; sweep_state.py folds them into what is known."""
 
+import errno
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +11,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, DiskFull
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Scalar
 
 SYNC_TO_DISK_S = 1.0
+RESERVE = "journal.reserve"  # holds room for a journal's last lines
+RESERVE_BYTES = 2**20
 
 Metrics = dict[str, float | None]
 TrialEnd = Literal["completed", "pruned", "failed"]
@@ -30,7 +34,7 @@ class SweepStarted(_Event):
     """First line of every journal."""
 
     kind: Literal["sweep_started"] = "sweep_started"
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     sweep_id: str
     plan: SweepPlan
     plan_digest: str
@@ -40,25 +44,52 @@ class SweepStarted(_Event):
     git: dict[str, str]
 
 
+class SweepResumed(_Event):
+    """The sweep goes on after an interruption or its end; the plan differs from before in its budget only."""
+
+    kind: Literal["sweep_resumed"] = "sweep_resumed"
+    plan: SweepPlan
+    plan_digest: str
+    slots: int
+    device: str
+    versions: dict[str, str]
+    git: dict[str, str]
+
+
 class ArchitectureChecked(_Event):
-    """Preflight: the architecture was built and took one training batch."""
+    """Preflight: the architecture was built and took a few training steps."""
 
     kind: Literal["architecture_checked"] = "architecture_checked"
     architecture: str
     trainable_parameters: int
     total_parameters: int
-    step_s: float
+    step_s: float  # median of the steps after the first
+    peak_memory_mib: float | None = None  # of the device while it trains; on a CPU what the process grew by
+    steps_per_epoch: int = 0
+
+    @property
+    def epoch_s(self) -> float:
+        """Return how long the training part of an epoch should take."""
+        return self.step_s * self.steps_per_epoch
 
 
-class TrialStarted(_Event):
-    """A trial got an actor; its number is its identity."""
+class TrialSuggested(_Event):
+    """A configuration was proposed; its number is the trial's identity for good."""
 
-    kind: Literal["trial_started"] = "trial_started"
+    kind: Literal["trial_suggested"] = "trial_suggested"
     trial: int
     architecture: str
     hyperparameters: dict[str, Scalar]
     seed: int
     published: bool
+
+
+class TrialStarted(_Event):
+    """A trial got an actor, for the first time or to go on after the epochs that the journal holds."""
+
+    kind: Literal["trial_started"] = "trial_started"
+    trial: int
+    after_epoch: int = 0
 
 
 class EpochEnded(_Event):
@@ -68,6 +99,24 @@ class EpochEnded(_Event):
     trial: int
     epoch: int
     metrics: Metrics
+    stop_reason: str = ""  # why training ends with this epoch, where that is before the last one
+
+
+class MicroBatchLimited(_Event):
+    """A trial met the end of the memory; later ones of its architecture take no more images at a time than this."""
+
+    kind: Literal["micro_batch_limited"] = "micro_batch_limited"
+    trial: int
+    architecture: str
+    micro_batch_size: int
+
+
+class ArchitectureGivenUp(_Event):
+    """The first trials of an architecture failed alike: no more are tried."""
+
+    kind: Literal["architecture_given_up"] = "architecture_given_up"
+    architecture: str
+    reason: str
 
 
 class TrialEnded(_Event):
@@ -141,9 +190,13 @@ class SweepEnded(_Event):
 
 Event = Annotated[
     SweepStarted
+    | SweepResumed
     | ArchitectureChecked
+    | TrialSuggested
     | TrialStarted
     | EpochEnded
+    | MicroBatchLimited
+    | ArchitectureGivenUp
     | TrialEnded
     | FinalistEvaluated
     | FoldEvaluated
@@ -157,30 +210,99 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 class JournalWriter:
-    """The only writer of a journal; every event also goes to `watch`. On disk at once, epochs within a second or so."""
+    """The only writer of a journal; every event also goes to `watch`.
+
+    Other processes see a line at once; it is on disk within a second, and before `close` returns. A torn last line,
+    left by a crash, is cut off first. Threads may append.
+    """
 
     def __init__(self, path: Path, watch: Watch) -> None:
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
+        _cut_torn_line(path)
+        self._reserve = path.with_name(RESERVE)
+        _reserve_room(self._reserve)
         self._watch = watch
-        self._synced_at_s = time.monotonic()
+        self._writing = threading.RLock()
+        self._unsynced, self._closing = threading.Event(), threading.Event()
+        self._syncer = threading.Thread(target=self._sync_each_second, name="journal to disk", daemon=True)
+        self._syncer.start()
 
     def append(self, event: Event) -> None:
-        """Write one line; other processes see it at once."""
-        self._file.write(_EVENT.dump_json(event) + b"\n")
-        self._file.flush()
-        if time.monotonic() - self._synced_at_s > SYNC_TO_DISK_S or not isinstance(event, EpochEnded):
+        """Write one line. Raises DiskFull: after it, where the reserve had to be spent, or without it.
+
+        A line that was not written is not heard of either.
+        """
+        line = _EVENT.dump_json(event) + b"\n"
+        with self._writing:
+            full: OSError | None = None
+            try:
+                self._write(line)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                full = error
+            if full is not None:
+                if not self._reserve.exists():
+                    raise DiskFull("no room for another line of the journal") from full
+                self._reserve.unlink()
+                self._write(line)
+            self._unsynced.set()
+            self._watch(event)
+            if full is not None:
+                raise DiskFull("no room for another line of the journal") from full
+
+    def close(self) -> None:
+        """Bring the last lines to disk and close the file."""
+        self._closing.set()
+        self._unsynced.set()
+        self._syncer.join()
+        with self._writing:
             os.fsync(self._file.fileno())
-            self._synced_at_s = time.monotonic()
-        self._watch(event)
+            self._file.close()
+        self._reserve.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         """Return the writer."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Bring the last lines to disk and close the file."""
-        os.fsync(self._file.fileno())
-        self._file.close()
+        """Close it."""
+        self.close()
+
+    def _write(self, line: bytes) -> None:
+        """Write a line whole or not at all."""
+        size_bytes = os.fstat(self._file.fileno()).st_size
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
+        except OSError:
+            os.ftruncate(self._file.fileno(), size_bytes)
+            raise
+
+    def _sync_each_second(self) -> None:
+        while not self._closing.is_set():
+            self._unsynced.wait()
+            self._unsynced.clear()
+            os.fsync(self._file.fileno())
+            self._closing.wait(SYNC_TO_DISK_S)
+
+
+def _cut_torn_line(path: Path) -> None:
+    content = path.read_bytes()
+    whole_bytes = content.rfind(b"\n") + 1
+    if whole_bytes < len(content):
+        os.truncate(path, whole_bytes)
+
+
+def _reserve_room(path: Path) -> None:
+    if path.exists():
+        return
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise DiskFull(f"{path.parent}: no room for a journal ({error.strerror}); free some space") from error
 
 
 def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:

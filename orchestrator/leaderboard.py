@@ -53,11 +53,15 @@ def rank_trials(trials: Sequence[TrialState], metric: str) -> list[TrialState]:
 
 def choose_finalists(state: SweepState) -> list[TrialState]:
     """Return the best k trials that trained to their end; where none did, the best of those stopped early."""
-    ranked = rank_trials(list(state.trials.values()), state.plan.metric)
-    ranked = [trial for trial in ranked if trial.validation.get(state.plan.metric) is not None]
+    return best_trials(list(state.trials.values()), state.plan.metric, state.plan.budget.finalists)
+
+
+def best_trials(trials: Sequence[TrialState], metric: str, count: int) -> list[TrialState]:
+    """Return the best of some trials that trained to their end; where none did, of those stopped early."""
+    ranked = [trial for trial in rank_trials(trials, metric) if trial.validation.get(metric) is not None]
     completed = [trial for trial in ranked if trial.state == "completed"]
     pruned = [trial for trial in ranked if trial.state == "pruned"]
-    return (completed or pruned)[: state.plan.budget.finalists]
+    return (completed or pruned)[:count]
 
 
 def leaderboard(sweeps: Sequence[SweepState]) -> list[LeaderboardRow]:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.space import Space
-from orchestrator.sweep_file import Budget, Preset, Scheduler, Search
+from orchestrator.sweep_sections import Budget, Preset, Scheduler, Search
 from trainables.catalog import TASKS, Task, Weights
 
 DataKind = Literal["real", "phantom"]

@@ -3,78 +3,86 @@
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cache_upkeep import collect_garbage, held
-from orchestrator.errors import Interrupted, NoUsableTrial, OrchestratorError
-from orchestrator.home import Home
+from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial, OrchestratorError
 from orchestrator.inspecting.architectures import check_architecture
 from orchestrator.inspecting.data import require_unchanged, write_data_report, write_unreadable
-from orchestrator.inspecting.machine import git_state, versions
-from orchestrator.journal import (
-    ArchitectureChecked,
-    JournalWriter,
-    SweepEnded,
-    SweepStarted,
-    SweepTracked,
-    Watch,
-    WinnerChosen,
-    read_events,
-)
+from orchestrator.inspecting.machine import git_state, gpu_memory_mib, versions
+from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, SweepTracked, WinnerChosen
 from orchestrator.leaderboard import choose_finalists
-from orchestrator.sweep_planning import PlannedSweep, SweepRequest, plan_sweep
+from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
+from orchestrator.sweep_planning import PlannedSweep, plan_sweep
+from orchestrator.sweep_request import SweepRequest, keep_request
 from orchestrator.sweep_result import SweepResult
-from orchestrator.sweep_state import SweepState, replay
+from orchestrator.sweep_state import SweepState
 from orchestrator.tracking.outcome import SyncOutcome, read_outcome
 from orchestrator.tracking.process import SyncProcess
 from trainables.catalog import TASKS
-from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 if TYPE_CHECKING:
     from orchestrator.tuning.test_data import TestData
     from trainables.data.decoding import Progress
 
+KEEP_STATE_S = 30.0  # of training that a crash may cost a trial whose epochs are shorter
 
-def run_sweep(request: SweepRequest, progress: "Progress", watch: Watch) -> SweepResult:
+
+def run_sweep(request: SweepRequest, progress: "Progress", watch: SweepWatch) -> SweepResult:
     """Run a sweep to its registered winner. `progress` hears of data, `watch` of every journal event.
 
     Raises BadInput before anything is trained, NoUsableTrial when nothing can be evaluated, Interrupted when the user
-    ended it: the journal holds all that was done.
+    ended it or Ray was lost, DiskFull: the journal holds all that was done, and the sweep can be resumed.
     """
     began_s = time.monotonic()
     collect_garbage(request.home.cache, request.max_cache_bytes)
     planned = plan_sweep(request, progress)
-    checked = _check_architectures(planned)
-    from orchestrator.tuning.runner import evaluate_finalists, local_ray, run_trials, train_folds
+    checked = check_architectures(planned)
+    planned = with_packed_slots(planned, request, checked)
+    folder = request.home.new_sweep(planned.plan.sweep, request.sweep_id)
+    keep_request(folder, replace(request, preset=planned.plan.preset, weights=planned.plan.weights))
+    with opened(folder, watch) as sweep:
+        sweep.append(_started(folder.name, planned))
+        for event in checked:
+            sweep.append(event)
+        _write_data_report(folder / "data", planned)
+        carry_out(sweep, planned, request)
+        return SweepResult(folder, sweep.state, time.monotonic() - began_s)
 
-    folder = request.home.new_sweep(planned.plan.sweep)
-    setup, test = _write_inputs(folder, planned, request.home)
-    _write_data_report(folder / "data", planned)
+
+def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) -> None:
+    """Do what the journal says is still to be done, from the first trial to the registered winner."""
+    from orchestrator.tuning.local_ray import local_ray
+    from orchestrator.tuning.runner import evaluate_finalists, run_trials, train_folds
+    from orchestrator.tuning.stopping import Stopping
+    from orchestrator.tuning.trial_files import TrialFiles
+
+    plan, folder = planned.plan, sweep.folder
+    setup, test = _write_inputs(sweep, planned, request)
+    stopping = Stopping(plan.budget.time_s)
+    files = TrialFiles(folder / "trials", sweep.state, request.max_disk_bytes)
     arrays = [*planned.data.development.arrays.values(), *planned.data.test.arrays.values()]
-    with held(arrays), JournalWriter(folder / "journal.jsonl", watch) as journal:
-        journal.append(_started(folder.name, planned))
-        with _synced(SyncProcess(folder, request.home, request.tracking_uri)) as sync, _ended(journal):
-            for event in checked:
-                journal.append(event)
-            with local_ray(planned.slots) as stop:
-                run_trials(planned.plan, setup, folder, planned.slots, journal, stop)
-                require_unchanged(planned.data, folder, request.home.test_ledger)
-                state = _replay(folder)
-                finalists = choose_finalists(state)
-                if not finalists:
-                    raise NoUsableTrial(_why_no_trial(state))
-                evaluate_finalists(finalists, setup, test, folder / "finalists", planned.slots, journal, stop)
-                journal.append(WinnerChosen(trial=finalists[0].number))  # sync registers it while folds are trained
-                if planned.plan.data.folds > 1:
-                    train_folds(finalists, planned.plan.data.folds, setup, planned.slots, journal, stop)
-            try:
-                sync.wait_until(lambda outcome: outcome.registered is not None)
-            finally:  # an interruption here does not undo what sync has registered
-                journal.append(_tracked(read_outcome(folder)))
-    _remove_losers(folder)
-    return SweepResult(folder, _replay(folder), time.monotonic() - began_s)
+    with held(arrays), _synced(SyncProcess(folder, request.home, request.tracking_uri)) as sync, _ended(sweep):
+        with local_ray(planned.slots, stopping, sweep.stop_request, lambda reason: _last_words(sweep, reason)):
+            run_trials(sweep, setup, planned.slots, stopping, files)
+            require_unchanged(planned.data, folder, request.home.test_ledger)
+            finalists = choose_finalists(sweep.state)
+            if not finalists:
+                raise NoUsableTrial(_why_no_trial(sweep.state))
+            new = [trial for trial in finalists if trial.number not in sweep.state.finalists]
+            evaluate_finalists(new, setup, test, folder / "finalists", planned.slots, sweep, stopping)
+            if sweep.state.winner != finalists[0].number or finalists[0] in new:
+                sweep.append(WinnerChosen(trial=finalists[0].number))  # registered while folds are trained
+            if plan.data.folds > 1:
+                train_folds(finalists, plan.data.folds, setup, planned.slots, sweep, stopping)
+        try:
+            sync.wait_until(lambda outcome: outcome.has_registered(sweep.state))
+        finally:  # an interruption here does not undo what sync has registered
+            sweep.append(_tracked(read_outcome(folder)))
+    shutil.rmtree(folder / "ray", ignore_errors=True)
 
 
 @contextmanager
@@ -87,32 +95,43 @@ def _synced(sync: SyncProcess) -> Iterator[SyncProcess]:
 
 
 @contextmanager
-def _ended(journal: JournalWriter) -> Iterator[None]:
+def _ended(sweep: OpenSweep) -> Iterator[None]:
     """Write the journal's last line: how the sweep ended, and why."""
     try:
         yield
-    except (Interrupted, KeyboardInterrupt):
-        journal.append(SweepEnded(state="interrupted", reason="interrupted by the user"))
+    except KeyboardInterrupt:
+        sweep.append(SweepEnded(state="interrupted", reason="interrupted by the user"))
         raise
     except SystemExit as error:  # while Ray starts, SIGTERM reaches Ray's own handler
-        journal.append(SweepEnded(state="interrupted", reason="interrupted by the user"))
+        sweep.append(SweepEnded(state="interrupted", reason="interrupted by the user"))
         raise Interrupted("interrupted while Ray was starting") from error
+    except (Interrupted, DiskFull) as error:
+        with suppress(DiskFull):  # the line fits into the reserve, or is not needed
+            sweep.append(SweepEnded(state="interrupted", reason=str(error)))
+        raise
     except OrchestratorError as error:
-        journal.append(SweepEnded(state="failed", reason=str(error)))
+        sweep.append(SweepEnded(state="failed", reason=str(error)))
         raise
     except BaseException as error:
-        journal.append(SweepEnded(state="failed", reason=f"{type(error).__name__}: {error}"))
+        sweep.append(SweepEnded(state="failed", reason=f"{type(error).__name__}: {error}"))
         raise
-    journal.append(SweepEnded(state="completed"))
+    sweep.append(SweepEnded(state="completed"))
 
 
-def _write_inputs(folder: Path, planned: PlannedSweep, home: Home) -> "tuple[Path, TestData]":
+def _last_words(sweep: OpenSweep, reason: str) -> None:
+    """Write how the sweep ended where the process has to go without coming back from Ray."""
+    with suppress(OrchestratorError, OSError):
+        sweep.append(SweepEnded(state="interrupted", reason=reason))
+        sweep.close()
+
+
+def _write_inputs(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) -> "tuple[Path, TestData]":
     """Write what actors read; the test images are named only in what finalists are given."""
     from orchestrator.tuning.test_data import TestData
     from orchestrator.tuning.trial_setup import TrialSetup
     from trainables.data.split_rows import digest_rows, write_rows
 
-    plan, data = planned.plan, planned.data
+    plan, data, folder = planned.plan, planned.data, sweep.folder
     write_rows(folder / "development.csv", data.development.rows)
     setup = TrialSetup(
         task=plan.task,
@@ -125,10 +144,16 @@ def _write_inputs(folder: Path, planned: PlannedSweep, home: Home) -> "tuple[Pat
         device=planned.slots.device,
         threads=planned.slots.threads,
         trials=folder / "trials",
+        keep_state_s=KEEP_STATE_S,
+        state_wanted=sweep.stop_request,
+        keep_every_epochs=plan.budget.checkpoint_every_epochs,
+        epoch_timeout_s=plan.budget.epoch_timeout_s,
+        forecast_epoch_s={name: event.epoch_s for name, event in sweep.state.checked.items()},
+        witness=request.witness,
     )
     write_unreadable(folder, data)
     (folder / "trial_setup.json").write_text(setup.model_dump_json(indent=2))
-    test = TestData.write(folder / "test.csv", data, home.test_ledger, folder.name)
+    test = TestData.write(folder / "test.csv", data, request.home.test_ledger, folder.name)
     return folder / "trial_setup.json", test
 
 
@@ -151,17 +176,38 @@ def _started(sweep_id: str, planned: PlannedSweep) -> SweepStarted:
     )
 
 
-def _check_architectures(planned: PlannedSweep) -> list[ArchitectureChecked]:
+def check_architectures(planned: PlannedSweep, known: SweepState | None = None) -> list[ArchitectureChecked]:
+    """Build every architecture that is not known yet and let it take a few steps. Raises BadInput."""
     plan, device = planned.plan, planned.slots.device
     pretrained = plan.weights == "pretrained"
     return [
         check_architecture(name, space, plan.classes, pretrained, planned.data.development, device)
         for name, space in plan.architectures.items()
+        if known is None or name not in known.checked
     ]
 
 
-def _replay(folder: Path) -> SweepState:
-    return replay(read_events(folder / "journal.jsonl")[0])
+def with_packed_slots(planned: PlannedSweep, request: SweepRequest, checked: list[ArchitectureChecked]) -> PlannedSweep:
+    """Return the plan with slots as large as its largest architecture needs, where the user left that open.
+
+    Raises BadInput where the trials of so many slots need more disk than they may have.
+    """
+    from orchestrator.tuning.resources import find_slots, fitting_share
+    from orchestrator.tuning.trial_files import least_disk_bytes
+
+    slots = planned.slots
+    peaks_mib = [event.peak_memory_mib for event in checked if event.peak_memory_mib is not None]
+    if slots.gpus and request.slots is None and request.gpu_share is None and peaks_mib:
+        slots = find_slots(None, slots.gpus, fitting_share(max(peaks_mib), gpu_memory_mib()))
+    need_bytes = max(
+        least_disk_bytes(event.total_parameters, slots.count, planned.plan.budget.finalists) for event in checked
+    )
+    if request.max_disk_bytes is not None and need_bytes > request.max_disk_bytes:
+        raise BadInput(
+            f"--max-disk: {slots.count} trials at once need {need_bytes / 2**20:.0f} MiB for their states and weights; "
+            "give more, or take fewer --slots"
+        )
+    return replace(planned, slots=slots)
 
 
 def _tracked(outcome: SyncOutcome) -> SweepTracked:
@@ -177,12 +223,3 @@ def _tracked(outcome: SyncOutcome) -> SweepTracked:
 def _why_no_trial(state: SweepState) -> str:
     reasons = [f"trial {trial.number}: {trial.reason}" for trial in state.trials.values() if trial.reason]
     return f"no trial of {len(state.trials)} can be evaluated; " + "; ".join(reasons[:3])
-
-
-def _remove_losers(folder: Path) -> None:
-    """Remove the weights of trials that are no finalists, and Ray's own folder."""
-    finalists = {path.name for path in (folder / "finalists").glob("*")}
-    for weights in (folder / "trials").glob(f"*/{BEST_WEIGHTS}"):
-        if weights.parent.name not in finalists:
-            weights.unlink()
-    shutil.rmtree(folder / "ray", ignore_errors=True)

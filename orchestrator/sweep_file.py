@@ -2,45 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 import search_spaces
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.generic_space import with_generic_spaces
-from orchestrator.space import Space, SpaceFaults, parse_space
+from orchestrator.points import not_on_a_grid, parse_points
+from orchestrator.space import Scalar, Space, SpaceFaults, parse_space
+from orchestrator.sweep_sections import PRESETS, Budget, Preset, Scheduler, Search, Section
 from orchestrator.yaml_file import parse_yaml, read_yaml, shortened
 from trainables.catalog import ARCHITECTURES, TASKS, TIMM, Architecture, Task, architecture
-
-Preset = Literal["quick", "full"]
-PRESETS: tuple[Preset, ...] = ("quick", "full")
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Budget(_Section):
-    """How much is tried: trials in all, epochs per trial at most, finalists that see the test set."""
-
-    trials: Annotated[int, Field(ge=1)] = 20
-    epochs: Annotated[int, Field(ge=1)] = 30
-    finalists: Annotated[int, Field(ge=1)] = 3
-
-
-class Search(_Section):
-    """Which Optuna sampler proposes configurations."""
-
-    algorithm: Literal["tpe", "random"] = "tpe"
-
-
-class Scheduler(_Section):
-    """Which trials are stopped early; epochs are the unit."""
-
-    name: Literal["asha", "none"] = "asha"
-    grace_epochs: Annotated[int, Field(ge=1)] = 1
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
 
 
 class SweepFile(BaseModel):
@@ -57,7 +30,7 @@ class SweepFile(BaseModel):
     scheduler: Scheduler
 
 
-SECTIONS: Mapping[str, type[_Section]] = {"budget": Budget, "search": Search, "scheduler": Scheduler}
+SECTIONS: Mapping[str, type[Section]] = {"budget": Budget, "search": Search, "scheduler": Scheduler}
 KEYS = {"task", "architectures", "presets", *SECTIONS}
 
 
@@ -97,7 +70,7 @@ def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | N
         reading.check(merged, overlay)
         _raise("--set", reading.faults)
         merged = _merge(merged, overlay)
-    return SweepFile(
+    file = SweepFile(
         name=path.stem,
         task=merged["task"],
         preset=preset,
@@ -106,6 +79,30 @@ def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | N
         },
         **{key: section(**merged.get(key, {})) for key, section in SECTIONS.items()},
     )
+    return file.model_copy(update={"search": with_whole_points(file, path.name)})
+
+
+def with_whole_points(file: SweepFile, source: str) -> Search:
+    """Return the search section with every enqueued point whole. Raises BadInput for what its spaces do not hold."""
+    faults: list[tuple[str, str]] = []
+    whole: dict[str, list[dict[str, Scalar]]] = {}
+    for name, points in file.search.enqueue.items():
+        where = f"search.enqueue.{name}"
+        if name not in file.architectures:
+            faults.append((where, unknown_name("architecture of this sweep", name, file.architectures)))
+            continue
+        try:
+            whole[name] = parse_points(points, file.architectures[name], architecture(name).config)
+        except SpaceFaults as error:
+            faults += [(f"{where}.{key}", message) for key, message in error.faults]
+    if file.search.algorithm == "grid":
+        for name, space in file.architectures.items():
+            faults += [
+                (f"architectures.{name}.{key}", "a grid has no ranges: use choice: [..], or another search.algorithm")
+                for key in not_on_a_grid(space)
+            ]
+    _raise(source, faults)
+    return file.search.model_copy(update={"enqueue": whole})
 
 
 class _Reading:
@@ -156,7 +153,7 @@ class _Reading:
             except SpaceFaults as error:
                 self.faults += [(f"{where}.{key}".rstrip("."), message) for key, message in error.faults]
 
-    def _check_section(self, key: str, section: type[_Section], value: object) -> None:
+    def _check_section(self, key: str, section: type[Section], value: object) -> None:
         if not isinstance(value, dict):
             self.faults.append(
                 (key, f"expected keys such as {', '.join(section.model_fields)}, got {shortened(value)}")

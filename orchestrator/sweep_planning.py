@@ -1,14 +1,11 @@
 """Request, sweep file and data -> the frozen plan; nothing is started here."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cache_upkeep import MAX_CACHE_BYTES
 from orchestrator.errors import BadInput, unknown_name
-from orchestrator.home import Home
 from orchestrator.inspecting import architectures
 from orchestrator.inspecting.architectures import image_sides
 from orchestrator.inspecting.data import find_data, prepare_data
@@ -17,7 +14,8 @@ from orchestrator.inspecting.timm_models import resolve_timm
 from orchestrator.plan import DataKind, DataSummary, SweepPlan
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.space import Space, defaults
-from orchestrator.sweep_file import Preset, SweepFile, find_sweep_file, load_sweep_file
+from orchestrator.sweep_file import SweepFile, find_sweep_file, load_sweep_file
+from orchestrator.sweep_request import SweepRequest
 from trainables.catalog import TASKS, Task, Weights, architecture, default_hyperparameters
 from trainables.data.records import is_phantom
 from trainables.evaluation.metrics import METRICS, ORDERED_METRICS, TWO_CLASS_METRICS
@@ -26,31 +24,6 @@ if TYPE_CHECKING:
     from orchestrator.tuning.resources import Slots
     from trainables.data.decoding import Progress
     from trainables.data.prepare import PreparedData
-    from trainables.data.sides import SplitKind
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepRequest:
-    """What the user asked for; None means that the sweep file or the machine decides."""
-
-    name: str
-    home: Home
-    data: str | None = None
-    data_root: Path | None = None
-    tracking_uri: str | None = None
-    preset: Preset | None = None
-    architectures: tuple[str, ...] = ()
-    trials: int | None = None
-    epochs: int | None = None
-    finalists: int | None = None
-    seed: int = 0
-    slots: int | None = None
-    metric: str | None = None
-    weights: Weights | None = None
-    split: "SplitKind | None" = None
-    folds: int = 1
-    max_cache_bytes: int = MAX_CACHE_BYTES
-    overrides: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,8 +43,8 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
         check_metric_name(request.metric)
     from orchestrator.tuning.resources import find_slots
 
-    find_slots(request.slots, 0)
     gpus = count_gpus()
+    find_slots(request.slots, gpus, request.gpu_share)
     file = _resolve(load_sweep_file(path, request.preset or ("full" if gpus else "quick"), request.overrides), request)
     task = TASKS[file.task]
     check_metric(request.metric, task)
@@ -104,7 +77,7 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
         search=file.search,
         scheduler=file.scheduler,
     )
-    return PlannedSweep(plan, data, find_slots(request.slots, gpus))
+    return PlannedSweep(plan, data, find_slots(request.slots, gpus, request.gpu_share))
 
 
 def check_metric_name(metric: str) -> None:
@@ -134,20 +107,27 @@ def _prepare(
 
 def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:
     """Lay the command line's budget and choice of architectures over the file."""
-    for name in request.architectures:
-        if name not in file.architectures:
-            raise BadInput(f"--architectures: {unknown_name('architecture of this sweep', name, file.architectures)}")
+    for flag, names in (("--architectures", request.architectures), ("--exclude", request.exclude)):
+        for name in names:
+            if name not in file.architectures:
+                raise BadInput(f"{flag}: {unknown_name('architecture of this sweep', name, file.architectures)}")
     if request.folds < 1:
         raise BadInput(f"--folds {request.folds}: expected a whole number of at least 1")
     given = {"trials": request.trials, "epochs": request.epochs, "finalists": request.finalists}
     for name, value in given.items():
         if value is not None and value < 1:
             raise BadInput(f"--{name} {value}: expected a whole number of at least 1")
-    chosen = request.architectures or tuple(file.architectures)
+    chosen = [name for name in request.architectures or file.architectures if name not in request.exclude]
+    if not chosen:
+        raise BadInput(f"--exclude: leaves no architecture of {', '.join(file.architectures)}")
+    budget = {**given, "time_s": request.time_budget_s}
+    enqueue = {name: points for name, points in file.search.enqueue.items() if name in chosen}
+    search = {"enqueue": enqueue, "allocation": request.allocation or file.search.allocation}
     return file.model_copy(
         update={
             "architectures": {name: file.architectures[name] for name in chosen},
-            "budget": file.budget.model_copy(update={k: v for k, v in given.items() if v is not None}),
+            "budget": file.budget.model_copy(update={k: v for k, v in budget.items() if v is not None}),
+            "search": file.search.model_copy(update=search),
         }
     )
 

@@ -35,7 +35,7 @@ class SweepResult:
             "tracking_uri": state.tracked.tracking_uri if state.tracked else None,
             "wall_s": round(self.wall_s, 3),
             "epoch_compute_s": round(sum(trial.compute_s for trial in state.trials.values()), 3),
-            "slots": state.started.slots,
+            "slots": state.slots,
         }
 
 

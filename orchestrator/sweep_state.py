@@ -6,16 +6,20 @@ from typing import Literal
 
 from orchestrator.journal import (
     ArchitectureChecked,
+    ArchitectureGivenUp,
     EpochEnded,
     Event,
     FinalistEvaluated,
     FoldEvaluated,
     Metrics,
+    MicroBatchLimited,
     SweepEnded,
+    SweepResumed,
     SweepStarted,
     SweepTracked,
     TrialEnded,
     TrialStarted,
+    TrialSuggested,
     WinnerChosen,
 )
 from orchestrator.plan import SweepPlan
@@ -34,7 +38,7 @@ class TrialState:
     published: bool
     started_at: float
     epochs: list[EpochEnded] = field(default_factory=list)
-    state: Literal["running", "completed", "pruned", "failed", "interrupted"] = "running"
+    state: Literal["waiting", "running", "completed", "pruned", "failed", "interrupted"] = "waiting"
     reason: str = ""
     best: EpochEnded | None = None
     ended_at: float | None = None
@@ -43,6 +47,16 @@ class TrialState:
     def validation(self) -> Metrics:
         """Return the validation metrics of the best epoch, without their prefix."""
         return validation_metrics(self.best.metrics) if self.best else {}
+
+    @property
+    def last_epoch(self) -> int:
+        """Return how many epochs are known."""
+        return self.epochs[-1].epoch if self.epochs else 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether the trial came to an end of its own or of the search."""
+        return self.state in ("completed", "pruned", "failed")
 
     @property
     def compute_s(self) -> float:
@@ -62,23 +76,44 @@ class SweepState:
     winner: int | None = None
     tracked: SweepTracked | None = None
     ended: SweepEnded | None = None
+    resumed: SweepResumed | None = None  # the last time
+    micro_batch_limits: dict[str, int] = field(default_factory=dict)  # architecture -> images at a time
+    given_up: dict[str, str] = field(default_factory=dict)  # architecture -> reason
 
     @property
     def plan(self) -> SweepPlan:
-        """Return the plan the sweep was started with."""
-        return self.started.plan
+        """Return the plan of the sweep, its budget as last raised."""
+        return self.resumed.plan if self.resumed else self.started.plan
+
+    @property
+    def plan_digest(self) -> str:
+        """Return the digest of that plan."""
+        return self.resumed.plan_digest if self.resumed else self.started.plan_digest
+
+    @property
+    def slots(self) -> int:
+        """Return how many trials ran at once, the last time."""
+        return self.resumed.slots if self.resumed else self.started.slots
 
     def apply(self, event: Event) -> None:
         """Fold one event into the state."""
         match event:
             case SweepStarted():
                 self.started = event
+            case SweepResumed():
+                self._apply_resumption(event)
             case ArchitectureChecked():
                 self.checked[event.architecture] = event
-            case TrialStarted():
+            case TrialSuggested():
                 self.trials[event.trial] = TrialState(
                     event.trial, event.architecture, event.hyperparameters, event.seed, event.published, event.time
                 )
+            case TrialStarted():
+                self._apply_start(event)
+            case MicroBatchLimited():
+                self.micro_batch_limits[event.architecture] = event.micro_batch_size
+            case ArchitectureGivenUp():
+                self.given_up[event.architecture] = event.reason
             case EpochEnded():
                 self._apply_epoch(event)
             case TrialEnded():
@@ -95,17 +130,33 @@ class SweepState:
             case SweepEnded():
                 self._apply_end(event)
 
+    def _apply_resumption(self, event: SweepResumed) -> None:
+        self.resumed, self.ended = event, None
+        for trial in self.trials.values():
+            if trial.state in ("running", "interrupted"):
+                trial.state, trial.reason, trial.ended_at = "waiting", "", None
+
+    def _apply_start(self, event: TrialStarted) -> None:
+        trial = self.trials[event.trial]
+        if trial.state == "waiting" and not trial.epochs:
+            trial.started_at = event.time
+        trial.state, trial.reason, trial.ended_at = "running", "", None
+
     def _apply_epoch(self, event: EpochEnded) -> None:
         trial = self.trials[event.trial]
+        if event.epoch <= trial.last_epoch:  # an epoch that was redone counts once
+            return
         trial.epochs.append(event)
         best = validation_metrics(trial.best.metrics) if trial.best else None
         if is_better(validation_metrics(event.metrics), best, self.plan.metric):
             trial.best = event
+            self.finalists.pop(trial.number, None)  # what was evaluated were the weights of another epoch
+            self.folds.pop(trial.number, None)
 
     def _apply_end(self, event: SweepEnded) -> None:
         self.ended = event
         for trial in self.trials.values():
-            if trial.state == "running":
+            if trial.state == "running" or (trial.state == "waiting" and trial.epochs):
                 trial.state, trial.reason, trial.ended_at = "interrupted", f"the sweep was {event.state}", event.time
 
 

@@ -66,6 +66,7 @@ def run_training(request: TrainRequest, progress: "Progress", watch: TrainingWat
     data = planned.data
     with held([*data.development.arrays.values(), *data.test.arrays.values()]):
         history = _History(planned)
+        config = config.model_copy(update={"known_epochs": history.epochs})
         reason = _train(config, setup, planned, history, watch)
         history.draw()
         evaluation = _judge(config, setup, planned, request)
@@ -160,7 +161,7 @@ class _History:
         self._planned = planned
         self._path = planned.folder / HISTORY
         self._rows: dict[int, dict[str, str]] = {}
-        if not any(planned.folder.glob("*/state.pt")):
+        if not any(planned.folder.glob("*/state_epoch_*.pt")):
             return  # nothing goes on: what may be there is of no epoch that counts
         try:
             with self._path.open(newline="", encoding="utf-8") as file:
@@ -172,7 +173,7 @@ class _History:
     @property
     def epochs(self) -> int:
         """Return how many epochs are trained."""
-        return max(self._rows)
+        return max(self._rows, default=0)
 
     @property
     def best_epoch(self) -> int:

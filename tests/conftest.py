@@ -1,10 +1,21 @@
 """Fixtures of tests that run whole commands."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests_support import AS_ON_TWO_CORES, REAL_DATA, Finished, Orchestrate, run_command
+from tests_support import AS_ON_TWO_CORES, PATIENT, REAL_DATA, Finished, Orchestrate, run_command
+
+os.environ.update(PATIENT)  # before torch is loaded
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests, and those of one sweep, in one process; begin with what takes longest."""
+    for item in items:
+        group = "demo" if "demo" in getattr(item, "fixturenames", ()) else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("sweep") is None)
 
 
 @pytest.fixture

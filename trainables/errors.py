@@ -15,3 +15,7 @@ class ArchitectureError(ValueError):
 
 class TrainingFailed(RuntimeError):
     """A trial whose numbers cannot be trusted any more: the epoch and the likely cause."""
+
+
+class OutOfMemory(TrainingFailed):
+    """A batch that the device has no room for."""

@@ -50,14 +50,19 @@ def data_root() -> Path | None:
 
 def max_cache_bytes(given: str | None = None) -> int:
     """Return how much decoded data may be kept: as given, else ORCHESTRATE_MAX_CACHE, else 50 GiB. Raises BadInput."""
-    where = "--max-cache" if given is not None else "ORCHESTRATE_MAX_CACHE"
-    text = given if given is not None else os.environ.get("ORCHESTRATE_MAX_CACHE") or str(MAX_CACHE_BYTES)
+    if given is not None:
+        return size_bytes("--max-cache", given)
+    return size_bytes("ORCHESTRATE_MAX_CACHE", os.environ.get("ORCHESTRATE_MAX_CACHE") or str(MAX_CACHE_BYTES))
+
+
+def size_bytes(where: str, text: str) -> int:
+    """Return a size such as 20GiB in bytes. Raises BadInput that names where it was given."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", text.strip(), re.IGNORECASE)
     unit = ((match and match[2]) or "B")[0].upper()
-    size_bytes = float(match[1]) * 1024 ** "BKMGT".index(unit) if match else math.inf
-    if size_bytes == math.inf:  # too many digits, too
+    size = float(match[1]) * 1024 ** "BKMGT".index(unit) if match else math.inf
+    if size == math.inf:  # too many digits, too
         raise BadInput(f"{where}={text[:40]}: expected a size such as 20GiB or 500MiB")
-    return int(size_bytes)
+    return int(size)
 
 
 def _home_folder() -> Path:

@@ -6,12 +6,17 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from orchestrator.cli import data, machine, models, results, sweeps, train
+from orchestrator.cli import data, machine, models, replay, results, running, sweeps, train
 from orchestrator.errors import Interrupted, OrchestratorError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command("sweep")(sweeps.sweep)
+app.command("resume")(sweeps.resume)
+app.command("status")(running.status)
+app.command("logs")(running.logs)
+app.command("stop")(running.stop)
 app.command("train")(train.train)
+app.command("replay")(replay.replay)
 app.command("list")(results.list_things)
 app.command("leaderboard")(results.show_leaderboard)
 app.command("models")(models.show_models)

@@ -1,6 +1,5 @@
 """What a sweep looks like in the terminal: a banner, a live line, a line per finished trial, the leaderboard."""
 
-import json
 import time
 from types import TracebackType
 from typing import Self
@@ -15,37 +14,30 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
 
 from orchestrator.cli.banner import data_lines
-from orchestrator.cli.console import messages, print_json, results
-from orchestrator.errors import Interrupted
+from orchestrator.cli.console import in_words, messages
 from orchestrator.journal import (
+    ArchitectureChecked,
+    ArchitectureGivenUp,
     EpochEnded,
     Event,
     FinalistEvaluated,
     FoldEvaluated,
+    MicroBatchLimited,
     SweepEnded,
+    SweepResumed,
     SweepStarted,
     SweepTracked,
     TrialEnded,
     TrialStarted,
 )
 from orchestrator.leaderboard import (
-    LeaderboardRow,
-    few_groups_note,
     format_interval,
     format_metric,
-    leaderboard,
-    score_columns,
 )
-from orchestrator.plan import SweepPlan
-from orchestrator.space import Choice, Fixed, Parameter
-from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.evaluation.metrics import is_better
-
-TOP_ROWS = 10
 
 
 class DataProgress:
@@ -89,65 +81,90 @@ class SweepProgress:
             console=self._console, transient=True, disable=not self._console.is_terminal,
         )  # fmt: skip
         self._task: TaskID | None = None
-        self._state: SweepState | None = None
         self._running: dict[int, int] = {}  # trial -> epochs trained
         self._done = 0
         self._best: TrialState | None = None
         self._began_s = time.monotonic()
+        self.heard_anything = False
 
-    def __call__(self, event: Event) -> None:
-        """Fold one event in and show what changed."""
-        if isinstance(event, SweepStarted):
-            self._state = SweepState(started=event)
-            self._say_banner(event)
-            self._live.start()
-            self._task = self._live.add_task("starting", total=event.plan.budget.trials)
-        assert self._state is not None
-        self._state.apply(event)
-        if isinstance(event, TrialEnded):
-            self._say_trial(self._state, event)
-        elif isinstance(event, FinalistEvaluated):
-            metric = self._state.plan.metric
-            value, bounds = event.test.get(metric), event.test_intervals.get(metric, (None, None))
-            self._say(f"finalist {event.trial}: test {metric} {format_interval((value, *bounds))}")
-        elif isinstance(event, FoldEvaluated) and event.fold > 0:
-            value = event.validation.get(self._state.plan.metric)
-            self._say(
-                f"finalist {event.trial}, fold {event.fold + 1}: {self._state.plan.metric} {format_metric(value)}"
-            )
-        elif isinstance(event, SweepTracked) and event.registered is None:
-            self._say(f"not registered: {event.fault}")
-        elif isinstance(event, SweepEnded):
-            self._live.stop()
+    def __call__(self, event: Event, state: SweepState) -> None:
+        """Show what an event has changed."""
+        self.heard_anything = True
+        plan = state.plan
+        match event:
+            case SweepStarted() | SweepResumed():
+                self._say_banner(state, event)
+            case ArchitectureChecked():
+                self._say_forecast(state, event)
+            case MicroBatchLimited():
+                self._say(
+                    f"{event.architecture}: out of memory in trial {event.trial}; goes on with "
+                    f"{event.micro_batch_size} images at a time, and so do later trials"
+                )
+            case ArchitectureGivenUp():
+                self._say(f"{event.architecture} is given up: {event.reason}")
+            case TrialEnded():
+                self._say_trial(state, event)
+            case FinalistEvaluated():
+                value, bounds = event.test.get(plan.metric), event.test_intervals.get(plan.metric, (None, None))
+                self._say(f"finalist {event.trial}: test {plan.metric} {format_interval((value, *bounds))}")
+            case FoldEvaluated() if event.fold > 0:
+                value = event.validation.get(plan.metric)
+                self._say(f"finalist {event.trial}, fold {event.fold + 1}: {plan.metric} {format_metric(value)}")
+            case SweepTracked() if event.registered is None:
+                self._say(f"not registered: {event.fault}")
+            case SweepEnded():
+                self._say_end(state, event)
+            case _:
+                pass
         if self._task is not None and self._console.is_terminal:
-            self._show_line(self._state, event)
+            self._show_line(state, event)
 
     def __enter__(self) -> Self:
         """Return itself; the live line appears when the sweep starts."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Take the live line away; say what was kept of an interrupted sweep."""
+        """Take the live line away."""
         self._live.stop()
-        if isinstance(error, Interrupted | KeyboardInterrupt) and self._state is not None:
-            self._say(
-                f"interrupted; {len(self._state.trials)} trials are kept in the journal and in MLflow as "
-                f"{self._state.started.sweep_id}. Resuming is not built yet: run the sweep again to start anew."
-            )
 
     def _say(self, text: str) -> None:
         self._console.print(escape(text), soft_wrap=not self._console.is_terminal)
 
-    def _say_banner(self, event: SweepStarted) -> None:
+    def _say_banner(self, state: SweepState, event: SweepStarted | SweepResumed) -> None:
         plan = event.plan
         where = f"{event.slots} slots on {event.device}"
         preset = f"preset {plan.preset}" + (" (no GPU)" if event.device == "cpu" else "")
-        self._say(f"{event.sweep_id}: {plan.task}, {preset}, {plan.weights} weights, {where}")
+        self._say(f"{state.started.sweep_id}: {plan.task}, {preset}, {plan.weights} weights, {where}")
         self._say(
             f"{plan.budget.trials} trials of at most {plan.budget.epochs} epochs; best by validation {plan.metric}"
         )
-        for line in data_lines(plan.data):
-            self._say(line)
+        if isinstance(event, SweepResumed):
+            ended = sum(trial.has_ended for trial in state.trials.values())
+            epochs = sum(len(trial.epochs) for trial in state.trials.values())
+            self._say(f"goes on after {ended} trials that ended and {epochs} epochs in all")
+            self._done = ended
+        else:
+            for line in data_lines(plan.data):
+                self._say(line)
+        self._live.start()
+        self._task = self._live.add_task("starting", total=plan.budget.trials, completed=self._done)
+
+    def _say_forecast(self, state: SweepState, event: ArchitectureChecked) -> None:
+        epochs = state.plan.budget.epochs
+        memory = "" if event.peak_memory_mib is None else f", {event.peak_memory_mib:.0f} MiB"
+        self._say(
+            f"{event.architecture}: {event.total_parameters / 1e6:.1f} M parameters, {event.step_s:.2g} s per step"
+            f"{memory}; {epochs} epochs take about {in_words(epochs * event.epoch_s)}"
+        )
+
+    def _say_end(self, state: SweepState, event: SweepEnded) -> None:
+        """Say how to go on where the sweep did not come to its end; also heard where nothing comes after."""
+        self._live.stop()
+        if event.state == "interrupted":
+            kept = sum(len(trial.epochs) for trial in state.trials.values())
+            self._say(f"{event.reason}; {len(state.trials)} trials with {kept} epochs are kept. To go on:")
+            self._say(f"    orchestrate resume {state.started.sweep_id}")
 
     def _say_trial(self, state: SweepState, event: TrialEnded) -> None:
         trial = state.trials[event.trial]
@@ -159,7 +176,7 @@ class SweepProgress:
         """Update the live line; what it needs is kept up by each event, not counted anew."""
         assert self._task is not None
         if isinstance(event, TrialStarted):
-            self._running[event.trial] = 0
+            self._running[event.trial] = event.after_epoch
         elif isinstance(event, EpochEnded):
             self._running[event.trial] = event.epoch
             trial = state.trials[event.trial]
@@ -186,85 +203,3 @@ class SweepProgress:
             left_s = (time.monotonic() - self._began_s) / self._done * (total - self._done)
             parts.append(f"about {left_s:.0f} s left")
         return " · ".join(parts)
-
-
-def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
-    """Print the resolved plan of --dry-run."""
-    if as_json:
-        print_json({"plan": json.loads(plan.model_dump_json()), "plan_digest": plan.digest, "slots": slots})
-        return
-    console = results()
-    console.print(f"[bold]{escape(plan.sweep)}[/]: task {plan.task}, preset {plan.preset}, seed {plan.seed}")
-    data = plan.data
-    console.print(f"plan digest {plan.digest}; data {data.kind} {data.digest}, split {data.split_digest}")
-    console.print(
-        f"  {data.split} split, grouped by {data.grouped_by}, {data.folds} folds; leaks {data.leaks or 'none'}"
-    )
-    if plan.data.unreadable:
-        console.print(f"  {plan.data.unreadable} images cannot be read and are left out")
-    for side, counts in plan.data.images.items():
-        console.print(f"  {side}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
-    budget = plan.budget
-    console.print(
-        f"{budget.trials} trials of at most {budget.epochs} epochs on {slots} slots, {budget.finalists} finalists; "
-        f"{plan.weights} weights; {plan.search.algorithm}, {plan.scheduler.name}; best by validation {plan.metric}"
-    )
-    for architecture, space in plan.architectures.items():
-        table = Table("hyperparameter", "searched", "trial 0", title=architecture, title_justify="left", box=None)
-        for name, parameter in space.items():
-            table.add_row(name, escape(_shown(parameter)), escape(str(parameter.default)))
-        console.print(table)
-
-
-def show_result(result: SweepResult, as_json: bool) -> None:
-    """Print the leaderboard, what was registered and the next command to type."""
-    if as_json:
-        print_json(result.to_json())
-        return
-    state, console = result.state, results()
-    show_rows(leaderboard([state]), state.plan.metric)
-    tracked = state.tracked
-    if tracked is not None and tracked.registered is not None:
-        registered = tracked.registered
-        aliases = ", ".join(registered.aliases) or "no alias"
-        console.print(f"registered: {registered.name} version {registered.version} ({aliases})")
-        console.print(f"next: orchestrate predict {registered.name} IMAGE...   or   orchestrate ui")
-    else:
-        console.print(f"not registered: {escape(tracked.fault if tracked else 'the sweep did not end')}")
-    console.print(f"{result.wall_s:.0f} s; journal: {escape(str(result.folder / 'journal.jsonl'))}", soft_wrap=True)
-
-
-def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
-    """Print the first rows of a leaderboard."""
-    several = len({row.sweep_id for row in rows}) > 1
-    columns = ["rank", *(["sweep"] if several else []), "trial", "architecture"]
-    scores = score_columns(rows[:TOP_ROWS], metric)
-    table = Table(*columns, *scores, "epochs", "state", box=None)
-    for number, row in enumerate(rows[:TOP_ROWS]):
-        table.add_row(
-            str(row.rank),
-            *([row.sweep_id] if several else []),
-            str(row.trial_id),
-            row.architecture + (" *" if row.is_winner else ""),
-            *(escape(texts[number]) for texts in scores.values()),
-            str(row.epochs),
-            row.state,
-        )
-    console = results()
-    console.print(table)
-    if len(rows) > TOP_ROWS:
-        console.print(f"... and {len(rows) - TOP_ROWS} more")
-    if any(row.is_winner for row in rows):
-        console.print("* winner, chosen by validation")
-    note = few_groups_note(rows)
-    if note:
-        console.print(note)
-
-
-def _shown(parameter: Parameter) -> str:
-    if isinstance(parameter, Fixed):
-        return "fixed"
-    if isinstance(parameter, Choice):
-        return "one of " + ", ".join(map(str, parameter.choices))
-    scale = ", log" if parameter.log else ""
-    return f"{parameter.low:g} to {parameter.high:g}{scale}"

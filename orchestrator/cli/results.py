@@ -49,7 +49,7 @@ def show_leaderboard(
     """Rank the trials of a sweep, or of every sweep of a task that shares data and split with the newest."""
     from orchestrator.cli import environment
     from orchestrator.cli.console import messages, print_json
-    from orchestrator.cli.progress import show_rows
+    from orchestrator.cli.show import show_rows
     from orchestrator.history import same_data, sweeps_of
     from orchestrator.leaderboard import leaderboard
     from orchestrator.test_ledger import count_in_words, read_ledger

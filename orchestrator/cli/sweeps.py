@@ -1,15 +1,23 @@
-"""`orchestrate sweep`: flags in, one sweep run, results out."""
+"""`orchestrate sweep` and `orchestrate resume`: flags in, one sweep run, results out."""
 
 import logging
+import math
+import re
 import sys
 from contextlib import redirect_stdout
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.flags import one_of, settings
 from orchestrator.errors import BadInput
-from orchestrator.sweep_file import PRESETS, Preset
+from orchestrator.sweep_sections import ALLOCATIONS, PRESETS, Preset
+
+if TYPE_CHECKING:
+    pass
+
+GPU_SHARES = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}
+SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 def sweep(
@@ -19,9 +27,16 @@ def sweep(
     epochs: Annotated[int | None, typer.Option(help="epochs per trial at most")] = None,
     preset: Annotated[str, typer.Option(help="auto, quick or full; auto is full where there is a GPU")] = "auto",
     architectures: Annotated[str, typer.Option(help="some of the sweep's architectures", metavar="A,B")] = "",
+    exclude: Annotated[str, typer.Option(help="all but these architectures", metavar="A,B")] = "",
+    allocation: Annotated[
+        str | None, typer.Option(help="equal trials for each architecture, or adaptive", metavar="equal|adaptive")
+    ] = None,
     seed: Annotated[int, typer.Option(help="every random number derives from it", min=0)] = 0,
     finalists: Annotated[int | None, typer.Option(help="best trials that are evaluated on test")] = None,
     slots: Annotated[str, typer.Option(help="trials at once", metavar="auto|N")] = "auto",
+    gpus_per_trial: Annotated[
+        str, typer.Option(help="share of a GPU; auto: what the largest architecture needs", metavar="auto|X")
+    ] = "auto",
     metric: Annotated[str | None, typer.Option(help="validation metric that decides")] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="fix or change one setting, e.g. lr=1e-4", metavar="KEY=VALUE")
@@ -29,13 +44,22 @@ def sweep(
     weights: Annotated[str | None, typer.Option(help="pretrained or random")] = None,
     split: Annotated[str | None, typer.Option(help="shipped or grouped; shipped where a test set ships")] = None,
     folds: Annotated[int, typer.Option(help="train finalists on K folds, show the spread")] = 1,
+    time_budget: Annotated[
+        str | None, typer.Option(help="no trial begins later, e.g. 90m or 2h", metavar="TIME")
+    ] = None,
+    max_disk: Annotated[
+        str | None, typer.Option(help="for states and weights of trials, e.g. 20GiB", metavar="SIZE")
+    ] = None,
+    sweep_id: Annotated[str | None, typer.Option("--id", help="the sweep's id; else its name and the time")] = None,
     address: Annotated[str, typer.Option(help="local: a Ray of its own on this machine")] = "local",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved plan and stop")] = False,
+    witness: Annotated[bool, typer.Option("--witness", hidden=True)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Run a sweep: trials, finalists, the winner registered."""
     from orchestrator.sweep import run_sweep
-    from orchestrator.sweep_planning import SweepRequest, plan_sweep
+    from orchestrator.sweep_planning import plan_sweep
+    from orchestrator.sweep_request import SweepRequest
 
     if len(names) > 1:
         raise BadInput(f"sweep {' '.join(names)}: several at once are not built yet; run one after the other")
@@ -44,14 +68,22 @@ def sweep(
     request_values = {
         "preset": _preset(preset),
         "slots": _slots(slots),
+        "gpu_share": _gpu_share(gpus_per_trial),
         "split": one_of("--split", split, ("shipped", "grouped")),
         "weights": one_of("--weights", weights, ("pretrained", "random")),
+        "allocation": one_of("--allocation", allocation, ALLOCATIONS),
         "overrides": settings(overrides or []),
-        "architectures": tuple(name.strip() for name in architectures.split(",") if name.strip()),
+        "architectures": _names(architectures),
+        "exclude": _names(exclude),
+        "time_budget_s": None if time_budget is None else _seconds(time_budget),
+        "sweep_id": sweep_id,
     }
     from orchestrator.cli import environment
-    from orchestrator.cli.progress import DataProgress, SweepProgress, show_plan, show_result
+    from orchestrator.cli.progress import DataProgress, SweepProgress
+    from orchestrator.cli.show import show_plan, show_result
+    from orchestrator.home import check_sweep_id
 
+    check_sweep_id(sweep_id)
     logging.getLogger("ray").setLevel(logging.ERROR)
     request = SweepRequest(
         name=names[0],
@@ -65,7 +97,9 @@ def sweep(
         seed=seed,
         metric=metric,
         folds=folds,
+        max_disk_bytes=None if max_disk is None else environment.size_bytes("--max-disk", max_disk),
         max_cache_bytes=environment.max_cache_bytes(),
+        witness=witness,
         **request_values,
     )
     if dry_run:
@@ -77,6 +111,41 @@ def sweep(
     with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress() as live:
         result = run_sweep(request, progress, live)
     show_result(result, as_json)
+
+
+def resume(
+    sweep_id: Annotated[str, typer.Argument(metavar="SWEEP_ID")],
+    trials: Annotated[int | None, typer.Option(help="more trials in all than planned so far")] = None,
+    epochs: Annotated[int | None, typer.Option(help="more epochs than planned so far, once it has ended")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Go on with a sweep that was interrupted, or raise the budget of one that ended."""
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import messages
+    from orchestrator.cli.progress import DataProgress, SweepProgress
+    from orchestrator.cli.show import show_result
+    from orchestrator.resume import ResumeRequest, resume_sweep, trials_that_stay
+    from orchestrator.sweep_request import SweepRequest
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    machine: SweepRequest = SweepRequest(
+        name="",
+        home=environment.home(),
+        tracking_uri=environment.tracking_uri(),
+        max_cache_bytes=environment.max_cache_bytes(),
+    )
+    request = ResumeRequest(sweep_id=sweep_id, machine=machine, trials=trials, epochs=epochs)
+    with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress() as live:
+        result = resume_sweep(request, progress, live)
+    if not live.heard_anything:
+        messages().print(f"{sweep_id} has ended; --trials N or --epochs N raise its budget")
+    for number, reason in trials_that_stay(result).items():
+        messages().print(f"trial {number} did not train to {result.state.plan.budget.epochs} epochs: {reason}")
+    show_result(result, as_json)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _preset(value: str) -> Preset | None:
@@ -93,3 +162,24 @@ def _slots(value: str) -> int | None:
         return int(value)
     except ValueError:
         raise BadInput(f"--slots {value}: expected auto or a whole number of at least 1") from None
+
+
+def _gpu_share(value: str) -> float | None:
+    """Return the share of a GPU, as a fraction or a number."""
+    if value == "auto":
+        return None
+    try:
+        share = GPU_SHARES[value] if value in GPU_SHARES else float(value)
+    except ValueError:
+        share = math.nan
+    if share not in GPU_SHARES.values():
+        raise BadInput(f"--gpus-per-trial {value}: expected auto or one of {', '.join(GPU_SHARES)}")
+    return share
+
+
+def _seconds(value: str) -> float:
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*(s|m|min|h|d)", value.strip())
+    seconds = float(match[1]) * SECONDS[match[2]] if match else 0.0
+    if seconds <= 0:
+        raise BadInput(f"--time-budget {value}: expected a time such as 90m or 2h")
+    return seconds

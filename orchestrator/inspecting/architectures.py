@@ -1,6 +1,9 @@
 """Architectures before a sweep: weights to be had, one batch trained, image sizes asked for. Imports torch late."""
 
 import math
+import resource
+import statistics
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +18,10 @@ from trainables.errors import WeightsError
 
 if TYPE_CHECKING:
     from trainables.data.prepare import PreparedPart
+    from trainables.training.learner import Learner
+
+MOST_STEPS, ENOUGH_S = 4, 2.0
+MAXRSS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
 
 
 def check_weights(spaces: dict[str, Space], pretrained: bool) -> None:
@@ -44,9 +51,10 @@ def check_architecture(
     device: str,
     weights: Path | None = None,
 ) -> ArchitectureChecked:
-    """Build an architecture with its defaults and train it on one batch of the sweep's own images.
+    """Build an architecture with its defaults and train it on a few batches of the sweep's own images.
 
-    Raises BadInput where that fails, or where a batch may be larger than the training side.
+    Seconds and memory per step are those of its default configuration. Raises BadInput where that fails, or where a
+    batch may be larger than the training side.
     """
     import torch
 
@@ -56,7 +64,8 @@ def check_architecture(
     from trainables.training.run import TrainingRun
 
     hyperparameters = default_hyperparameters(architecture) | defaults(space)
-    _check_batch_size(architecture, space, sum(row.side == "training" for row in development.rows))
+    training_images = sum(row.side == "training" for row in development.rows)
+    _check_batch_size(architecture, space, training_images)
     run = TrainingRun(
         architecture=architecture,
         hyperparameters=hyperparameters,
@@ -71,24 +80,52 @@ def check_architecture(
     )
     try:
         data = load_development(development.rows, development.arrays[hyperparameters["image_px"]], device)
+        before_mib = _peak_memory_mib(device, reset=True)
         learner = Learner(run, data)
-        started_s = time.perf_counter()
-        loss = learner.take_first_step()
-        step_s = time.perf_counter() - started_s
+        losses, steps_s = _take_steps(learner)
+        peak_mib = _peak_memory_mib(device) - before_mib
     except WeightsError as error:
         raise BadInput(f"--weights: {error}") from error
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadInput(f"architectures.{architecture}: cannot be trained with its defaults: {reason[:300]}") from error
-    if not math.isfinite(loss):
-        raise BadInput(f"architectures.{architecture}: the first batch already gives a loss of {loss}")
+    if not math.isfinite(losses[0]):
+        raise BadInput(f"architectures.{architecture}: the first batch already gives a loss of {losses[0]}")
     trainable, total = count_parameters(learner.model)
     del learner, data
     if device == "cuda":
         torch.cuda.empty_cache()
     return ArchitectureChecked(
-        architecture=architecture, trainable_parameters=trainable, total_parameters=total, step_s=step_s
+        architecture=architecture,
+        trainable_parameters=trainable,
+        total_parameters=total,
+        step_s=statistics.median(steps_s[1:] or steps_s),
+        peak_memory_mib=peak_mib,
+        steps_per_epoch=-(-training_images // int(hyperparameters["batch_size"])),
     )
+
+
+def _take_steps(learner: "Learner") -> tuple[list[float], list[float]]:
+    """Return loss and seconds of a few steps; the first warms up, and a slow model takes no more than that."""
+    losses: list[float] = []
+    steps_s: list[float] = []
+    while len(steps_s) < MOST_STEPS and sum(steps_s) < ENOUGH_S:
+        started_s = time.perf_counter()
+        losses.append(learner.take_first_step())
+        steps_s.append(time.perf_counter() - started_s)
+    return losses, steps_s
+
+
+def _peak_memory_mib(device: str, *, reset: bool = False) -> float:
+    """Return the most memory held so far: of the GPU since the last reset, on a CPU of this process."""
+    if device == "cuda":
+        import torch
+
+        if reset:
+            torch.cuda.reset_peak_memory_stats()
+            return 0.0
+        return float(torch.cuda.max_memory_reserved()) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MAXRSS_PER_MIB
 
 
 def _check_batch_size(architecture: str, space: Space, training_images: int) -> None:

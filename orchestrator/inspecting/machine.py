@@ -19,6 +19,14 @@ def count_gpus() -> int:
     return torch.cuda.device_count()
 
 
+def gpu_memory_mib() -> float:
+    """Return the memory of the smallest GPU."""
+    import torch
+
+    sizes = [torch.cuda.get_device_properties(index).total_memory for index in range(torch.cuda.device_count())]
+    return float(min(sizes)) / 2**20
+
+
 def gpu_names() -> list[str]:
     """Return the names of the GPUs that torch can use. Raises BadInput when torch and torchvision do not load."""
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from orchestrator.journal import Registered
+from orchestrator.sweep_state import SweepState
 
 FILE = "sync.json"
 
@@ -18,7 +19,19 @@ class SyncOutcome(BaseModel):
     run_id: str | None = None
     trial_run_ids: dict[int, str] = {}
     registered: Registered | None = None
+    registered_for: str = ""  # which model that is: see model_key
     error: str | None = None  # why the store cannot be reached just now
+
+    def has_registered(self, state: SweepState) -> bool:
+        """Tell whether the sweep's winner, as it is now, has its version."""
+        return self.registered is not None and self.registered_for == model_key(state)
+
+
+def model_key(state: SweepState) -> str:
+    """Return what tells one winner of a sweep from another: the trial and the epoch whose weights are its."""
+    assert state.winner is not None
+    best = state.trials[state.winner].best
+    return f"{state.winner}@{best.epoch if best else 0}"
 
 
 def read_outcome(folder: Path) -> SyncOutcome:

@@ -22,10 +22,12 @@ from orchestrator.errors import BadInput, unknown_name
 from orchestrator.journal import Registered
 from orchestrator.sweep_state import SweepState
 from orchestrator.tracking import registered_model_file
+from orchestrator.tracking.outcome import model_key
 from trainables.catalog import TASKS
 from trainables.packaging import runtime_requirements, write_standalone
 
 SWEEP_TAG = "orchestrate.sweep_id"
+KEY_TAG = "orchestrate.model"  # which winner of the sweep
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ def register_winner(
 ) -> Registered:
     """Log the winner as a model and register it as challenger, and as champion where the task has none yet.
 
-    Asked again for the same sweep, it finds the version that it made.
+    Asked again for the same winner of a sweep, it finds the version that it made.
     """
     name = state.plan.registered_name
-    version = _version_of_sweep(client, name, state.started.sweep_id)
+    version = _version_of_winner(client, name, state)
     if version is None:
         _ensure_registered_model(client, name)
         model_id = _log_model(client, state, weights, experiment_id, run_id)
@@ -121,14 +123,15 @@ def _log_model(client: MlflowClient, state: SweepState, weights: Path, experimen
     """Log the winner's files as a LoggedModel of its trial's run and return the model's id."""
     assert state.winner is not None
     trial, sweep_id = state.trials[state.winner], state.started.sweep_id
-    for found in client.search_logged_models([experiment_id], filter_string=f"tags.`{SWEEP_TAG}` = '{sweep_id}'"):
+    own = f"tags.`{SWEEP_TAG}` = '{sweep_id}' AND tags.`{KEY_TAG}` = '{model_key(state)}'"
+    for found in client.search_logged_models([experiment_id], filter_string=own):
         if found.status == LoggedModelStatus.READY:
             return str(found.model_id)
     logged = client.create_logged_model(
         experiment_id,
         name=_logged_model_name(state.plan.task, trial.architecture),
         source_run_id=run_id,
-        tags={SWEEP_TAG: sweep_id},
+        tags={SWEEP_TAG: sweep_id, KEY_TAG: model_key(state)},
         model_type="classifier",
     )
     with tempfile.TemporaryDirectory() as temporary:
@@ -194,9 +197,10 @@ def _version_tags(state: SweepState) -> dict[str, str]:
     }
     return {
         SWEEP_TAG: state.started.sweep_id,
+        KEY_TAG: model_key(state),
         "orchestrate.trial_id": str(trial.number),
         "orchestrate.architecture": trial.architecture,
-        "orchestrate.plan_digest": state.started.plan_digest,
+        "orchestrate.plan_digest": state.plan_digest,
         "orchestrate.data_digest": plan.data.digest,
         "orchestrate.split_digest": plan.data.split_digest,
         "orchestrate.data_kind": plan.data.kind,
@@ -206,9 +210,9 @@ def _version_tags(state: SweepState) -> dict[str, str]:
     }
 
 
-def _version_of_sweep(client: MlflowClient, name: str, sweep_id: str) -> str | None:
+def _version_of_winner(client: MlflowClient, name: str, state: SweepState) -> str | None:
     for version in client.search_model_versions(f"name='{name}'"):
-        if version.tags.get(SWEEP_TAG) == sweep_id:
+        if (version.tags.get(SWEEP_TAG), version.tags.get(KEY_TAG)) == (state.started.sweep_id, model_key(state)):
             return str(version.version)
     return None
 

@@ -37,11 +37,14 @@ class SweepRuns:
         self._experiment_id = experiment_id
         self._sweep = sweep
         self._outcome = outcome
+        self._adopted: set[str] = set()  # runs that an earlier sync made
+        self._held: dict[tuple[str, str], set[int]] = {}  # of those, by run and metric: steps that the store has
 
     def adopt(self, sweep_id: str) -> None:
         """Find the runs that an earlier sync made for this sweep."""
         for run in self._search(sweep_id):
             tags = run.data.tags
+            self._adopted.add(run.info.run_id)
             if tags.get("orchestrate.role") == "sweep":
                 self._outcome.run_id = run.info.run_id
             else:
@@ -57,7 +60,7 @@ class SweepRuns:
                 tags=_sweep_tags(state),
             )
             self._outcome.run_id = run.info.run_id
-        plan = state.plan
+        plan = state.started.plan  # parameters are for good; what a resumption raises is a tag
         params = {
             "sweep": plan.sweep,
             "trials": plan.budget.trials,
@@ -73,19 +76,36 @@ class SweepRuns:
         if (self._sweep / "data").is_dir():  # what was found in the data, the split, sheets of samples
             self._client.log_artifacts(self._outcome.run_id, str(self._sweep / "data"), "data")
 
+    def send_resumption(self, state: SweepState) -> None:
+        """Open the parent run again, with the plan as it is now."""
+        assert self._outcome.run_id is not None and state.resumed is not None
+        self._client.update_run(self._outcome.run_id, "RUNNING")
+        budget = state.plan.budget
+        tags = {"trials": budget.trials, "epochs": budget.epochs, "plan_digest": state.plan_digest}
+        self._client.log_batch(
+            self._outcome.run_id, tags=[RunTag(f"orchestrate.{key}", str(value)) for key, value in tags.items()]
+        )
+        self._client.log_text(self._outcome.run_id, state.plan.model_dump_json(indent=2), "plan.json")
+
     def send_trial(self, state: SweepState, trial: TrialState) -> None:
-        """Make sure that the trial's run exists and holds its hyperparameters."""
+        """Make sure that the trial's run exists, holds its hyperparameters, and is open again where it goes on."""
         params = [Param(name, _shown(value)) for name, value in trial.hyperparameters.items()]
-        self._client.log_batch(self._run_id(state, trial), params=[*params, Param("seed", str(trial.seed))])
+        run_id = self._run_id(state, trial)
+        self._client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))])
+        if trial.epochs and not trial.has_ended:
+            self._client.update_run(run_id, "RUNNING")
 
     def send_epochs(self, state: SweepState, epochs: Iterable[EpochEnded]) -> None:
-        """Send the metrics of epochs in few calls; their times are the journal's, so that a repeat changes nothing."""
+        """Send the metrics of epochs in few calls; a point that the store has is not sent again.
+
+        It may have one that the journal lost with the machine, and tells again with another time.
+        """
         by_trial: dict[int, list[Metric]] = {}
         for event in epochs:
             by_trial.setdefault(event.trial, []).extend(_metrics(event))
         for number, metrics in by_trial.items():
             run_id = self._run_id(state, state.trials[number])
-            for batch in _batches(metrics):
+            for batch in _batches(self._new_to_store(run_id, metrics)):
                 self._client.log_batch(run_id, metrics=batch)
 
     def send_trial_end(self, state: SweepState, trial: TrialState) -> None:
@@ -151,14 +171,27 @@ class SweepRuns:
         """Hold MLflow against the journal and send again what is missing: runs, last epochs, statuses."""
         runs = {run.info.run_id: run for run in self._search(state.started.sweep_id)}
         for trial in state.trials.values():
+            if trial.state == "waiting" and not trial.epochs:
+                continue  # no process has taken it up yet
             run = runs.get(self._outcome.trial_run_ids.get(trial.number, ""))
             if run is None or not _has_every_metric(run, trial):
                 if run is None:
                     self._outcome.trial_run_ids.pop(trial.number, None)
                     self.send_trial(state, trial)
                 self.send_epochs(state, trial.epochs)
-            if trial.state != "running" and (run is None or run.info.status != STATUS[trial.state]):
+            if trial.state not in ("running", "waiting") and (run is None or run.info.status != STATUS[trial.state]):
                 self.send_trial_end(state, trial)
+
+    def _new_to_store(self, run_id: str, metrics: list[Metric]) -> list[Metric]:
+        if run_id not in self._adopted:
+            return metrics
+        return [metric for metric in metrics if metric.step not in self._steps_held(run_id, metric.key)]
+
+    def _steps_held(self, run_id: str, name: str) -> set[int]:
+        key = (run_id, name)
+        if key not in self._held:
+            self._held[key] = {point.step for point in self._client.get_metric_history(run_id, name)}
+        return self._held[key]
 
     def _run_id(self, state: SweepState, trial: TrialState) -> str:
         """Return the id of the trial's run, created where no earlier sync did."""
@@ -266,7 +299,7 @@ def _common_tags(state: SweepState) -> dict[str, str]:
     plan = state.plan
     return {
         SWEEP_TAG: state.started.sweep_id,
-        "orchestrate.plan_digest": state.started.plan_digest,
+        "orchestrate.plan_digest": state.plan_digest,
         "orchestrate.data_digest": plan.data.digest,
         "orchestrate.split_digest": plan.data.split_digest,
         "orchestrate.data_kind": plan.data.kind,

@@ -3,6 +3,7 @@
 A store that is down or locked costs the sweep nothing: sync waits and goes on from its offset.
 """
 
+import fcntl
 import os
 import sqlite3
 import sys
@@ -19,6 +20,7 @@ from orchestrator.journal import (
     FinalistEvaluated,
     FoldEvaluated,
     SweepEnded,
+    SweepResumed,
     SweepStarted,
     TrialEnded,
     TrialStarted,
@@ -26,13 +28,14 @@ from orchestrator.journal import (
     read_events,
 )
 from orchestrator.sweep_state import SweepState, replay
-from orchestrator.tracking.outcome import read_outcome, write_outcome
+from orchestrator.tracking.outcome import model_key, read_outcome, write_outcome
 from orchestrator.tracking.runs import SweepRuns
 from orchestrator.tracking.store import ensure_experiment, open_store, without_password
 
 POLL_S = 0.5
 RETRY_S = 2.0
 RETRIES_AFTER_END = 2
+LOCK = "sync.lock"
 STORE_FAULTS = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError)
 
 
@@ -99,7 +102,9 @@ class Sync:
             self._state = replay(events)
             self._waiting = events[self.outcome.events_sent :]
         self._num_read += len(events)
-        self._journal_ended |= any(isinstance(event, SweepEnded) for event in events)
+        for event in events:
+            if isinstance(event, SweepEnded | SweepResumed):
+                self._journal_ended = isinstance(event, SweepEnded)
 
     def _open(self, state: SweepState) -> SweepRuns:
         client = open_store(self._home, self._given_uri)
@@ -116,20 +121,22 @@ class Sync:
         waiting = self._waiting
         if any(isinstance(event, SweepStarted) for event in waiting) or self.outcome.run_id is None:
             runs.send_sweep(state)
+        if any(isinstance(event, SweepResumed) for event in waiting):
+            runs.send_resumption(state)
         for event in waiting:
             if isinstance(event, TrialStarted):
                 runs.send_trial(state, state.trials[event.trial])
         runs.send_epochs(state, [event for event in waiting if isinstance(event, EpochEnded)])
         for event in waiting:
-            if isinstance(event, TrialEnded):
+            if isinstance(event, TrialEnded) and state.trials[event.trial].has_ended:  # it may have gone on since
                 runs.send_trial_end(state, state.trials[event.trial])
             elif isinstance(event, FinalistEvaluated):
                 runs.send_finalist(state, event)
             elif isinstance(event, FoldEvaluated):
                 runs.send_fold(state, event)
             elif isinstance(event, WinnerChosen):
-                self.outcome.registered = runs.register(state)
-            elif isinstance(event, SweepEnded):
+                self.outcome.registered, self.outcome.registered_for = runs.register(state), model_key(state)
+            elif isinstance(event, SweepEnded) and event is state.ended:
                 runs.send_sweep_end(state)
                 runs.reconcile(state)
 
@@ -158,9 +165,11 @@ def follow(sync: Sync, driver_pid: int) -> None:
 
 def main() -> None:
     """Run sync for one sweep; ends with its sweep, whatever becomes of the terminal."""
-    sweep, home, driver_pid = sys.argv[1:4]
+    sweep, home, driver_pid = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     given_uri = os.environ.get("MLFLOW_TRACKING_URI") or None
-    follow(Sync(Path(sweep), Home(Path(home)), given_uri), int(driver_pid))
+    with (sweep / LOCK).open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # that of a driver that died may still be closing its runs
+        follow(Sync(sweep, Home(home), given_uri), driver_pid)
 
 
 if __name__ == "__main__":

@@ -1,76 +1,138 @@
-"""Ray Tune's events -> journal lines."""
+"""Ray Tune's events -> journal lines; an epoch that the journal holds already is not told twice."""
 
 import re
+import time
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from orchestrator.journal import EpochEnded, JournalWriter, TrialEnded, TrialStarted
-from orchestrator.tuning.trainable import EPOCH, FAILED, STOPPED
-from orchestrator.tuning.trial_setup import TrialConfig
+from orchestrator.errors import DiskFull
+from orchestrator.journal import EpochEnded, Event, MicroBatchLimited, TrialEnded, TrialStarted
+from orchestrator.open_sweep import OpenSweep
+from orchestrator.tuning.stopping import Stopping
+from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
+from orchestrator.tuning.trial import MICRO_BATCH
+from orchestrator.tuning.trial_files import TrialFiles
+from orchestrator.tuning.trial_log import LOG, cause_of_death
+
+if TYPE_CHECKING:
+    from orchestrator.tuning.searcher import OptunaSearcher
 
 _FOLDERS = re.compile(r"/(?:[^\s/'\":]+/)+")  # a reason reaches MLflow, where no path of the user belongs
+KILLED = "Worker exit type: SYSTEM_ERROR"  # as Ray says of a process that neither returned nor raised nor exited
+MOST_TIMES_KILLED = 2
 METRIC_SECTIONS = ("train/", "val/", "perf/")
+LOSS_SHOWS_AFTER_S = 0.5  # a trial's process can die a moment before the Ray that it dies with
 
 
 class JournalRecorder(Callback):
-    """Write what happens to each trial, in the order in which it happens."""
+    """Write what happens to each trial, in the order in which it happens.
 
-    def __init__(self, journal: JournalWriter, epochs: int, stop_reasons: dict[str, str]) -> None:
-        self._journal = journal
-        self._epochs = epochs
+    `stop_reasons` are the scheduler's, by trial number. A trial that ends with an interruption gets no last line: it
+    will go on.
+    """
+
+    def __init__(
+        self,
+        sweep: OpenSweep,
+        files: TrialFiles,
+        stopping: Stopping,
+        stop_reasons: dict[int, str],
+        searcher: "OptunaSearcher",
+    ) -> None:
+        self._sweep = sweep
+        self._files = files
+        self._stopping = stopping
         self._stop_reasons = stop_reasons
-        self._started: set[int] = set()
+        self._searcher = searcher
+        self._times_killed: Counter[int] = Counter()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Record that a trial got an actor."""
-        config = TrialConfig.model_validate(trial.config)
-        self._started.add(config.trial)
-        self._journal.append(
-            TrialStarted(
-                trial=config.trial,
-                architecture=config.architecture,
-                hyperparameters=config.hyperparameters,
-                seed=config.seed,
-                published=config.published,
-            )
-        )
+        self._stopping.running.add(trial.trial_id)
+        number = trial.config["trial"]
+        self._append(TrialStarted(trial=number, after_epoch=self._sweep.state.trials[number].last_epoch))
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """Record one epoch."""
-        if EPOCH in result:
-            metrics = {name: value for name, value in result.items() if name.startswith(METRIC_SECTIONS)}
-            self._journal.append(EpochEnded(trial=trial.config["trial"], epoch=result[EPOCH], metrics=metrics))
+        number, state = trial.config["trial"], self._sweep.state
+        if EPOCH not in result or result[EPOCH] <= state.trials[number].last_epoch:
+            return
+        metrics = {name: value for name, value in result.items() if name.startswith(METRIC_SECTIONS)}
+        self._append(
+            EpochEnded(trial=number, epoch=result[EPOCH], metrics=metrics, stop_reason=result.get(STOPPED) or "")
+        )
+        self._note_limit(number, metrics.get(MICRO_BATCH))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Record how a trial ended."""
+        self._stopping.running.discard(trial.trial_id)
         number, last = trial.config["trial"], trial.last_result
-        if last.get(FAILED):
-            self._journal.append(TrialEnded(trial=number, state="failed", reason=last[FAILED]))
-        elif trial.trial_id in self._stop_reasons:
-            reason = self._stop_reasons[trial.trial_id]
-            self._journal.append(TrialEnded(trial=number, state="pruned", reason=reason))
-        else:
-            reason = last.get(STOPPED) or f"all {self._epochs} epochs trained"
-            self._journal.append(TrialEnded(trial=number, state="completed", reason=reason))
+        epochs = self._sweep.state.plan.budget.epochs
+        if last.get(DISK_FULL):
+            self._stopping.request("disk", last[DISK_FULL])
+        elif last.get(FAILED):
+            self._end(number, "failed", last[FAILED])
+        elif last.get(STOPPED) or last.get(EPOCH, 0) >= epochs:
+            self._end(number, "completed", last.get(STOPPED) or f"all {epochs} epochs trained")
+        elif number in self._stop_reasons:
+            self._end(number, "pruned", self._stop_reasons[number])
+        elif self._stopping.out_of_time and not self._stopping.requested:
+            budget_s = self._stopping.time_budget_s
+            self._end(number, "pruned", f"epoch {last.get(EPOCH, 0)}: the time budget of {budget_s:g} s is spent")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Record that a trial's process died, with the last line of what Ray knows."""
-        if trial.config["trial"] not in self._started:  # its actor failed before it could begin
-            self.on_trial_start(iteration, trials, trial)
+        """Record that a trial's process died, with the last line of what Ray knows; not where Ray itself is lost.
+
+        One that was killed from outside goes on, in another process, from its last state.
+        """
+        self._stopping.running.discard(trial.trial_id)
+        if not self._stopping.requested:
+            time.sleep(LOSS_SHOWS_AFTER_S)
+        if self._stopping.requested:
+            return
+        number = trial.config["trial"]
+        if self._sweep.state.trials[number].state == "waiting":  # its actor failed before it could begin
+            self._append(TrialStarted(trial=number))
         # not trial.get_error(): that reads the copy in storage, which is written later
         file = Path(trial.error_file) if trial.error_file else None
         text = file.read_text(encoding="utf-8", errors="replace") if file and file.is_file() else ""
+        cause = cause_of_death(self._files.folder(number) / LOG)
+        if not cause and KILLED in text and self._times_killed[number] < MOST_TIMES_KILLED:
+            self._times_killed[number] += 1
+            self._searcher.go_on(number)
+            return
         lines = [line for line in text.splitlines() if line.strip()]
-        reason = lines[-1].strip() if lines else "the process died without a message"
-        self._journal.append(
-            TrialEnded(trial=trial.config["trial"], state="failed", reason=_FOLDERS.sub("", reason)[:500])
-        )
+        told = lines[-1].strip() if lines else "the process died without a message"
+        self._searcher.give_up(number)
+        self._end(number, "failed", _FOLDERS.sub("", cause or told)[:500])
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle nothing: Ray pickles the whole Tuner once, and never reads it back here."""
         return {}
+
+    def _end(self, number: int, state: Any, reason: str) -> None:
+        self._append(TrialEnded(trial=number, state=state, reason=reason))
+        self._files.trial_ended(self._sweep.state, number)
+        if self._files.over_limit():
+            self._stopping.request("disk", "the trials that run need more than --max-disk")
+
+    def _append(self, event: Event) -> None:
+        """Write a line; what finds no room is told again from the trial's own state when the sweep is resumed."""
+        try:
+            self._sweep.append(event)
+        except DiskFull as error:
+            self._stopping.request("disk", str(error))
+
+    def _note_limit(self, number: int, micro_batch: float | None) -> None:
+        """Remember for an architecture how many images at a time the device held."""
+        state = self._sweep.state
+        architecture = state.trials[number].architecture
+        if micro_batch and int(micro_batch) < state.micro_batch_limits.get(architecture, 10**9):
+            limit = MicroBatchLimited(trial=number, architecture=architecture, micro_batch_size=int(micro_batch))
+            self._append(limit)

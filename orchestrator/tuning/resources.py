@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from orchestrator.errors import BadInput
 
 MAX_SLOTS_PER_CPU = 16
+GPU_SHARES = (1.0, 0.5, 0.25, 0.125)
+MEMORY_MARGIN = 1.25  # configurations of a search space differ in what they take
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,36 @@ class Slots:
         return "cuda" if self.gpu_share > 0 else "cpu"
 
 
-def find_slots(requested: int | None, gpus: int) -> Slots:
+def find_slots(requested: int | None, gpus: int, gpu_share: float | None = None) -> Slots:
     """Divide this machine: one trial per GPU, or one per CPU where there is no GPU, unless N slots were asked for.
 
-    Raises BadInput for fewer than one slot.
+    `gpu_share`: of one GPU for each trial, one of GPU_SHARES. Raises BadInput for fewer than one slot, and for a share
+    where there is no GPU.
     """
     cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    if gpu_share is not None and not gpus:
+        raise BadInput(f"--gpus-per-trial {gpu_share:g}: there is no GPU here; leave the flag out")
     if requested is not None and requested < 1:
         raise BadInput(f"--slots {requested}: expected auto or a whole number of at least 1")
     if requested is not None and requested > MAX_SLOTS_PER_CPU * cpus:
         raise BadInput(f"--slots {requested}: more than {MAX_SLOTS_PER_CPU} for each of {cpus} CPUs; each is a process")
+    if gpu_share is not None:
+        fitting = round(gpus / gpu_share)
+        if requested is not None and requested > fitting:
+            raise BadInput(f"--slots {requested}: {gpus} GPUs hold {fitting} trials of {gpu_share:g} each")
+        count = requested or min(fitting, cpus)
+        return Slots(count=count, threads=max(1, cpus // count), gpu_share=gpu_share, gpus=gpus)
     count = requested or gpus or cpus
-    threads = max(1, cpus // count)
-    share = 1 / -(-count // gpus) if gpus else 0.0
-    return Slots(count=count, threads=threads, gpu_share=share, gpus=gpus)
+    share = share_of(count, gpus) if gpus else 0.0
+    return Slots(count=count, threads=max(1, cpus // count), gpu_share=share, gpus=gpus)
+
+
+def share_of(count: int, gpus: int) -> float:
+    """Return what one of `count` trials gets of a GPU, all alike."""
+    return 1 / -(-count // gpus)
+
+
+def fitting_share(peak_mib: float, gpu_memory_mib: float) -> float:
+    """Return the smallest of GPU_SHARES whose memory holds a trial with some room to spare; a whole GPU otherwise."""
+    holding = [share for share in GPU_SHARES if peak_mib * MEMORY_MARGIN <= share * gpu_memory_mib]
+    return min(holding, default=1.0)

@@ -1,90 +1,81 @@
-"""ASHA in epochs, one per architecture; trial 0 of each (the defaults) is never stopped."""
+"""Early stopping in epochs, among trials of one architecture or of all; defaults (the first of each) never stop."""
 
+import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from orchestrator.plan import SweepPlan
+from orchestrator.journal import EpochEnded, Event
+from orchestrator.sweep_state import SweepState
+from orchestrator.tuning.stop_rules import StopRule, make_rule
 from orchestrator.tuning.trainable import EPOCH
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
 
-Result = dict[str, Any]
 
+class FairScheduler(FIFOScheduler):
+    """Send each trial to the rule of its architecture, so that slow starters compete with their own kind only.
 
-class FairAsha(TrialScheduler):
-    """Send each trial to the ASHA of its architecture, so that slow starters compete with their own kind only."""
+    With `allocation: adaptive` all compete by one rule. `stop_reasons` tells of each stop, by trial number.
+    """
 
-    CONTINUE, STOP, PAUSE = TrialScheduler.CONTINUE, TrialScheduler.STOP, TrialScheduler.PAUSE
-
-    def __init__(self, plan: SweepPlan) -> None:
+    def __init__(self, state: SweepState, past: Iterable[Event] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        plan = state.plan
+        self._state = state
         self._metric_name = f"val/{plan.metric}"
-        self._num_exempt = len(plan.architectures)
-        self._reduction_factor = plan.scheduler.reduction_factor
-        self._schedulers = {name: _asha(plan) for name in plan.architectures}
-        self.stop_reasons: dict[str, str] = {}
+        self._shared = plan.search.allocation == "adaptive"
+        self._rules: dict[str, StopRule | None] = {
+            name: make_rule(plan) for name in ([""] if self._shared else plan.architectures)
+        }
+        self._judged: dict[int, int] = {}  # trial -> last epoch that its rule has seen
+        self.stop_reasons: dict[int, str] = {}
+        for event in past:
+            if isinstance(event, EpochEnded):
+                self._judge(event.trial, event.epoch, event.metrics.get(self._metric_name))
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Accept what the Tuner passes on; the plan has said it already."""
         return True
 
-    def on_trial_add(self, tune_controller: "TuneController", trial: Trial) -> None:
-        """Begin to follow a trial."""
-        self._scheduler(trial).on_trial_add(tune_controller, trial)
-
-    def on_trial_result(self, tune_controller: "TuneController", trial: Trial, result: Result) -> str:
+    def on_trial_result(self, tune_controller: "TuneController", trial: Trial, result: dict[str, Any]) -> str:
         """Return CONTINUE or STOP; the reason of a stop is kept in words."""
-        decision = self._scheduler(trial).on_trial_result(tune_controller, trial, result)
-        if decision != TrialScheduler.STOP:
-            return str(decision)
-        if trial.config["trial"] < self._num_exempt:
-            return str(TrialScheduler.CONTINUE)
-        value, epoch = result.get(self._metric_name), result[EPOCH]
-        shown = "none" if value is None else f"{value:.4f}"
-        self.stop_reasons[trial.trial_id] = (
-            f"ASHA at epoch {epoch}: {self._metric_name} {shown} is not in the best 1/{self._reduction_factor} "
-            f"of {trial.config['architecture']}"
-        )
-        return str(TrialScheduler.STOP)
+        number = int(trial.config["trial"])
+        if EPOCH in result:
+            self._judge(number, result[EPOCH], result.get(self._metric_name))
+        return str(TrialScheduler.STOP if number in self.stop_reasons else TrialScheduler.CONTINUE)
 
-    def on_trial_complete(self, tune_controller: "TuneController", trial: Trial, result: Result) -> None:
-        """Take the last result of a trial into its rung."""
-        self._scheduler(trial).on_trial_complete(tune_controller, trial, result)
-
-    def on_trial_error(self, tune_controller: "TuneController", trial: Trial) -> None:
-        """Forget a trial that died."""
-        self._scheduler(trial).on_trial_error(tune_controller, trial)
-
-    def on_trial_remove(self, tune_controller: "TuneController", trial: Trial) -> None:
-        """Forget a trial that was removed."""
-        self._scheduler(trial).on_trial_remove(tune_controller, trial)
+    def on_trial_complete(self, tune_controller: "TuneController", trial: Trial, result: dict[str, Any]) -> None:
+        """Show the rule the last epoch of a trial that ended by itself: Tune asks about that one no more."""
+        if EPOCH in result:
+            self._judge(int(trial.config["trial"]), result[EPOCH], result.get(self._metric_name))
 
     def choose_trial_to_run(self, tune_controller: "TuneController") -> Trial | None:
-        """Return the first trial that waits for a slot."""
-        waiting: list[Trial] = [trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING]
-        return waiting[0] if waiting else None
+        """Return the lowest number of those that wait for a slot."""
+        waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING]
+        return min(waiting, key=lambda trial: trial.config["trial"], default=None)
 
     def debug_string(self) -> str:
         """Return one line for Tune's own log."""
-        return f"ASHA over {', '.join(self._schedulers)}"
+        return f"early stopping by {self._state.plan.scheduler.name}"
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle nothing: Ray pickles the whole Tuner once, and never reads it back here."""
         return {}
 
-    def _scheduler(self, trial: Trial) -> AsyncHyperBandScheduler:
-        return self._schedulers[trial.config["architecture"]]
+    def _judge(self, number: int, epoch: int, value: float | None) -> None:
+        """Let the rule see an epoch, once; a value that is missing is no reason to stop."""
+        trial = self._state.trials[number]
+        rule = self._rules["" if self._shared else trial.architecture]
+        if rule is None or value is None or not math.isfinite(value) or epoch <= self._judged.get(number, 0):
+            return
+        self._judged[number] = epoch
+        reason = rule.judge(number, epoch, value)
+        if reason and not self._is_exempt(number) and epoch < self._state.plan.budget.epochs:
+            self.stop_reasons.setdefault(number, reason)
 
-
-def _asha(plan: SweepPlan) -> AsyncHyperBandScheduler:
-    return AsyncHyperBandScheduler(
-        time_attr=EPOCH,
-        metric=f"val/{plan.metric}",
-        mode=plan.direction,
-        max_t=plan.budget.epochs + 1,  # a trial ends itself at its last epoch, before ASHA is asked
-        grace_period=min(plan.scheduler.grace_epochs, plan.budget.epochs),
-        reduction_factor=plan.scheduler.reduction_factor,
-    )
+    def _is_exempt(self, number: int) -> bool:
+        return number < len(self._state.plan.architectures)

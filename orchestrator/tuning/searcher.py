@@ -1,100 +1,102 @@
-"""Optuna proposes, told the truth: pruned trials as PRUNED, failed ones as FAIL, complete ones with their best score.
+"""What Ray Tune tries next: trials that were interrupted, then what Optuna proposes, each with its number for good.
 
 Ray's own OptunaSearch tells Optuna that an ASHA-stopped trial is COMPLETE with its low-budget score and drops the
 report that led to the stop; this searcher asks, reports and tells by itself.
 """
 
-import warnings
-from collections.abc import Callable
+import re
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import optuna
-import ray
-from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import TrialState as OptunaState
 from ray.tune.search import Searcher
 
+from orchestrator.journal import ArchitectureGivenUp, EpochEnded, Event, TrialEnded, TrialSuggested
+from orchestrator.open_sweep import OpenSweep
 from orchestrator.plan import SweepPlan
 from orchestrator.seeds import SeedPath, child_seed
-from orchestrator.space import Choice, Fixed, FloatRange, IntRange, Parameter, Scalar, Space, defaults, is_active
-from orchestrator.tuning.trainable import EPOCH, FAILED
+from orchestrator.space import Scalar
+from orchestrator.sweep_state import SweepState, TrialState
+from orchestrator.tuning.stopping import Stopping
+from orchestrator.tuning.studies import Studies, Suggestion, searched
+from orchestrator.tuning.trainable import EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial_setup import TrialConfig
 from trainables.catalog import default_hyperparameters
 
+DASHBOARD = "optuna.log"
+OPTUNA_STATES = {
+    "completed": OptunaState.COMPLETE,
+    "pruned": OptunaState.PRUNED,
+    "failed": OptunaState.FAIL,
+}
+ALIKE = 3  # first trials of an architecture that fail in the same words end it
+
 
 class OptunaSearcher(Searcher):
-    """One study per architecture, architectures in turn, defaults as the first trial of each.
+    """Suggests as many trials at once as `limit` says, which is asked anew each time so that joining nodes are used.
 
-    A trial's number is its identity: sampler and training seeds derive from it. At most as many trials at once as the
-    cluster has CPUs, read anew each time so that joining nodes are used.
+    A trial's number is its identity: sampler and training seeds derive from it. `going_on` are trials of the journal
+    that train further; they come first. One whose process died is undecided until `go_on` or `give_up` is called.
     """
 
-    def __init__(self, plan: SweepPlan, setup: Path, stop_requested: Callable[[], bool]) -> None:
+    def __init__(
+        self, sweep: OpenSweep, setup: Path, going_on: Iterable[int], stopping: Stopping, limit: Callable[[], int]
+    ) -> None:
+        plan = sweep.state.plan
         super().__init__(metric=f"val/{plan.metric}", mode=plan.direction)
         self._metric_name = f"val/{plan.metric}"
-        self._plan = plan
-        self._setup = setup
-        self._stop_requested = stop_requested
-        direction = StudyDirection.MAXIMIZE if plan.direction == "max" else StudyDirection.MINIMIZE
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        self._studies = {name: optuna.create_study(direction=direction) for name in plan.architectures}
-        for name, space in plan.architectures.items():
-            self._studies[name].enqueue_trial(defaults(space))
-        self._asked: dict[str, tuple[str, optuna.Trial]] = {}
-        self._reports: dict[str, dict[int, float]] = {}
-        self._num_suggested = 0
+        self._sweep, self._setup, self._stopping, self._limit = sweep, setup, stopping, limit
+        self._studies = Studies(plan, sweep.folder / DASHBOARD)
+        self._going_on = deque(going_on)
+        replay_into(self._studies, sweep.past, plan, set(self._going_on))
+        self._numbers: dict[str, int] = {}  # Ray's id -> trial
+        self._next = max(sweep.state.trials, default=-1) + 1
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is text
         """Return the next configuration, None while every slot is taken, FINISHED when the budget is spent."""
-        if self._num_suggested >= self._plan.budget.trials or self._stop_requested():
+        if self._stopping.requested or self._stopping.out_of_time:
             return str(Searcher.FINISHED)
-        if len(self._asked) >= int(ray.cluster_resources().get("CPU", 1)):
+        if len(self._numbers) >= self._limit():
             return None
-        number = self._num_suggested
-        self._num_suggested += 1
-        names = list(self._plan.architectures)
-        name = names[number % len(names)]
-        space, study = self._plan.architectures[name], self._studies[name]
-        study.sampler = self._sampler(number)
-        trial = study.ask()
-        chosen = ask_space(space, trial)
-        self._asked[trial_id] = (name, trial)
-        self._reports[trial_id] = {}
-        config = TrialConfig(
-            trial=number,
-            architecture=name,
-            hyperparameters={**default_hyperparameters(name), **chosen},
-            seed=child_seed(self._plan.seed, SeedPath.TRIAL, number),
-            published=number < len(names) and self._plan.published[name],
-            setup=self._setup,
-        )
-        return config.model_dump(mode="json")
+        if not self._going_on and not self._suggest_new():
+            return None if self._numbers else str(Searcher.FINISHED)  # one that runs may have to be suggested again
+        trial = self._sweep.state.trials[self._going_on.popleft()]
+        self._numbers[trial_id] = trial.number
+        return self._config(trial).model_dump(mode="json")
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report one epoch to Optuna."""
-        value, epoch = result.get(self._metric_name), result.get(EPOCH)
-        if value is None or epoch is None or epoch in self._reports[trial_id]:
-            return
-        self._reports[trial_id][epoch] = value
-        self._asked[trial_id][1].report(value, step=epoch)
+        if EPOCH in result:
+            self._studies.report(self._numbers[trial_id], result[EPOCH], result.get(self._metric_name))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how the trial ended; the result that led to a stop comes only here, so it is reported first."""
-        if trial_id not in self._asked:
+        number = self._numbers.get(trial_id)
+        if number is None:
             return
         if result is not None:
             self.on_trial_result(trial_id, result)
-        name, trial = self._asked.pop(trial_id)
-        reports = self._reports.pop(trial_id)
-        if error or not reports or (result or {}).get(FAILED):
-            self._studies[name].tell(trial, state=TrialState.FAIL)
-        elif max(reports) < self._plan.budget.epochs:
-            self._studies[name].tell(trial, state=TrialState.PRUNED)
+        del self._numbers[trial_id]
+        last = result or {}
+        if error:
+            return
+        if last.get(FAILED):
+            self._studies.tell(number, OptunaState.FAIL)
+        elif last.get(STOPPED) or last.get(EPOCH, 0) >= self._sweep.state.plan.budget.epochs:
+            self._studies.tell(number, OptunaState.COMPLETE)
         else:
-            best = max(reports.values()) if self._plan.direction == "max" else min(reports.values())
-            self._studies[name].tell(trial, best)
+            self._studies.tell(number, OptunaState.PRUNED)
+
+    def go_on(self, number: int) -> None:
+        """Suggest a trial again whose process was killed: it goes on from its last state."""
+        self._going_on.append(number)
+
+    def give_up(self, number: int) -> None:
+        """Tell Optuna that a trial whose process died has failed."""
+        self._studies.tell(number, OptunaState.FAIL)
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the journal holds everything that a searcher could be rebuilt from."""
@@ -106,30 +108,79 @@ class OptunaSearcher(Searcher):
         """Pickle nothing: Ray pickles the whole Tuner once, and never reads it back here."""
         return {}
 
-    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        seed = child_seed(self._plan.seed, SeedPath.SAMPLER, number)
-        if self._plan.search.algorithm == "random":
-            return optuna.samplers.RandomSampler(seed=seed)
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+    def _suggest_new(self) -> bool:
+        """Ask for one more trial and write it down; return False where the budget or the space is spent."""
+        state = self._sweep.state
+        plan = state.plan
+        if self._next >= plan.budget.trials:
+            return False
+        self._give_up_what_fails_alike(state)
+        number = self._next
+        suggestion = self._studies.ask(number, [name for name in plan.architectures if name not in state.given_up])
+        if suggestion is None:
+            return False
+        self._next += 1
+        self._sweep.append(
+            TrialSuggested(
+                trial=number,
+                architecture=suggestion.architecture,
+                hyperparameters=self._whole(suggestion, state),
+                seed=child_seed(plan.seed, SeedPath.TRIAL, number),
+                published=number < len(plan.architectures) and plan.published[suggestion.architecture],
+            )
+        )
+        self._going_on.append(number)
+        return True
+
+    def _whole(self, suggestion: Suggestion, state: SweepState) -> dict[str, Scalar]:
+        """Return every hyperparameter; no more images at a time than the architecture was found to have room for."""
+        whole = {**default_hyperparameters(suggestion.architecture), **suggestion.chosen}
+        limit = state.micro_batch_limits.get(suggestion.architecture)
+        needs_whole = whole["imbalance"] == "hem" and whole["hem_mode"] == "reuse_loss"
+        bound = needs_whole or "micro_batch_size" in suggestion.chosen
+        if limit is not None and (whole["micro_batch_size"] or whole["batch_size"]) > limit and not bound:
+            whole["micro_batch_size"] = limit
+        return whole
+
+    def _config(self, trial: TrialState) -> TrialConfig:
+        return TrialConfig(
+            trial=trial.number,
+            architecture=trial.architecture,
+            hyperparameters=trial.hyperparameters,
+            seed=trial.seed,
+            published=trial.published,
+            setup=self._setup,
+            known_epochs=trial.last_epoch,
+        )
+
+    def _give_up_what_fails_alike(self, state: SweepState) -> None:
+        for architecture in state.plan.architectures:
+            reason = failed_alike(state, architecture)
+            if reason and architecture not in state.given_up:
+                self._sweep.append(ArchitectureGivenUp(architecture=architecture, reason=reason))
 
 
-def ask_space(space: Space, trial: optuna.Trial) -> dict[str, Scalar]:
-    """Let Optuna choose the parameters whose condition holds; fixed ones are taken as they are."""
-    chosen: dict[str, Scalar] = {}
-    for name, parameter in space.items():
-        if is_active(parameter, chosen):
-            chosen[name] = _ask(name, parameter, trial)
-    return chosen
+def failed_alike(state: SweepState, architecture: str) -> str:
+    """Return the reason for which the first trials of an architecture all failed; empty where they did not."""
+    own = (trial for trial in state.trials.values() if trial.architecture == architecture)
+    first = list(islice(own, ALIKE))
+    if len(first) < ALIKE or any(trial.state != "failed" for trial in first):
+        return ""
+    words = {re.sub(r"[\d.e+-]+", "#", trial.reason) for trial in first}
+    return f"its first {ALIKE} trials failed alike: {first[0].reason}" if len(words) == 1 else ""
 
 
-def _ask(name: str, parameter: Parameter, trial: optuna.Trial) -> Scalar:
-    match parameter:
-        case FloatRange():
-            return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
-        case IntRange():
-            return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
-        case Choice():
-            chosen: Scalar = trial.suggest_categorical(name, list(parameter.choices))  # type: ignore[assignment]
-            return chosen
-        case Fixed():
-            return parameter.default
+def replay_into(studies: Studies, events: Iterable[Event], plan: SweepPlan, going_on: set[int]) -> None:
+    """Take in what the journal says was suggested, reported and told, in its order; trials that go on stay open."""
+    metric = f"val/{plan.metric}"
+    for event in events:
+        match event:
+            case TrialSuggested():
+                chosen = searched(plan.architectures[event.architecture], event.hyperparameters)
+                studies.suggested_before(event.trial, Suggestion(event.architecture, chosen))
+            case EpochEnded():
+                studies.report(event.trial, event.epoch, event.metrics.get(metric))
+            case TrialEnded() if event.trial not in going_on:
+                studies.tell(event.trial, OPTUNA_STATES[event.state])
+            case _:
+                pass

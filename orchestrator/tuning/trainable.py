@@ -1,19 +1,32 @@
 """A trial as Ray Tune runs it: one step is one epoch; warm actors go from trial to trial."""
 
+import faulthandler
+import json
+import os
+import statistics
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from ray import tune
 
 from orchestrator.tuning.trial import begin_training
+from orchestrator.tuning.trial_log import WITNESS, speak_into
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
-from trainables.errors import TrainingFailed
+from trainables.errors import DataError, TrainingFailed
+from trainables.training.checkpoint import state_files
+from trainables.training.disk import WRITING_FAULTS, is_disk_full
 from trainables.training.run import EpochRecord
 
 EPOCH = "epoch"
 FAILED = "failed"
 STOPPED = "stopped"  # why training ended before its last epoch
+DISK_FULL = "disk_full"
+HANG_FACTOR = 10.0
+LEAST_TIMEOUT_S = 120.0  # a busy disk or CPU can hold up the shortest epoch so long
+FIRST_TIMEOUT_S = 600.0  # weights may have to be read
 
 
 class TrialActor(tune.Trainable):
@@ -30,23 +43,75 @@ class TrialActor(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train one epoch and report it; a trial whose numbers broke down ends with the reason as its result."""
+        began_s = time.perf_counter()
         try:
-            record = next(self._epochs)
+            with self._ended_if_hanging():
+                record = self._next_record()
         except (TrainingFailed, torch.OutOfMemoryError) as error:
             return {FAILED: " ".join(str(error).split())[:500], "done": True}
-        done = record.epoch >= self._epochs_at_most or bool(record.stop_reason)
+        except WRITING_FAULTS as error:
+            if not is_disk_full(error, self._folder):
+                raise
+            for part in self._folder.glob("*.part"):
+                part.unlink()
+            return {DISK_FULL: "a trial found no room for its weights", "done": True}
+        if record is None:
+            return {STOPPED: "it had ended before", "done": True}
+        self._epoch_s.append(time.perf_counter() - began_s)
+        if self._setup.witness:
+            self._bear_witness(record)
+        done = record.epoch >= self._setup.epochs or bool(record.stop_reason)
         return {EPOCH: record.epoch, **record.metrics, STOPPED: record.stop_reason, "done": done}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Do nothing: the training loop keeps the best weights itself."""
+        """Do nothing: the training loop keeps states and the best weights itself."""
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """Do nothing, as there is nothing to load."""
 
     def _begin(self, config: TrialConfig) -> None:
-        setup = TrialSetup.model_validate_json(config.setup.read_text())
+        self._config, self._setup = config, TrialSetup.model_validate_json(config.setup.read_text())
         self._epochs: Iterator[EpochRecord] = iter(())  # the model and images of the last trial go
-        if setup.device == "cuda":
+        self._epoch_s: list[float] = []
+        if self._setup.device == "cuda":
             torch.cuda.empty_cache()
-        self._epochs_at_most = setup.epochs
-        self._epochs = begin_training(config, setup)
+        self._folder = self._setup.trial_folder(config.trial)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        speak_into(self._folder)
+        self._epochs = begin_training(config, self._setup)
+
+    def _next_record(self) -> EpochRecord | None:
+        """Return the next epoch; where no kept state can be read the trial begins anew, as it would have."""
+        try:
+            return next(self._epochs, None)
+        except DataError:
+            if not state_files(self._folder):
+                raise
+            for path in state_files(self._folder):
+                path.unlink(missing_ok=True)
+            self._epochs = begin_training(self._config, self._setup)
+            return next(self._epochs, None)
+
+    @contextmanager
+    def _ended_if_hanging(self) -> Iterator[None]:
+        """End this process, its stacks in the log, when an epoch takes far longer than usual; Tune has no limit."""
+        faulthandler.dump_traceback_later(self._timeout_s(), exit=True, file=2)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    def _timeout_s(self) -> float:
+        if self._setup.epoch_timeout_s:
+            return self._setup.epoch_timeout_s
+        if self._epoch_s:
+            return max(LEAST_TIMEOUT_S, HANG_FACTOR * statistics.median(self._epoch_s))
+        return max(FIRST_TIMEOUT_S, HANG_FACTOR * self._setup.forecast_epoch_s.get(self._config.architecture, 0.0))
+
+    def _bear_witness(self, record: EpochRecord) -> None:
+        """Write down what was trained, apart from driver and store."""
+        line = {"trial": self._config.trial, "epoch": record.epoch, "metrics": record.metrics, "pid": os.getpid()}
+        with (self._folder / WITNESS).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())

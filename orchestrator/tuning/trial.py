@@ -1,9 +1,10 @@
 """One trial, wherever it runs: its epochs, and its best model judged."""
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,9 +13,10 @@ from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.catalog import TASKS
 from trainables.data.cache import open_images
 from trainables.data.split_rows import SplitRow, read_rows
+from trainables.errors import OutOfMemory
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 from trainables.models import build_model, load_weights
-from trainables.training.development import load_development
+from trainables.training.development import DevelopmentData, load_development
 from trainables.training.learner import BatchWatch
 from trainables.training.loop import train
 from trainables.training.run import EpochRecord, TrainingRun
@@ -22,9 +24,14 @@ from trainables.training.run import EpochRecord, TrainingRun
 if TYPE_CHECKING:
     from trainables.evaluation.evaluation import Evaluation
 
+MICRO_BATCH = "perf/micro_batch_size"  # images at a time, where memory forced another number than asked for
+
 
 def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | None = None) -> Iterator[EpochRecord]:
-    """Return the epochs of one trial; its folder receives the best weights. `watch` hears of every batch."""
+    """Return the epochs of one trial; its folder receives the best weights. `watch` hears of every batch.
+
+    Where memory ends, it goes on once with half as many images at a time and the same effective batch.
+    """
     torch.set_num_threads(setup.threads)
     folder = setup.trial_folder(config.trial, config.fold)
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,8 +53,40 @@ def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | N
         severity_K=task.severity_K,
         weights=setup.weights,
         keep_state_s=setup.keep_state_s,
+        state_wanted=setup.state_wanted,
+        known_epochs=config.known_epochs,
+        keep_every_epochs=0 if config.fold else setup.keep_every_epochs,
     )
-    return train(run, data, watch)
+    return _with_room(run, data, watch)
+
+
+def _with_room(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None) -> Iterator[EpochRecord]:
+    yielded = run.known_epochs
+    halved = 0
+    try:
+        for record in train(run, data, watch):
+            yielded = record.epoch
+            yield record
+    except OutOfMemory:
+        halved = _half_of(run.hyperparameters)
+        if not halved:
+            raise
+    if not halved:
+        return
+    gc.collect()  # what the failed step held
+    if run.device == "cuda":
+        torch.cuda.empty_cache()
+    smaller = replace(run, hyperparameters={**run.hyperparameters, "micro_batch_size": halved}, known_epochs=yielded)
+    for record in train(smaller, data, watch):
+        if record.epoch > yielded:
+            yield replace(record, metrics={**record.metrics, MICRO_BATCH: float(halved)})
+
+
+def _half_of(hyperparameters: Mapping[str, Any]) -> int:
+    """Return half of the images at a time; 0 where that is none, or where the whole batch is needed at once."""
+    whole = hyperparameters["imbalance"] == "hem" and hyperparameters["hem_mode"] == "reuse_loss"
+    at_once: int = hyperparameters["micro_batch_size"] or hyperparameters["batch_size"]
+    return 0 if whole else at_once // 2
 
 
 def _of_fold(rows: list[SplitRow], fold: int) -> list[SplitRow]:

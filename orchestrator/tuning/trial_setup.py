@@ -7,6 +7,11 @@ from pydantic import BaseModel, ConfigDict
 from orchestrator.space import Scalar
 
 
+def trial_folder(trials: Path, number: int) -> Path:
+    """Return the folder of one trial below that of all."""
+    return trials / f"{number:04d}"
+
+
 class TrialSetup(BaseModel):
     """Data, budget and device of all trials of one sweep."""
 
@@ -23,11 +28,16 @@ class TrialSetup(BaseModel):
     threads: int
     trials: Path  # folder of the trials' folders
     weights: Path | None = None  # safetensors to begin from, instead of pretrained or random ones
-    keep_state_s: float | None = None  # see TrainingRun
+    keep_state_s: float | None = None  # this and the next two: see TrainingRun
+    state_wanted: Path | None = None
+    keep_every_epochs: int = 0
+    epoch_timeout_s: float = 0.0  # an epoch that takes longer is hanging; 0: ten times the usual one
+    forecast_epoch_s: dict[str, float] = {}  # by architecture, before an epoch has ended
+    witness: bool = False  # each actor writes down by itself what it trained: how tests know what was lost
 
     def trial_folder(self, number: int, fold: int = 0) -> Path:
         """Return the folder of one trial, or of its training on another fold than the first."""
-        folder = self.trials / f"{number:04d}"
+        folder = trial_folder(self.trials, number)
         return folder / f"fold-{fold + 1}" if fold else folder
 
 
@@ -43,3 +53,4 @@ class TrialConfig(BaseModel):
     published: bool
     setup: Path  # JSON of TrialSetup
     fold: int = 0  # which fold validates, where the data have folds
+    known_epochs: int = 0  # that the journal holds already

@@ -97,7 +97,7 @@ def in_process(
         (["predict", "stroke", ""], "an empty path"),
         ([*SWEEP, "--data", ""], "--data: an empty path"),
         ([*SWEEP, "--slots", "9999"], "--slots 9999: more than"),
-        (["resume", "x"], "No such command 'resume'"),
+        (["resume", "x"], "no sweep 'x'; Known: none"),
         ([*SWEEP, "--set", "vit=resnet18"], "cannot be trained with its defaults"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

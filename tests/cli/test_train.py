@@ -139,8 +139,8 @@ def test_an_interrupted_training_goes_on(request_for, tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("0000/state.pt", b"garbage", "state.pt: is damaged"),
-        ("0000/state.pt", b"", "state.pt: is damaged"),
+        ("0000/state_epoch_0001.pt", b"garbage", "state_epoch_0001.pt: is damaged"),
+        ("0000/state_epoch_0001.pt", b"", "state_epoch_0001.pt: is damaged"),
         ("history.csv", b"", "history.csv: is missing or damaged"),
         ("history.csv", b"hello,x\n1,2\n", "history.csv: is missing or damaged"),
         ("history.csv", b"\xff\xfe\x00hello", "history.csv: is missing or damaged"),

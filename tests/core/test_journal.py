@@ -1,17 +1,21 @@
+import os
+import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from plan_support import data_summary
+from sweep_support import make_plan, suggested
+from sweep_support import started as first_line
 
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, DiskFull
 from orchestrator.journal import (
     EpochEnded,
     FinalistEvaluated,
     FoldEvaluated,
     JournalWriter,
     SweepEnded,
+    SweepResumed,
     SweepStarted,
     TrialEnded,
     TrialStarted,
@@ -19,13 +23,10 @@ from orchestrator.journal import (
     read_events,
 )
 from orchestrator.leaderboard import choose_finalists, few_groups_note, leaderboard, to_markdown
+from orchestrator.plan import SweepPlan
 from orchestrator.sweep_state import replay
 
-
-def trial(number: int) -> TrialStarted:
-    return TrialStarted(
-        trial=number, architecture="resnet_vit", hyperparameters={"lr": 1e-4}, seed=number, published=False
-    )
+trial = suggested
 
 
 def epoch(number: int, at: int, auroc: float | None, log_loss: float = 0.5) -> EpochEnded:
@@ -102,24 +103,153 @@ def test_replay_gives_states_best_epochs_and_ends(started: SweepStarted) -> None
 
 
 def test_trials_that_ran_when_a_sweep_ended_are_interrupted(started: SweepStarted) -> None:
-    state = replay([started, trial(0), epoch(0, 1, 0.5), SweepEnded(state="interrupted")])
+    state = replay([started, trial(0), TrialStarted(trial=0), epoch(0, 1, 0.5), SweepEnded(state="interrupted")])
     assert state.trials[0].state == "interrupted"
 
 
-@given(st.integers(min_value=1, max_value=15))
-def test_any_prefix_replays(length: int) -> None:
-    from orchestrator.plan import SweepPlan
-    from orchestrator.sweep_file import find_sweep_file, load_sweep_file
+def resumed(plan: SweepPlan) -> SweepResumed:
+    return SweepResumed(plan=plan, plan_digest=plan.digest, slots=1, device="cpu", versions={}, git={})
 
-    file = load_sweep_file(find_sweep_file("stroke_hybrid"), "quick")
-    data = data_summary("real")
-    plan = SweepPlan(
-        sweep=file.name, task="stroke", classes=("a", "b"), data=data, preset="quick", weights="random", seed=0,
-        metric="auroc", direction="max", published={}, **{k: getattr(file, k) for k in
-        ("architectures", "budget", "search", "scheduler")},
-    )  # fmt: skip
-    first = SweepStarted(sweep_id="s", plan=plan, plan_digest="", slots=1, device="cpu", versions={}, git={})
-    replay(history(first)[:length])
+
+EVENTS = st.one_of(
+    st.builds(suggested, st.integers(0, 3)),
+    st.builds(TrialStarted, trial=st.integers(0, 3)),
+    st.builds(epoch, st.integers(0, 3), st.integers(1, 9), st.floats(0, 1) | st.none()),
+    st.builds(TrialEnded, trial=st.integers(0, 3), state=st.sampled_from(["completed", "pruned", "failed"]),
+              reason=st.text(max_size=9)),
+    st.builds(WinnerChosen, trial=st.integers(0, 3)),
+    st.builds(SweepEnded, state=st.sampled_from(["completed", "interrupted", "failed"])),
+    st.just("resumed"),
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.lists(EVENTS, max_size=40), st.integers(0, 40))
+def test_any_prefix_replays_to_what_one_fold_over_all_had_at_that_point(events: list, length: int) -> None:
+    """Whatever a sweep may write: a trial is suggested before anything else is told of it."""
+    plan = make_plan()
+    known: set[int] = set()
+    lines: list = [first_line(plan)]
+    for event in (resumed(plan) if event == "resumed" else event for event in events):
+        number = getattr(event, "trial", None)
+        if event.kind == "trial_suggested" and number not in known:
+            known.add(number)
+        elif number is not None and (number not in known or event.kind == "trial_suggested"):
+            continue
+        lines.append(event)
+    state = replay(lines[:1])
+    for event in lines[1 : 1 + length]:
+        state.apply(event)
+    again = replay(lines[: 1 + length])
+    assert again == state
+    for number, one in again.trials.items():
+        epochs = [ended.epoch for ended in one.epochs]
+        assert epochs == sorted(set(epochs)), "each epoch once, in order"
+        assert (one.best is None) == (not epochs)
+        assert number in known
+
+
+def test_a_torn_last_line_is_cut_off_before_more_is_written(tmp_path: Path, started: SweepStarted) -> None:
+    path = tmp_path / "journal.jsonl"
+    with JournalWriter(path, lambda event: None) as journal:
+        journal.append(started)
+    path.write_bytes(path.read_bytes() + b'{"kind": "trial_sugg')
+    with JournalWriter(path, lambda event: None) as journal:
+        journal.append(trial(0))
+    assert [event.kind for event in read_events(path)[0]] == ["sweep_started", "trial_suggested"]
+
+
+def test_lines_reach_the_disk_within_a_second_and_before_the_end(
+    tmp_path: Path, started: SweepStarted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    whole = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda number: (synced.append(os.fstat(number).st_size), whole(number)))
+    path = tmp_path / "journal.jsonl"
+    with JournalWriter(path, lambda event: None) as journal:
+        journal.append(started)
+        deadline = time.monotonic() + 20
+        while path.stat().st_size not in synced:
+            assert time.monotonic() < deadline, "no line reached the disk"
+            time.sleep(0.02)
+        for number in range(200):
+            journal.append(trial(number))
+        in_between = len(synced)
+    assert synced[-1] == path.stat().st_size
+    assert in_between < 50, "not one by one"
+
+
+class FullDisk:
+    """A journal's file that takes so many bytes more."""
+
+    def __init__(self, file, left: int) -> None:
+        self.file, self.left, self.name = file, left, file.name
+
+    def write(self, line: bytes) -> int:
+        taken = min(len(line), self.left)
+        self.left -= taken
+        return self.file.write(line[:taken]) if taken else 0
+
+    def __getattr__(self, name: str):
+        return getattr(self.file, name)
+
+
+def test_on_a_full_disk_the_reserve_holds_the_last_lines(tmp_path: Path, started: SweepStarted) -> None:
+    path = tmp_path / "journal.jsonl"
+    heard: list = []
+    journal = JournalWriter(path, heard.append)
+    journal.append(started)
+    reserve = tmp_path / "journal.reserve"
+    assert reserve.stat().st_blocks * 512 >= 2**20, "the room is really taken"
+    journal._file = FullDisk(journal._file, left=30)
+    unlink = Path.unlink
+    with pytest.MonkeyPatch.context() as patch:
+
+        def gives_room(path: Path, **options: bool) -> None:
+            journal._file.left = 300
+            unlink(path, **options)
+
+        patch.setattr(Path, "unlink", gives_room)
+        with pytest.raises(DiskFull):
+            journal.append(trial(0))
+    assert [event.kind for event in heard] == ["sweep_started", "trial_suggested"]
+    with pytest.raises(DiskFull):
+        for number in range(1, 9):
+            journal.append(trial(number))
+    journal.close()
+    events, offset = read_events(path)
+    assert events == heard, "what was not written was not heard of"
+    assert offset == path.stat().st_size, "no half line"
+
+
+def test_a_resumed_sweep_goes_on_where_it_was(started: SweepStarted) -> None:
+    plan = started.plan.model_copy(update={"budget": started.plan.budget.model_copy(update={"trials": 99})})
+    before = [
+        started, trial(0), TrialStarted(trial=0), epoch(0, 1, 0.7), epoch(0, 2, 0.6), trial(1), trial(2),
+        TrialStarted(trial=2), TrialEnded(trial=2, state="failed", reason="NaN"),
+        SweepEnded(state="interrupted", reason="interrupted by the user"),
+    ]  # fmt: skip
+    state = replay(before)
+    assert [state.trials[number].state for number in range(3)] == ["interrupted", "waiting", "failed"]
+    state.apply(resumed(plan))
+    assert [state.trials[number].state for number in range(3)] == ["waiting", "waiting", "failed"]
+    assert (state.ended, state.plan.budget.trials) == (None, 99)
+    began = state.trials[0].started_at
+    for event in (TrialStarted(trial=0, after_epoch=2), epoch(0, 2, 0.1), epoch(0, 3, 0.9)):
+        state.apply(event)
+    one = state.trials[0]
+    assert [(ended.epoch, ended.metrics["val/auroc"]) for ended in one.epochs] == [(1, 0.7), (2, 0.6), (3, 0.9)]
+    assert (one.state, one.best.epoch, one.started_at) == ("running", 3, began)
+
+
+def test_a_better_epoch_makes_an_earlier_evaluation_void(started: SweepStarted) -> None:
+    events = history(started)
+    state = replay(events)
+    assert 2 in state.finalists
+    state.apply(epoch(2, 2, 0.7))
+    assert 2 in state.finalists, "the best epoch is still the one that was evaluated"
+    state.apply(epoch(2, 3, 0.95))
+    assert 2 not in state.finalists
 
 
 def test_a_journal_must_begin_with_its_sweep() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.journal import SweepStarted, TrialStarted, WinnerChosen
+from orchestrator.journal import SweepStarted, TrialSuggested, WinnerChosen
 from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import replay
 from orchestrator.tuning.finalists import for_journal
@@ -24,7 +24,7 @@ def predicted(side: str, leak: str) -> Predictions:
 @pytest.mark.parametrize("leak", ["copy", ""])
 def test_no_leak_free_image_means_null_and_the_reason(leak: str, started: SweepStarted) -> None:
     evaluated = for_journal(0, evaluate(TASKS["stroke"], predicted("validation", ""), predicted("test", leak)))
-    trial = TrialStarted(trial=0, architecture="resnet_vit", hyperparameters={}, seed=0, published=False)
+    trial = TrialSuggested(trial=0, architecture="resnet_vit", hyperparameters={}, seed=0, published=False)
     state = replay([started, trial, evaluated, WinnerChosen(trial=0)])
     winner = json.loads(json.dumps(SweepResult(Path("sweep"), state, 1.0).to_json()))["winner"]
     assert winner["test"]["auroc"][0] == 1.0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 REAL_DATA = Path(os.environ.get("ORCHESTRATE_REAL_DATA") or Path(__file__).parents[3] / "shared" / "data")
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}  # threads that wait for each other leave the cores to other tests
 AS_ON_TWO_CORES = ["--preset", "quick", "--slots", "2"]  # what auto means there; other machines would do more
 TINY = [
     "--preset",
@@ -43,9 +44,8 @@ Orchestrate = Callable[..., Finished]
 
 def clean_environment(home: Path, **changes: str) -> dict[str, str]:
     own = ("ORCHESTRATE_HOME", "ORCHESTRATE_DATA", "MLFLOW_TRACKING_URI")
-    return (
-        {key: value for key, value in os.environ.items() if key not in own} | {"ORCHESTRATE_HOME": str(home)} | changes
-    )
+    kept = {key: value for key, value in os.environ.items() if key not in own}
+    return kept | {"ORCHESTRATE_HOME": str(home), **PATIENT} | changes
 
 
 def command(*arguments: str | Path) -> list[str]:

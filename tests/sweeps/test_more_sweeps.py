@@ -1,4 +1,4 @@
-"""Sweeps beside the main job: twice the same, two at once, real images, no MLflow, Ctrl-C. Tiny networks throughout."""
+"""Sweeps beside the main job: twice the same, two at once, real images, no MLflow. Tiny networks throughout."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from process_support import descendants, titled
 from tests_support import TINY, Orchestrate, clean_environment, command
 
 from orchestrator.home import Home
@@ -94,15 +95,17 @@ def test_unreadable_images_are_listed_and_a_sweep_without_result_exits_3(
     write_stroke_phantom(root, train_patients=12, test_patients=8, image_px=64)
     victim = sorted((root / "deep" / "test" / "normalMR").iterdir())[0]
     victim.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
-    (tmp_path / "sitecustomize.py").write_text(  # read by every process of the sweep: no weights can be written
+    (
+        tmp_path / "sitecustomize.py"
+    ).write_text(  # read by every process of the sweep: no weights can be written
         "import safetensors.torch\n"
-        "def full(*arguments): raise OSError(28, 'No space left on device', '/home/jane/x')\n"
+        "def full(*arguments): raise OSError(5, 'Input/output error', '/home/jane/x')\n"
         "safetensors.torch.save_file = full\n"
     )
     done = orchestrate(*SMALL, "--trials", "2", "--data", root, PYTHONPATH=str(tmp_path))
     assert done.exit_code == 3, done.stderr
     assert "no trial of 2 can be evaluated" in done.stderr
-    assert "No space left on device" in done.stderr
+    assert "Input/output error" in done.stderr
     assert "Traceback" not in done.stderr
     assert "1 images cannot be read" in done.stderr
     (listed,) = (tmp_path / "home" / "sweeps").glob("*/unreadable.tsv")
@@ -120,34 +123,6 @@ def test_a_store_that_is_down_costs_the_sweep_nothing(orchestrate: Orchestrate) 
     assert done.json["winner"]["run_id"] is None
 
 
-def test_ctrl_c_ends_cleanly_and_keeps_what_was_done(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    process = start(home, *SMALL[:-1], "--trials", "50", "--epochs", "50")
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and process.poll() is None:
-        journals = list(home.glob("sweeps/*/journal.jsonl"))
-        if journals and journals[0].read_text().count("epoch_ended") >= 3:
-            break
-        time.sleep(0.2)
-    children = _descendants(process.pid)
-    assert len(children) > 3, "ray and sync are running"
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=90)
-    assert process.returncode == 130, stderr
-    assert "Traceback" not in stderr
-    assert "not built yet" in stderr, "until resume is there, it is said"
-    state = replay(read_events(journals[0])[0])
-    assert state.ended.state == "interrupted"
-    assert list((journals[0].parent / "trials").glob("*/best.safetensors")), "what was finished is kept"
-    runs = trial_runs(open_store(Home(home), None), state.started.sweep_id)
-    assert len(runs) == 1 + len(state.trials)
-    assert {run.info.status for run in runs} <= {"KILLED", "FINISHED"}
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and any(_is_alive(pid) for pid in children):
-        time.sleep(0.5)
-    assert not [pid for pid in children if _is_alive(pid)], "orphans"
-
-
 def test_a_sync_that_is_killed_is_started_again(tmp_path: Path) -> None:
     home = tmp_path / "home"
     process = start(home, *SMALL, "--trials", "3", "--epochs", "3")
@@ -156,9 +131,7 @@ def test_a_sync_that_is_killed_is_started_again(tmp_path: Path) -> None:
         path.read_text() for path in home.glob("sweeps/*/journal.jsonl")
     ):
         time.sleep(0.1)
-    (sync,) = [
-        pid for pid in _descendants(process.pid) if b"tracking.sync" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    (sync,) = [pid for pid in descendants(process.pid) if "tracking.sync" in titled(pid)]
     os.kill(sync, signal.SIGKILL)
     stdout, stderr = process.communicate(timeout=500)
     assert process.returncode == 0, stderr
@@ -167,23 +140,3 @@ def test_a_sync_that_is_killed_is_started_again(tmp_path: Path) -> None:
     runs = trial_runs(open_store(Home(home), None), result["sweep_id"])
     assert len(runs) == 1 + 3
     assert "RUNNING" not in {run.info.status for run in runs}
-
-
-def _descendants(pid: int) -> list[int]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            continue
-        if parent == pid:
-            found += [int(folder.name), *_descendants(int(folder.name))]
-    return found
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (ProcessLookupError, FileNotFoundError):
-        return False

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from plan_support import data_summary
+from sweep_support import make_plan, suggested
+from sweep_support import started as first_line
 
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
@@ -23,8 +24,6 @@ from orchestrator.journal import (
     TrialEnded,
     TrialStarted,
 )
-from orchestrator.plan import SweepPlan
-from orchestrator.sweep_file import find_sweep_file, load_sweep_file
 from orchestrator.tracking.outcome import read_outcome
 from orchestrator.tracking.store import open_store, told_as_bad_input, without_password
 from orchestrator.tracking.sync import Sync, follow
@@ -55,24 +54,16 @@ def sweep(tmp_path: Path) -> Path:
 
 
 def started(sweep_id: str) -> SweepStarted:
-    file = load_sweep_file(find_sweep_file("stroke_hybrid"), "quick")
-    data = data_summary("phantom")
-    plan = SweepPlan(
-        sweep=file.name, task="stroke", classes=("normal", "stroke"), data=data, preset="quick", weights="random",
-        seed=0, metric="auroc", direction="max", architectures=file.architectures, published={"resnet_vit": False},
-        budget=file.budget, search=file.search, scheduler=file.scheduler,
-    )  # fmt: skip
-    return SweepStarted(sweep_id=sweep_id, plan=plan, plan_digest="p", slots=2, device="cpu", versions={}, git={})
+    plan = make_plan()
+    phantom = plan.data.model_copy(update={"kind": "phantom"})
+    return first_line(plan.model_copy(update={"data": phantom}), sweep_id)
 
 
 def events(sweep_id: str, end: bool = True) -> list[Event]:
     lines: list[Event] = [started(sweep_id)]
     for number in range(3):
-        lines.append(
-            TrialStarted(
-                trial=number, architecture="resnet_vit", hyperparameters={"lr": 1.23456789e-4}, seed=5, published=False
-            )
-        )
+        lines.append(suggested(number, lr=1.23456789e-4))
+        lines.append(TrialStarted(trial=number))
         for epoch in (1, 2, 3):
             metrics = {"val/auroc": 0.5 + 0.1 * epoch, "val/log_loss": 0.5, "train/loss": None, "perf/epoch_s": 1.0}
             lines.append(EpochEnded(trial=number, epoch=epoch, metrics=metrics))

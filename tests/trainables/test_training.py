@@ -17,6 +17,7 @@ from trainables.inference import predict_logits
 from trainables.models import build_model, check_backbone, count_parameters, fetch_pretrained, load_weights
 from trainables.packaging import write_standalone
 from trainables.standalone import Classifier
+from trainables.training.checkpoint import state_files
 from trainables.training.learner import Learner
 from trainables.training.loop import train
 
@@ -63,12 +64,57 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path: Path, chang
     before = scores(next(first) for _ in range(after))
     first.close()
     torch.rand(9)
-    rest = scores(train(run(tmp_path / "broken", epochs=4, keep_state_s=0, **changes), blobs(24)))
+    again = replace(run(tmp_path / "broken", epochs=4, keep_state_s=0, **changes), known_epochs=after)
+    rest = scores(train(again, blobs(24)))
     assert len(rest) == 4 - after
     for ours, theirs in zip(before + rest, whole, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-6)
     kept = [(tmp_path / name / BEST_WEIGHTS).read_bytes() for name in ("whole", "broken")]
     assert kept[0] == kept[1]
+
+
+def test_epochs_that_only_the_state_knows_are_told_from_it(tmp_path: Path) -> None:
+    """A process can die between writing its state and telling of the epoch."""
+    settled = run(tmp_path, epochs=4, keep_state_s=0)
+    first = train(settled, blobs(24))
+    told = [next(first) for _ in range(3)]
+    first.close()
+    again = list(train(replace(settled, known_epochs=1), blobs(24)))
+    assert again[:2] == told[1:]
+    assert [record.epoch for record in again] == [2, 3, 4]
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage"])
+def test_a_damaged_state_gives_way_to_the_one_before(tmp_path: Path, damage: bytes) -> None:
+    settled = run(tmp_path, epochs=4, keep_state_s=0)
+    whole = scores(train(settled, blobs(24)))
+    newest, older = state_files(tmp_path)
+    assert (newest.name, older.name) == ("state_epoch_0004.pt", "state_epoch_0003.pt")
+    newest.write_bytes(damage)
+    (redone,) = train(replace(settled, known_epochs=3), blobs(24))
+    assert (redone.epoch, scores([redone])[0]) == (4, pytest.approx(whole[3], abs=1e-6))
+    for path in state_files(tmp_path):
+        path.write_bytes(damage)
+    with pytest.raises(DataError, match=r"state_epoch_0004\.pt: is damaged, and there is no older one"):
+        next(train(settled, blobs(24)))
+
+
+def test_a_state_is_written_when_asked_for_and_else_as_often_as_it_costs_little(tmp_path: Path) -> None:
+    wanted = tmp_path / "stop_requested"
+    asked = replace(run(tmp_path, epochs=3, keep_state_s=1e6), state_wanted=wanted)
+    epochs = train(asked, blobs(24))
+    next(epochs)
+    assert state_files(tmp_path) == []
+    wanted.touch()
+    next(epochs)
+    assert [path.name for path in state_files(tmp_path)] == ["state_epoch_0002.pt"]
+
+
+def test_the_weights_of_every_nth_epoch_are_kept(tmp_path: Path) -> None:
+    list(train(replace(run(tmp_path, epochs=5), keep_every_epochs=2), blobs(24)))
+    kept = sorted(path.name for path in tmp_path.glob("model_epoch_*"))
+    assert kept == ["model_epoch_002.safetensors", "model_epoch_004.safetensors"]
+    load_weights(build_model("resnet_vit", TINY, 2), tmp_path / kept[0])
 
 
 def test_the_state_of_another_run_is_refused(tmp_path: Path) -> None:

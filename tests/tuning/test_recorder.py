@@ -1,9 +1,17 @@
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.journal import JournalWriter, TrialEnded, TrialStarted, read_events
+import pytest
+from sweep_support import EPOCHS, begin, epoch, make_plan, open_sweep, suggested
+
+from orchestrator.errors import DiskFull
+from orchestrator.journal import EpochEnded, MicroBatchLimited, TrialEnded, TrialStarted
+from orchestrator.open_sweep import OpenSweep
 from orchestrator.tuning.recorder import JournalRecorder
+from orchestrator.tuning.stopping import Stopping
+from orchestrator.tuning.trial_files import TrialFiles, least_disk_bytes
 
 
 @dataclass
@@ -11,36 +19,170 @@ class Tried:
     """What the recorder looks at of a Ray trial."""
 
     config: dict[str, Any]
-    error_file: str
+    error_file: str = ""
     last_result: dict[str, Any] = field(default_factory=dict)
     trial_id: str = "t"
 
 
-def test_a_trial_whose_actor_never_began_is_started_and_failed_in_the_journal(tmp_path: Path) -> None:
+class Recorded:
+    """A recorder and the sweep that it writes to."""
+
+    def __init__(self, sweep: OpenSweep, stopping: Stopping | None = None, stop_reasons: dict | None = None) -> None:
+        self.sweep, self.stopping, self.heard = sweep, stopping or Stopping(), []
+        self.files = TrialFiles(sweep.folder / "trials", sweep.state)
+        self.recorder: Any = JournalRecorder(sweep, self.files, self.stopping, stop_reasons or {})
+
+    def result(self, number: int, at: int, auroc: float = 0.5, **further: Any) -> None:
+        self.recorder.on_trial_result(
+            0, [], Tried({"trial": number}), {"epoch": at, "val/auroc": auroc, "stopped": "", **further}
+        )
+
+    def complete(self, number: int, **last: Any) -> tuple[str, str]:
+        self.recorder.on_trial_complete(0, [], Tried({"trial": number}, last_result=last))
+        trial = self.sweep.state.trials[number]
+        return trial.state, trial.reason
+
+    def error(self, number: int, error_file: Path) -> tuple[str, str]:
+        self.recorder.on_trial_error(0, [], Tried({"trial": number}, error_file=str(error_file)))
+        trial = self.sweep.state.trials[number]
+        return trial.state, trial.reason
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Iterator[OpenSweep]:
+    with open_sweep(tmp_path / "s") as sweep:
+        yield sweep
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.tuning.recorder.LOSS_SHOWS_AFTER_S", 0)
+
+
+def test_a_trial_whose_actor_never_began_is_started_and_failed(sweep: OpenSweep, tmp_path: Path) -> None:
     (tmp_path / "error.txt").write_text("Traceback\n\nDataError: /home/someone/set: the split was changed\n")
-    config = {"trial": 3, "architecture": "a", "hyperparameters": {}, "seed": 1, "published": False, "setup": "s.json"}
-    tried: Any = Tried(config, str(tmp_path / "error.txt"))
-    with JournalWriter(tmp_path / "journal.jsonl", lambda event: None) as journal:
-        recorder = JournalRecorder(journal, 2, {})
-        recorder.on_trial_error(0, [], tried)
-        recorder.on_trial_error(0, [], tried)
-    events, _ = read_events(tmp_path / "journal.jsonl")
-    assert [type(event) for event in events] == [TrialStarted, TrialEnded, TrialEnded]
-    assert (events[1].trial, events[1].state) == (3, "failed")
-    assert "the split was changed" in events[1].reason
-    assert "someone" not in events[1].reason
+    heard: list = []
+    sweep._watch = lambda event, state: heard.append(event)
+    sweep.append(suggested(3))
+    assert Recorded(sweep).error(3, tmp_path / "error.txt") == ("failed", "DataError: set: the split was changed")
+    assert [type(event) for event in heard[1:]] == [TrialStarted, TrialEnded]
 
 
-def test_a_trial_that_stopped_by_patience_is_completed_with_its_reason(tmp_path: Path) -> None:
-    patience = "no better val/auroc for 3 epochs after epoch 4"
-    tried: Any = Tried({"trial": 5}, "", {"epoch": 7, "stopped": patience, "done": True})
-    finished: Any = Tried({"trial": 6}, "", {"epoch": 9, "stopped": "", "done": True}, "u")
-    with JournalWriter(tmp_path / "journal.jsonl", lambda event: None) as journal:
-        recorder = JournalRecorder(journal, 9, {})
-        recorder.on_trial_complete(0, [], tried)
-        recorder.on_trial_complete(0, [], finished)
-    events, _ = read_events(tmp_path / "journal.jsonl")
-    assert [(event.state, event.reason) for event in events] == [
-        ("completed", patience),
-        ("completed", "all 9 epochs trained"),
+def test_what_its_log_tells_is_the_reason(sweep: OpenSweep, tmp_path: Path) -> None:
+    recorded = Recorded(sweep)
+    logs = {
+        1: "epoch 1\nTimeout (0:01:05)!\nThread 0x7f (most recent call first):\n",
+        2: "Fatal Python error: Segmentation fault\n\nCurrent thread 0x7f:\n",
+    }
+    for number, text in logs.items():
+        begin(sweep, number)
+        recorded.files.folder(number).mkdir(parents=True)
+        (recorded.files.folder(number) / "log.txt").write_text(text)
+    reasons = [recorded.error(number, tmp_path / "none")[1] for number in logs]
+    assert reasons == [
+        "hanging: no epoch ended within 65 s, so its process was ended",
+        "its process crashed: Segmentation fault",
     ]
+
+
+def test_how_trials_end(sweep: OpenSweep) -> None:
+    recorded = Recorded(sweep, stop_reasons={3: "ASHA at epoch 2: ..."})
+    for number in range(1, 5):
+        begin(sweep, number)
+    patience = "no better val/auroc for 3 epochs after epoch 1"
+    assert recorded.complete(1, epoch=4, stopped=patience, done=True) == ("completed", patience)
+    assert recorded.complete(2, epoch=EPOCHS, stopped="", done=True) == ("completed", f"all {EPOCHS} epochs trained")
+    assert recorded.complete(3, epoch=2, stopped="", done=True) == ("pruned", "ASHA at epoch 2: ...")
+    assert recorded.complete(4, failed="epoch 1: loss is nan", done=True) == ("failed", "epoch 1: loss is nan")
+
+
+def test_an_epoch_that_the_journal_holds_is_not_told_again(sweep: OpenSweep) -> None:
+    recorded = Recorded(sweep)
+    begin(sweep, 1)
+    for at in (1, 2, 1, 2, 3):
+        recorded.result(1, at)
+    assert [known.epoch for known in sweep.state.trials[1].epochs] == [1, 2, 3]
+
+
+def test_an_interrupted_trial_gets_no_last_line_and_a_lost_ray_fails_none(sweep: OpenSweep, tmp_path: Path) -> None:
+    recorded = Recorded(sweep)
+    for number in (1, 2):
+        begin(sweep, number)
+    recorded.stopping.request("ray", "its raylet ended")
+    assert recorded.complete(1, epoch=2, stopped="", done=True) == ("running", "")
+    assert recorded.error(2, tmp_path / "none") == ("running", "")
+
+
+def test_a_spent_time_budget_is_the_reason(sweep: OpenSweep) -> None:
+    recorded = Recorded(sweep, Stopping(time_budget_s=0.0))
+    begin(sweep, 1)
+    assert recorded.stopping("t", {}), "the trial is to end with this epoch"
+    assert not recorded.stopping.stop_all(), "others end with theirs"
+    assert recorded.complete(1, epoch=2, stopped="") == ("pruned", "epoch 2: the time budget of 0 s is spent")
+
+
+def test_a_full_disk_ends_the_sweep_and_no_trial(sweep: OpenSweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = Recorded(sweep)
+    for number in (1, 2):
+        begin(sweep, number)
+    assert recorded.complete(1, disk_full="a trial found no room for its weights")[0] == "running"
+    assert (recorded.stopping.cause, recorded.stopping.requested) == ("disk", True)
+    again = Recorded(sweep)
+
+    def full(event: object) -> None:
+        raise DiskFull("no room for another line of the journal")
+
+    monkeypatch.setattr(sweep, "append", full)
+    again.result(2, 1)
+    assert again.stopping.cause == "disk"
+
+
+def test_a_limit_of_memory_is_remembered_once(sweep: OpenSweep) -> None:
+    recorded = Recorded(sweep)
+    begin(sweep, 1)
+    heard: list = []
+    sweep._watch = lambda event, state: heard.append(event)
+    for at in (1, 2):
+        recorded.result(1, at, **{"perf/micro_batch_size": 8.0})
+    assert [type(event) for event in heard] == [EpochEnded, MicroBatchLimited, EpochEnded]
+    assert sweep.state.micro_batch_limits == {"resnet_vit": 8}
+
+
+def held(files: TrialFiles, number: int) -> set[str]:
+    return {path.name for path in files.folder(number).iterdir()}
+
+
+def test_files_of_losers_go_as_soon_as_they_cannot_matter(tmp_path: Path) -> None:
+    everything = {"best.safetensors", "state_epoch_0002.pt", "best_validation.npz", "model_epoch_002.safetensors"}
+    with open_sweep(tmp_path / "s", make_plan(budget__finalists=2)) as sweep:
+        recorded = Recorded(sweep)
+
+        def end(number: int, auroc: float, state: str) -> None:
+            begin(sweep, number)
+            folder = recorded.files.folder(number)
+            folder.mkdir(parents=True)
+            for name in everything:
+                (folder / name).write_bytes(b"x" * 100)
+            sweep.append(epoch(number, 2, auroc))
+            sweep.append(TrialEnded(trial=number, state=state, reason=""))
+            recorded.files.trial_ended(sweep.state, number)
+
+        end(1, 0.6, "pruned")
+        assert held(recorded.files, 1) == everything - {"state_epoch_0002.pt"}, "until one trains to its end"
+        end(2, 0.7, "failed")
+        assert held(recorded.files, 2) == {"best_validation.npz"}
+        end(3, 0.5, "completed")
+        assert held(recorded.files, 1) == {"best_validation.npz"}, "one that was stopped early is no finalist now"
+        end(4, 0.8, "completed")
+        end(5, 0.7, "completed")
+        assert held(recorded.files, 3) == {"best_validation.npz"}
+        assert held(recorded.files, 4) == held(recorded.files, 5) == everything
+        limited = TrialFiles(sweep.folder / "trials", sweep.state, max_bytes=1050)
+        assert held(limited, 5) == everything - {"state_epoch_0002.pt"}, "the worst finalist's state goes first"
+        assert held(limited, 4) == everything
+        assert not limited.over_limit()
+        assert TrialFiles(sweep.folder / "trials", sweep.state, max_bytes=300).over_limit()
+
+
+def test_what_a_sweep_needs_at_least_grows_with_slots_and_finalists() -> None:
+    assert least_disk_bytes(10**6, slots=2, finalists=3) == 4 * 10**6 * (8 * 2 + 3)

@@ -1,75 +1,168 @@
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from plan_support import data_summary
 from ray.tune.schedulers import TrialScheduler
+from sweep_support import begin, epoch, make_plan, open_sweep
 
-from orchestrator.plan import SweepPlan
-from orchestrator.sweep_file import Budget, Scheduler, Search
-from orchestrator.tuning.resources import find_slots
-from orchestrator.tuning.scheduler import FairAsha
+from orchestrator.open_sweep import OpenSweep
+from orchestrator.sweep_sections import Budget, Scheduler, Search
+from orchestrator.tuning.resources import find_slots, fitting_share
+from orchestrator.tuning.scheduler import FairScheduler
 
-
-def make_scheduler(*architectures: str, epochs: int = 8) -> FairAsha:
-    return FairAsha(
-        SweepPlan(
-            sweep="x", task="stroke", classes=("a", "b"), preset="quick", weights="random", seed=0, metric="auroc",
-            direction="max", architectures={name: {} for name in architectures}, published={},
-            data=data_summary("real"),
-            budget=Budget(epochs=epochs), search=Search(), scheduler=Scheduler(grace_epochs=1, reduction_factor=2),
-        )
-    )  # fmt: skip
+STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE
 
 
-def add(scheduler: FairAsha, number: int, architecture: str = "one"):
-    trial = SimpleNamespace(trial_id=f"id{number}", config={"trial": number, "architecture": architecture})
-    scheduler.on_trial_add(None, trial)
-    return trial
+class Judged:
+    """A scheduler and the sweep whose trials it judges."""
+
+    def __init__(self, sweep: OpenSweep) -> None:
+        self.sweep = sweep
+        self.scheduler = FairScheduler(sweep.state, sweep.past)
+
+    def judge(self, number: int, at: int, auroc: float | None, architecture: str = "one") -> str:
+        if number not in self.sweep.state.trials:
+            begin(self.sweep, number, architecture)
+        trial = SimpleNamespace(config={"trial": number})
+        return self.scheduler.on_trial_result(None, trial, {"epoch": at, "val/auroc": auroc})
+
+    def reason(self, number: int) -> str:
+        return self.scheduler.stop_reasons[number]
 
 
-def judge(scheduler: FairAsha, trial, epoch: int, auroc: float | None) -> str:
-    return scheduler.on_trial_result(None, trial, {"epoch": epoch, "val/auroc": auroc})
+def plan_of(*architectures: str, epochs: int = 8, rule: str = "asha", allocation: str = "equal", factor: int = 2):
+    plan = make_plan(architectures={name: {} for name in architectures})
+    return plan.model_copy(
+        update={
+            "budget": Budget(epochs=epochs),
+            "search": Search(allocation=allocation),
+            "scheduler": Scheduler(name=rule, grace_epochs=1, reduction_factor=factor),
+        }
+    )
 
 
-def test_a_poor_trial_is_stopped_with_a_reason_in_words() -> None:
-    scheduler = make_scheduler("one")
-    for number, auroc in enumerate([0.9, 0.8, 0.7]):
-        judge(scheduler, add(scheduler, number), 1, auroc)
-    assert judge(scheduler, add(scheduler, 3), 1, 0.5) == TrialScheduler.STOP
-    assert scheduler.stop_reasons["id3"] == ("ASHA at epoch 1: val/auroc 0.5000 is not in the best 1/2 of one")
-    assert judge(scheduler, add(scheduler, 4), 1, 0.95) == TrialScheduler.CONTINUE
+@pytest.fixture
+def judged(tmp_path: Path) -> Iterator[Judged]:
+    with open_sweep(tmp_path / "s", plan_of("one", "two")) as sweep:
+        yield Judged(sweep)
 
 
-def test_the_defaults_are_never_stopped_but_count() -> None:
-    scheduler = make_scheduler("one")
-    good = [add(scheduler, number) for number in range(1, 4)]
-    assert [judge(scheduler, trial, 1, 0.9) for trial in good] == [TrialScheduler.CONTINUE] * 3
-    assert judge(scheduler, add(scheduler, 0), 1, 0.1) == TrialScheduler.CONTINUE
-    assert "id0" not in scheduler.stop_reasons
+def test_a_poor_trial_is_stopped_with_a_reason_in_words(judged: Judged) -> None:
+    for number, auroc in enumerate([0.9, 0.8, 0.7], start=2):
+        judged.judge(number, 1, auroc)
+    assert judged.judge(5, 1, 0.5) == STOP
+    assert judged.reason(5) == "ASHA at epoch 1: auroc 0.5000 below the rung's cut 0.8000 of 3 trials"
+    assert judged.judge(6, 1, 0.95) == CONTINUE
 
 
-def test_architectures_compete_with_their_own_kind_only() -> None:
-    scheduler = make_scheduler("one", "two")
+def test_for_a_loss_the_cut_is_from_above(tmp_path: Path) -> None:
+    plan = plan_of("one").model_copy(update={"metric": "log_loss", "direction": "min"})
+    with open_sweep(tmp_path / "s", plan) as sweep:
+        scheduler = FairScheduler(sweep.state)
+        for number, loss in enumerate([0.2, 0.3, 0.4, 0.9]):
+            begin(sweep, number, "one")
+            trial = SimpleNamespace(config={"trial": number})
+            decision = scheduler.on_trial_result(None, trial, {"epoch": 1, "val/log_loss": loss})
+    assert decision == STOP
+    assert scheduler.stop_reasons[3] == "ASHA at epoch 1: log_loss 0.9000 above the rung's cut 0.3000 of 3 trials"
+
+
+def test_the_defaults_are_never_stopped_but_count(judged: Judged) -> None:
+    assert [judged.judge(number, 1, 0.9) for number in (2, 3, 4)] == [CONTINUE] * 3
+    assert judged.judge(0, 1, 0.1) == CONTINUE
+    assert judged.judge(5, 1, 0.5) == STOP
+    assert "of 4 trials" in judged.reason(5)
+
+
+def test_architectures_compete_with_their_own_kind_only(judged: Judged) -> None:
     for number in range(2, 6):
-        judge(scheduler, add(scheduler, number, "one"), 1, 0.9)
-    assert judge(scheduler, add(scheduler, 6, "two"), 1, 0.3) == TrialScheduler.CONTINUE
-    assert judge(scheduler, add(scheduler, 7, "one"), 1, 0.3) == TrialScheduler.STOP
+        judged.judge(number, 1, 0.9, "one")
+    assert judged.judge(6, 1, 0.3, "two") == CONTINUE
+    assert judged.judge(7, 1, 0.3, "one") == STOP
 
 
-def test_asha_does_not_stop_a_trial_for_having_reached_its_last_epoch() -> None:
-    scheduler = make_scheduler("one", epochs=3)
-    leader, other = add(scheduler, 1), add(scheduler, 2)
-    for epoch in (1, 2, 3):
-        assert judge(scheduler, leader, epoch, 0.9) == TrialScheduler.CONTINUE
-    assert judge(scheduler, other, 3, 0.95) == TrialScheduler.CONTINUE
+def test_with_adaptive_allocation_all_compete(tmp_path: Path) -> None:
+    with open_sweep(tmp_path / "s", plan_of("one", "two", allocation="adaptive")) as sweep:
+        judged = Judged(sweep)
+        for number in range(2, 6):
+            judged.judge(number, 1, 0.9, "one")
+        assert judged.judge(6, 1, 0.3, "two") == STOP
+
+
+def test_no_trial_is_stopped_for_having_reached_its_last_epoch(tmp_path: Path) -> None:
+    with open_sweep(tmp_path / "s", plan_of("one", epochs=3)) as sweep:
+        judged = Judged(sweep)
+        assert [judged.judge(1, at, 0.9) for at in (1, 2, 3)] == [CONTINUE] * 3
+        assert judged.judge(2, 3, 0.2) == CONTINUE
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_a_value_that_is_missing_stops_nothing(judged: Judged, value: float | None) -> None:
+    for number in (2, 3, 4):
+        judged.judge(number, 1, 0.9)
+    assert judged.judge(5, 1, value) == CONTINUE
+
+
+def test_what_a_journal_holds_refills_the_rungs(tmp_path: Path) -> None:
+    with open_sweep(tmp_path / "s", plan_of("one")) as sweep:
+        live = Judged(sweep)
+        for number, auroc in enumerate([0.9, 0.8, 0.7, 0.75], start=1):
+            live.judge(number, 1, auroc)
+            sweep.append(epoch(number, 1, auroc))
+        assert live.judge(9, 1, 0.5) == STOP
+    with open_sweep(tmp_path / "s") as sweep:
+        again = Judged(sweep)
+        assert again.scheduler.stop_reasons == {n: r for n, r in live.scheduler.stop_reasons.items() if n != 9} != {}
+        assert again.judge(1, 1, 0.1) == CONTINUE, "a redone epoch is judged once"
+        assert again.judge(9, 1, 0.5) == STOP
+        assert again.reason(9) == live.reason(9)
+
+
+def test_hyperband_gives_every_other_trial_a_longer_grace(tmp_path: Path) -> None:
+    with open_sweep(tmp_path / "s", plan_of("one", epochs=3, rule="hyperband")) as sweep:
+        judged = Judged(sweep)
+        for number in range(2, 8):
+            judged.judge(number, 1, 0.9)
+        assert judged.judge(8, 1, 0.1) == STOP
+        assert judged.reason(8).startswith("Hyperband, bracket 1 of 2, at epoch 1: auroc 0.1000 below the rung's cut")
+        assert judged.judge(9, 1, 0.1) == CONTINUE, "its bracket judges from epoch 2 on"
+
+
+def test_the_median_rule_tells_its_median(tmp_path: Path) -> None:
+    with open_sweep(tmp_path / "s", plan_of("one", rule="median")) as sweep:
+        judged = Judged(sweep)
+        for number, auroc in enumerate([0.6, 0.7, 0.8, 0.9], start=1):
+            for at in (1, 2):
+                assert judged.judge(number, at, auroc) == CONTINUE
+        judged.judge(5, 1, 0.76)
+        assert judged.judge(5, 2, 0.70) == CONTINUE, "its best is above the median"
+        assert judged.judge(6, 1, 0.5) == STOP
+        assert judged.reason(6) == (
+            "median rule at epoch 1: best auroc 0.5000 below the median 0.7600 of 5 trials' running means"
+        )
+
+
+def test_without_a_rule_nothing_is_stopped(tmp_path: Path) -> None:
+    with open_sweep(tmp_path / "s", plan_of("one", rule="none")) as sweep:
+        judged = Judged(sweep)
+        assert {judged.judge(number, 1, 0.9 - number / 10) for number in range(9)} == {CONTINUE}
 
 
 @pytest.mark.parametrize(
-    ("requested", "gpus", "count", "share"),
-    [(None, 2, 2, 1.0), (4, 2, 4, 0.5), (3, 2, 3, 0.5), (8, 1, 8, 0.125), (1, 0, 1, 0.0)],
-)
-def test_slots_share_the_machine(requested, gpus: int, count: int, share: float) -> None:
-    slots = find_slots(requested, gpus)
+    ("requested", "gpus", "gpu_share", "count", "share"),
+    [
+        (None, 2, None, 2, 1.0), (4, 2, None, 4, 0.5), (3, 2, None, 3, 0.5), (8, 1, None, 8, 0.125),
+        (1, 0, None, 1, 0.0), (2, 1, 0.5, 2, 0.5),
+    ],
+)  # fmt: skip
+def test_slots_share_the_machine(requested, gpus: int, gpu_share, count: int, share: float) -> None:
+    slots = find_slots(requested, gpus, gpu_share)
     assert (slots.count, slots.gpu_share) == (count, share)
     assert slots.device == ("cuda" if gpus else "cpu")
     assert slots.threads >= 1
+
+
+@pytest.mark.parametrize(("peak_mib", "share"), [(1000, 0.125), (12_000, 0.25), (30_000, 0.5), (70_000, 1.0), (1e6, 1)])
+def test_a_trial_gets_the_smallest_share_of_a_gpu_that_holds_it(peak_mib: float, share: float) -> None:
+    assert fitting_share(peak_mib, 80_000) == share

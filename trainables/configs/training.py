@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["none", "cosine", "onecycle", "plateau"]
 Imbalance = Literal["none", "class_weight", "weighted_sampler", "focal", "hem"]
+RATES_END: tuple[Schedule, ...] = ("cosine", "onecycle")  # schedules that reach their end with the last epoch
 HemMode = Literal["reforward", "reuse_loss"]
 
 

@@ -2,3 +2,8 @@
 
 BEST_WEIGHTS = "best.safetensors"
 BEST_VALIDATION = "best_validation.npz"
+
+
+def epoch_weights(epoch: int) -> str:
+    """Return the name of the weights that are kept of one epoch, best or not."""
+    return f"model_epoch_{epoch:03d}.safetensors"

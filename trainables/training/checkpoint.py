@@ -1,72 +1,109 @@
-"""The state of a training, on disk: what an interrupted run goes on from."""
+"""The state of a training, on disk: what an interrupted run goes on from. Two are kept, should one be damaged."""
 
 import hashlib
 import json
 import os
 import pickle
+import re
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
 
+from trainables.configs.training import RATES_END
 from trainables.errors import DataError
 from trainables.training.learner import Learner
-from trainables.training.run import TrainingRun
+from trainables.training.run import EpochRecord, TrainingRun
 
-STATE = "state.pt"
-RATES_END = ("cosine", "onecycle")  # schedules that reach their end with the last epoch
+KEPT_STATES = 2
+AFFORDABLE_SHARE = 0.02  # of the time: a state that costs less is written more often than it must be
+FIRST_COST_S = 0.1  # before the first one is written
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come, and its best validation scores so far."""
+    """How far a training has come, its best validation scores so far, and every epoch's record."""
 
     epoch: int = 0
     best_epoch: int = 0
     best: dict[str, float | None] | None = None
+    records: list[EpochRecord] = field(default_factory=list)
 
-    def after(self, epoch: int, scores: dict[str, float | None], is_best: bool) -> "Progress":
+    def after(self, record: EpochRecord, scores: dict[str, float | None]) -> "Progress":
         """Return the progress after one more epoch."""
-        return Progress(epoch, epoch, scores) if is_best else replace(self, epoch=epoch)
+        more = replace(self, epoch=record.epoch, records=[*self.records, record])
+        return replace(more, best_epoch=record.epoch, best=scores) if record.is_best else more
+
+
+def state_files(folder: Path) -> list[Path]:
+    """Return the states that a trial's folder holds, the newest first."""
+    found = {int(match[1]): path for path in folder.glob("state_epoch_*.pt") if (match := _NAME.fullmatch(path.name))}
+    return [found[epoch] for epoch in sorted(found, reverse=True)]
+
+
+_NAME = re.compile(r"state_epoch_(\d+)\.pt")
 
 
 class Checkpoint:
-    """Where a run's state lies, and when it was last written."""
+    """Where a run's states lie, and when one was last written."""
 
     def __init__(self, run: TrainingRun) -> None:
         self._every_s = run.keep_state_s
-        self._path: Path = run.folder / STATE
+        self._folder = run.folder
+        self._asked_for = run.state_wanted
         self._of = _digest(run)
         self._written_at_s = time.monotonic()
+        self._cost_s = FIRST_COST_S
 
     def load(self, learner: Learner) -> Progress:
-        """Put the state that the folder holds, if any, into the learner. Raises DataError for another run's."""
-        if self._every_s is None or not self._path.exists():
-            return Progress()
-        try:
-            saved = torch.load(self._path, weights_only=True, map_location="cpu")
-            of, state, progress = saved["of"], saved["learner"], Progress(**saved["progress"])
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{self._path.name}: is damaged; name an empty folder") from error
-        if of != self._of:
-            raise DataError(f"{self._path.name}: the state of other settings or data; name an empty folder")
-        learner.restore(state)
-        return progress
+        """Put the newest whole state that the folder holds, if any, into the learner.
+
+        Raises DataError for another run's, and where there are some but none is whole.
+        """
+        files = [] if self._every_s is None else state_files(self._folder)
+        for path in files:
+            try:
+                saved = torch.load(path, weights_only=True, map_location="cpu")
+                of, state = saved["of"], saved["learner"]
+                records = [EpochRecord(**record) for record in saved["progress"].pop("records")]
+                progress = Progress(**saved["progress"], records=records)
+            except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError, OSError):
+                continue
+            if of != self._of:
+                raise DataError(f"{path.name}: the state of other settings or data; name an empty folder")
+            learner.restore(state)
+            return progress
+        if files:
+            raise DataError(f"{files[0].name}: is damaged, and there is no older one; name an empty folder")
+        return Progress()
 
     def save(self, learner: Learner, progress: Progress, is_due: bool) -> None:
-        """Write the state, whole or not at all, when it is due or time has passed."""
-        if self._every_s is None or not (is_due or time.monotonic() - self._written_at_s >= self._every_s):
+        """Write the state, whole or not at all, when it is due, asked for, or time has passed."""
+        if self._every_s is None:
             return
-        part = self._path.with_name(f"{STATE}.part")
+        wait_s = min(self._every_s, self._cost_s / AFFORDABLE_SHARE)
+        wanted = self._asked_for is not None and self._asked_for.exists()
+        if not (is_due or wanted or time.monotonic() - self._written_at_s >= wait_s):
+            return
+        began_s = time.monotonic()
+        path = self._folder / f"state_epoch_{progress.epoch:04d}.pt"
+        part = path.with_suffix(".part")
         torch.save({"of": self._of, "learner": learner.state(), "progress": asdict(progress)}, part)
-        os.replace(part, self._path)
+        os.replace(part, path)
+        for old in state_files(self._folder)[KEPT_STATES:]:
+            old.unlink(missing_ok=True)
         self._written_at_s = time.monotonic()
+        self._cost_s = self._written_at_s - began_s
 
 
 def _digest(run: TrainingRun) -> str:
-    """Return what two runs share that may continue each other; more epochs may follow unless the rates end."""
-    own = [run.architecture, dict(run.hyperparameters), run.num_classes, run.seed, run.metric, run.data_digest]
+    """Return what two runs share that may continue each other; more epochs may follow unless the rates end.
+
+    The size of micro-batches is none of it: a run that met the end of the memory goes on with smaller ones.
+    """
+    by = {name: value for name, value in run.hyperparameters.items() if name != "micro_batch_size"}
+    own = [run.architecture, by, run.num_classes, run.seed, run.metric, run.data_digest]
     own += [run.pretrained, run.weights and run.weights.name, run.device]
     if run.hyperparameters["lr_schedule"] in RATES_END:
         own.append(run.epochs)

@@ -3,16 +3,17 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from trainables.errors import TrainingFailed, WeightsError
+from trainables.errors import OutOfMemory, TrainingFailed, WeightsError
 from trainables.evaluation.metrics import classification_metrics, is_better
 from trainables.evaluation.temperature import probabilities
-from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
+from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS, epoch_weights
 from trainables.models import save_weights
-from trainables.training.checkpoint import Checkpoint, Progress
+from trainables.training.checkpoint import Checkpoint
 from trainables.training.development import DevelopmentData
 from trainables.training.learner import BatchWatch, Learner
 from trainables.training.run import EpochRecord, TrainingRun
@@ -21,15 +22,17 @@ from trainables.training.run import EpochRecord, TrainingRun
 def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = None) -> Iterator[EpochRecord]:
     """Train for run.epochs epochs at most, validating after each; keeps the weights of the best validation epoch.
 
-    Raises TrainingFailed when a loss or prediction is no longer finite, WeightsError for weights that do not fit,
-    DataError for a state of another run.
+    A run that goes on from a state first yields what the state holds beyond `run.known_epochs`. Raises TrainingFailed
+    when a loss or prediction is no longer finite, OutOfMemory, WeightsError for weights that do not fit, DataError for
+    a state of another run or a damaged one: before anything is yielded.
     """
     with _told("building"):
         learner = Learner(run, data)
     checkpoint = Checkpoint(run)
     progress = checkpoint.load(learner)
+    yield from (record for record in progress.records if record.epoch > run.known_epochs)
     labels_N = data.labels_N.cpu().numpy()[data.validation_rows]
-    while progress.epoch < run.epochs and not _stop_reason(run, progress):
+    while progress.epoch < run.epochs and not _stop_reason(run, progress.epoch, progress.best_epoch):
         epoch = progress.epoch + 1
         started_s = time.perf_counter()
         with _told(f"epoch {epoch}"):
@@ -44,22 +47,31 @@ def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = No
         is_best = is_better(scores, progress.best, run.metric)
         if is_best:
             save_weights(learner.kept, run.folder / BEST_WEIGHTS)
-            np.savez(run.folder / BEST_VALIDATION, probs_NK=probs_NK, labels_N=labels_N, epoch=epoch)
+            _save_predictions(run.folder / BEST_VALIDATION, probs_NK, labels_N, epoch)
+        if run.keep_every_epochs and epoch % run.keep_every_epochs == 0:
+            save_weights(learner.kept, run.folder / epoch_weights(epoch))
         learner.rates.end_epoch(is_best)
-        progress = progress.after(epoch, scores, is_best)
-        stop_reason = _stop_reason(run, progress)
-        is_last = progress.epoch == run.epochs or bool(stop_reason)
-        # a GPU does not repeat an epoch to the bit, so there the state goes with the weights that it calls the best
-        checkpoint.save(learner, progress, is_due=is_last or (is_best and run.device == "cuda"))
-        epoch_s = time.perf_counter() - started_s
         measured: dict[str, float | None] = {
             "train/loss": loss,
             "train/accuracy": accuracy,
             **{f"val/{name}": value for name, value in scores.items()},
-            "perf/epoch_s": epoch_s,
+            "perf/epoch_s": time.perf_counter() - started_s,
             "perf/images_per_s": len(data.training_rows) / trained_s,
         }
-        yield EpochRecord(epoch, measured, is_best, stop_reason)
+        stop_reason = _stop_reason(run, epoch, epoch if is_best else progress.best_epoch)
+        record = EpochRecord(epoch, measured, is_best, stop_reason)
+        progress = progress.after(record, scores)
+        is_last = progress.epoch == run.epochs or bool(stop_reason)
+        # a GPU does not repeat an epoch to the bit, so there the state goes with the weights that it calls the best
+        checkpoint.save(learner, progress, is_due=is_last or (is_best and run.device == "cuda"))
+        yield record
+
+
+def _save_predictions(path: Path, probs_NK: np.ndarray, labels_N: np.ndarray, epoch: int) -> None:
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        np.savez(file, probs_NK=probs_NK, labels_N=labels_N, epoch=epoch)
+    part.replace(path)
 
 
 @contextmanager
@@ -71,17 +83,17 @@ def _told(where: str) -> Iterator[None]:
         raise
     except torch.OutOfMemoryError as error:
         way_out = "lower batch_size, or set micro_batch_size, which keeps the effective batch"
-        raise TrainingFailed(f"{where}: out of memory; {way_out}") from error
+        raise OutOfMemory(f"{where}: out of memory; {way_out}") from error
     except (ValueError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TrainingFailed(f"{where}: {reason}") from error
 
 
-def _stop_reason(run: TrainingRun, progress: Progress) -> str:
+def _stop_reason(run: TrainingRun, epoch: int, best_epoch: int) -> str:
     patience = run.hyperparameters["early_stop_patience"]
-    waited = progress.epoch - progress.best_epoch
-    if patience and waited >= patience and progress.epoch < run.epochs:
-        return f"no better val/{run.metric} for {waited} epochs after epoch {progress.best_epoch}"
+    waited = epoch - best_epoch
+    if patience and waited >= patience and epoch < run.epochs:
+        return f"no better val/{run.metric} for {waited} epochs after epoch {best_epoch}"
     return ""
 
 

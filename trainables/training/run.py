@@ -10,8 +10,10 @@ from typing import Any
 class TrainingRun:
     """What one trial needs; `folder` receives the weights and predictions of its best validation epoch.
 
-    `keep_state_s`: seconds after which the state of training is written again, at the end of an epoch; a run whose
-    folder holds a state goes on from there. None: no state is kept.
+    `keep_state_s`: seconds after which the state of training is written again at the latest, at the end of an epoch;
+    a run whose folder holds a state goes on from there. None: no state is kept. While the file `state_wanted` exists
+    it is written after every epoch. `known_epochs`: records up to that epoch are known already and not yielded again
+    from a state. `keep_every_epochs`: the weights after every so many epochs are kept beside the best ones; 0: none.
     """
 
     architecture: str
@@ -27,6 +29,9 @@ class TrainingRun:
     severity_K: tuple[int, ...] = ()  # rank of each class, where they have an order
     weights: Path | None = None  # to begin from, instead of pretrained or random ones
     keep_state_s: float | None = None
+    state_wanted: Path | None = None
+    known_epochs: int = 0
+    keep_every_epochs: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,96 @@
+"""What commands print of plans and results: the resolved plan, the leaderboard, what was registered."""
+
+import json
+
+from rich.markup import escape
+from rich.table import Table
+
+from orchestrator.cli.console import print_json, results
+from orchestrator.leaderboard import LeaderboardRow, few_groups_note, leaderboard, score_columns
+from orchestrator.plan import SweepPlan
+from orchestrator.space import Choice, Fixed, Parameter
+from orchestrator.sweep_result import SweepResult
+
+TOP_ROWS = 10
+
+
+def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
+    """Print the resolved plan of --dry-run."""
+    if as_json:
+        print_json({"plan": json.loads(plan.model_dump_json()), "plan_digest": plan.digest, "slots": slots})
+        return
+    console = results()
+    console.print(f"[bold]{escape(plan.sweep)}[/]: task {plan.task}, preset {plan.preset}, seed {plan.seed}")
+    data = plan.data
+    console.print(f"plan digest {plan.digest}; data {data.kind} {data.digest}, split {data.split_digest}")
+    console.print(
+        f"  {data.split} split, grouped by {data.grouped_by}, {data.folds} folds; leaks {data.leaks or 'none'}"
+    )
+    if plan.data.unreadable:
+        console.print(f"  {plan.data.unreadable} images cannot be read and are left out")
+    for side, counts in plan.data.images.items():
+        console.print(f"  {side}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    budget = plan.budget
+    console.print(
+        f"{budget.trials} trials of at most {budget.epochs} epochs on {slots} slots, {budget.finalists} finalists; "
+        f"{plan.weights} weights; {plan.search.algorithm}, {plan.scheduler.name}; best by validation {plan.metric}"
+    )
+    for architecture, space in plan.architectures.items():
+        table = Table("hyperparameter", "searched", "trial 0", title=architecture, title_justify="left", box=None)
+        for name, parameter in space.items():
+            table.add_row(name, escape(_shown(parameter)), escape(str(parameter.default)))
+        console.print(table)
+
+
+def show_result(result: SweepResult, as_json: bool) -> None:
+    """Print the leaderboard, what was registered and the next command to type."""
+    if as_json:
+        print_json(result.to_json())
+        return
+    state, console = result.state, results()
+    show_rows(leaderboard([state]), state.plan.metric)
+    tracked = state.tracked
+    if tracked is not None and tracked.registered is not None:
+        registered = tracked.registered
+        aliases = ", ".join(registered.aliases) or "no alias"
+        console.print(f"registered: {registered.name} version {registered.version} ({aliases})")
+        console.print(f"next: orchestrate predict {registered.name} IMAGE...   or   orchestrate ui")
+    else:
+        console.print(f"not registered: {escape(tracked.fault if tracked else 'the sweep did not end')}")
+    console.print(f"{result.wall_s:.0f} s; journal: {escape(str(result.folder / 'journal.jsonl'))}", soft_wrap=True)
+
+
+def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
+    """Print the first rows of a leaderboard."""
+    several = len({row.sweep_id for row in rows}) > 1
+    columns = ["rank", *(["sweep"] if several else []), "trial", "architecture"]
+    scores = score_columns(rows[:TOP_ROWS], metric)
+    table = Table(*columns, *scores, "epochs", "state", box=None)
+    for number, row in enumerate(rows[:TOP_ROWS]):
+        table.add_row(
+            str(row.rank),
+            *([row.sweep_id] if several else []),
+            str(row.trial_id),
+            row.architecture + (" *" if row.is_winner else ""),
+            *(escape(texts[number]) for texts in scores.values()),
+            str(row.epochs),
+            row.state,
+        )
+    console = results()
+    console.print(table)
+    if len(rows) > TOP_ROWS:
+        console.print(f"... and {len(rows) - TOP_ROWS} more")
+    if any(row.is_winner for row in rows):
+        console.print("* winner, chosen by validation")
+    note = few_groups_note(rows)
+    if note:
+        console.print(note)
+
+
+def _shown(parameter: Parameter) -> str:
+    if isinstance(parameter, Fixed):
+        return "fixed"
+    if isinstance(parameter, Choice):
+        return "one of " + ", ".join(map(str, parameter.choices))
+    scale = ", log" if parameter.log else ""
+    return f"{parameter.low:g} to {parameter.high:g}{scale}"

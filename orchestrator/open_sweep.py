@@ -1,0 +1,73 @@
+"""A sweep that this process runs: locked, its journal open, and the state that the journal adds up to."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.errors import BadInput
+from orchestrator.journal import Event, JournalWriter, SweepStarted, read_events
+from orchestrator.sweep_lock import STOP_REQUEST, owned
+from orchestrator.sweep_state import SweepState, replay
+
+JOURNAL = "journal.jsonl"
+SweepWatch = Callable[[Event, SweepState], None]  # hears every event, with the state that it has led to
+
+
+class OpenSweep:
+    """Every event goes into the journal, then into `state`, then to `watch`."""
+
+    def __init__(self, folder: Path, watch: SweepWatch) -> None:
+        path = folder / JOURNAL
+        self.folder = folder
+        self.past: list[Event] = read_events(path)[0] if path.exists() else []
+        self._state = replay(self.past) if self.past else None
+        self._watch = watch
+        self._journal = JournalWriter(path, self._fold)
+
+    @property
+    def state(self) -> SweepState:
+        """Return what the journal adds up to just now."""
+        assert self._state is not None, "the first event starts the sweep"
+        return self._state
+
+    @property
+    def stop_request(self) -> Path:
+        """Return the file whose presence asks the sweep to end."""
+        return self.folder / STOP_REQUEST
+
+    def append(self, event: Event) -> None:
+        """Write one event. Raises DiskFull."""
+        self._journal.append(event)
+
+    def close(self) -> None:
+        """Bring the journal to disk."""
+        self._journal.close()
+
+    def _fold(self, event: Event) -> None:
+        if isinstance(event, SweepStarted):
+            self._state = SweepState(started=event)
+        else:
+            self.state.apply(event)
+        self._watch(event, self.state)
+
+
+@contextmanager
+def opened(folder: Path, watch: SweepWatch) -> Iterator[OpenSweep]:
+    """Own and open a sweep's folder. Raises BadInput where another process runs it or its journal is damaged."""
+    with owned(folder):
+        try:
+            sweep = OpenSweep(folder, watch)
+        except (ValueError, KeyError) as error:
+            raise BadInput(f"{folder / JOURNAL}: is damaged: {error}") from error
+        try:
+            yield sweep
+        finally:
+            sweep.close()
+
+
+def state_of(folder: Path) -> SweepState:
+    """Return what the journal of a sweep adds up to, whoever runs it. Raises BadInput where it cannot be read."""
+    try:
+        return replay(read_events(folder / JOURNAL)[0])
+    except (ValueError, KeyError) as error:
+        raise BadInput(f"{folder / JOURNAL}: is empty or damaged: {error}") from error

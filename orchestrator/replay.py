@@ -1,0 +1,97 @@
+"""One trial of a sweep once more, from its number, in this process; what differs from the journal is told."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from orchestrator.cache_upkeep import held
+from orchestrator.errors import BadInput, NoUsableTrial
+from orchestrator.open_sweep import state_of
+from orchestrator.resume import require_same_plan
+from orchestrator.sweep_planning import plan_sweep
+from orchestrator.sweep_request import SweepRequest, kept_request
+from trainables.errors import TrainingFailed
+
+if TYPE_CHECKING:
+    from trainables.data.decoding import Progress
+
+NOT_COMPARED = "perf/"  # seconds are never the same
+
+
+@dataclass
+class Replay:
+    """The epochs of a trial as they are now beside what the journal says, and the largest difference of each."""
+
+    trial: int
+    architecture: str
+    epochs: list["ReplayedEpoch"] = field(default_factory=list)
+
+    @property
+    def largest_difference(self) -> float:
+        """Return the largest difference of any metric in any epoch."""
+        return max((epoch.difference for epoch in self.epochs), default=0.0)
+
+
+@dataclass(frozen=True)
+class ReplayedEpoch:
+    """One epoch: its metrics by name, now and then, and where they differ most."""
+
+    epoch: int
+    now: dict[str, float | None]
+    then: dict[str, float | None]
+
+    @property
+    def difference(self) -> float:
+        """Return the largest difference between the metrics; infinite where one is missing on one side only."""
+        return max((_apart(self.now.get(name), value) for name, value in self.then.items()), default=0.0)
+
+
+def replay_trial(
+    sweep_id: str, number: int, machine: SweepRequest, progress: "Progress", watch: Callable[[ReplayedEpoch], None]
+) -> Replay:
+    """Train the epochs that the journal has of a trial once more; no run, no weights, no registry.
+
+    Raises BadInput for an unknown sweep or trial and where data or sweep file changed, NoUsableTrial where training
+    breaks down.
+    """
+    folder = machine.home.sweep_folder(sweep_id)
+    state = state_of(folder)
+    trial = state.trials.get(number)
+    if trial is None or not trial.epochs:
+        known = ", ".join(str(one.number) for one in state.trials.values() if one.epochs) or "none"
+        raise BadInput(f"{sweep_id}: trial {number} has no epoch to compare with; those that have: {known}")
+    request = kept_request(folder, machine)
+    planned = plan_sweep(request, progress)
+    require_same_plan(sweep_id, state.plan, planned.plan)
+    from orchestrator.tuning.trial import begin_training
+    from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+
+    replayed = Replay(number, trial.architecture)
+    with TemporaryDirectory() as scratch, held(planned.data.development.arrays.values()):
+        setup = TrialSetup.model_validate_json((folder / "trial_setup.json").read_text())
+        setup = setup.model_copy(update={"trials": Path(scratch), "keep_state_s": None, "keep_every_epochs": 0})
+        config = TrialConfig(
+            trial=number,
+            architecture=trial.architecture,
+            hyperparameters=trial.hyperparameters,
+            seed=trial.seed,
+            published=trial.published,
+            setup=folder / "trial_setup.json",
+        )
+        try:
+            for record, then in zip(begin_training(config, setup), trial.epochs, strict=False):
+                compared = {k: v for k, v in then.metrics.items() if not k.startswith(NOT_COMPARED)}
+                replayed.epochs.append(ReplayedEpoch(record.epoch, record.metrics, compared))
+                watch(replayed.epochs[-1])
+        except TrainingFailed as error:
+            raise NoUsableTrial(f"trial {number}: {error}") from error
+    return replayed
+
+
+def _apart(one: float | None, other: float | None) -> float:
+    if one is None or other is None:
+        return 0.0 if one is other else math.inf
+    return abs(one - other)

@@ -1,0 +1,133 @@
+"""A sweep goes on: the journal says what was done, the plan is made again and must be the same but for its budget."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import BadInput
+from orchestrator.inspecting.machine import git_state, versions
+from orchestrator.journal import SweepResumed
+from orchestrator.more_epochs import why_it_stays
+from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
+from orchestrator.plan import SweepPlan
+from orchestrator.sweep import carry_out, check_architectures, with_packed_slots
+from orchestrator.sweep_planning import PlannedSweep, plan_sweep
+from orchestrator.sweep_request import SweepRequest, keep_request, kept_request
+from orchestrator.sweep_result import SweepResult
+from orchestrator.tracking.outcome import read_outcome, write_outcome
+
+if TYPE_CHECKING:
+    from trainables.data.decoding import Progress
+
+MOST_DIFFERENCES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeRequest:
+    """Which sweep goes on, and what of its budget is raised; `machine` holds the settings of this machine."""
+
+    sweep_id: str
+    machine: SweepRequest
+    trials: int | None = None
+    epochs: int | None = None
+
+
+def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch) -> SweepResult:
+    """Go on with a sweep that was interrupted, or with a finished one whose budget is raised.
+
+    Raises BadInput where another process runs it, where data, split or sweep file are no longer those of its plan, and
+    for a budget that is no raise; else as run_sweep. A sweep that has nothing left to do is returned as it is.
+    """
+    began_s = time.monotonic()
+    folder = request.machine.home.sweep_folder(request.sweep_id)
+    with opened(folder, watch) as sweep:
+        if not sweep.past:
+            raise BadInput(f"{folder.name}: nothing was started before it ended; run the sweep again")
+        asked = _raised(sweep, request, kept_request(folder, request.machine))
+        state = sweep.state
+        if _is_done(sweep, asked):
+            return SweepResult(folder, state, time.monotonic() - began_s)
+        planned = plan_sweep(asked, progress)
+        require_same_plan(folder.name, state.plan, planned.plan)
+        checked = check_architectures(planned, known=state)
+        planned = with_packed_slots(planned, asked, [*state.checked.values(), *checked])
+        _forget_what_was_lost(sweep)
+        keep_request(folder, asked)
+        sweep.append(_resumed(planned))
+        for event in checked:
+            sweep.append(event)
+        carry_out(sweep, planned, asked)
+        return SweepResult(folder, sweep.state, time.monotonic() - began_s)
+
+
+def trials_that_stay(sweep: SweepResult) -> dict[int, str]:
+    """Return the finalists that do not train to a raised number of epochs, and why."""
+    state = sweep.state
+    reasons = {number: why_it_stays(state, state.trials[number]) for number in state.finalists}
+    return {n: why for n, why in reasons.items() if why and state.trials[n].last_epoch < state.plan.budget.epochs}
+
+
+def _raised(sweep: OpenSweep, request: ResumeRequest, kept: SweepRequest) -> SweepRequest:
+    """Return the request with the budget as it is to be now."""
+    budget = sweep.state.plan.budget
+    for name, value, now in (("trials", request.trials, budget.trials), ("epochs", request.epochs, budget.epochs)):
+        if value is not None and value < now:
+            raise BadInput(f"--{name} {value}: the sweep has {now}; a budget can only be raised")
+    finished = sweep.state.ended is not None and sweep.state.ended.state == "completed"
+    if request.epochs not in (None, budget.epochs) and not finished:
+        raise BadInput(
+            f"--epochs {request.epochs}: the sweep has not ended; resume it to its end first: "
+            f"orchestrate resume {request.sweep_id}"
+        )
+    return replace(kept, trials=request.trials or budget.trials, epochs=request.epochs or budget.epochs)
+
+
+def _is_done(sweep: OpenSweep, asked: SweepRequest) -> bool:
+    state = sweep.state
+    ended = state.ended is not None and state.ended.state == "completed"
+    return ended and (asked.trials, asked.epochs) == (state.plan.budget.trials, state.plan.budget.epochs)
+
+
+def require_same_plan(sweep_id: str, before: SweepPlan, now: SweepPlan) -> None:
+    """Raise BadInput with what differs between two plans, budget aside."""
+    left_out: Any = {"data": {"notes"}, "budget": {"trials", "epochs"}, "published": True}
+    differences = _differences(
+        before.model_dump(mode="json", exclude=left_out), now.model_dump(mode="json", exclude=left_out)
+    )
+    if differences:
+        shown = "; ".join(differences[:MOST_DIFFERENCES])
+        more = f" and {len(differences) - MOST_DIFFERENCES} more" if len(differences) > MOST_DIFFERENCES else ""
+        raise BadInput(
+            f"{sweep_id}: data or sweep file changed since it was started: {shown}{more}. Put them back to resume it, "
+            "or start a new sweep"
+        )
+
+
+def _differences(before: Any, now: Any, where: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = [*before, *(key for key in now if key not in before)]
+        return [
+            line
+            for key in keys
+            for line in _differences(before.get(key), now.get(key), f"{where}.{key}" if where else str(key))
+        ]
+    return [] if before == now else [f"{where} was {before}, is {now}"]
+
+
+def _forget_what_was_lost(sweep: OpenSweep) -> None:
+    """Let sync count no lines that a crash of the machine took from the journal after they were sent."""
+    outcome = read_outcome(sweep.folder)
+    if outcome.events_sent > len(sweep.past):
+        outcome.events_sent = len(sweep.past)
+        write_outcome(sweep.folder, outcome)
+
+
+def _resumed(planned: PlannedSweep) -> SweepResumed:
+    return SweepResumed(
+        plan=planned.plan,
+        plan_digest=planned.plan.digest,
+        slots=planned.slots.count,
+        device=planned.slots.device,
+        versions=versions(),
+        git=git_state(),
+    )

@@ -1,0 +1,98 @@
+"""Who runs a sweep: one process at a time, known by a lock that dies with it and by a heartbeat for other machines."""
+
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from orchestrator.errors import BadInput
+
+LOCK, OWNER = "lock", "owner.json"
+STOP_REQUEST = "stop_requested"  # while it is there, the sweep ends and its trials keep every epoch
+HEARTBEAT_S = 5.0
+STALE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process that runs a sweep, or ran it last."""
+
+    pid: int
+    host: str
+    beat: float  # seconds since 1970
+
+    @property
+    def name(self) -> str:
+        """Return it as a user would look for it."""
+        return f"process {self.pid} on {self.host}"
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Own a sweep until the end of the block, also after a process that died. Raises BadInput where a live one does."""
+    with (folder / LOCK).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _refused(folder) from None
+        other = _read(folder)
+        if other is not None and other.host != socket.gethostname() and time.time() - other.beat < STALE_S:
+            raise _refused(folder)  # a file system that carries no locks between machines
+        ended = threading.Event()
+        beating = threading.Thread(target=_beat, args=(folder, ended), name="heartbeat", daemon=True)
+        (folder / STOP_REQUEST).unlink(missing_ok=True)
+        beating.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            beating.join()
+            (folder / OWNER).unlink(missing_ok=True)
+
+
+def living_owner(folder: Path) -> Owner | None:
+    """Return who runs a sweep just now; None where nobody does, whatever the files of a dead process say."""
+    owner = _read(folder)
+    if owner is None:
+        return None
+    if owner.host != socket.gethostname():
+        return owner if time.time() - owner.beat < STALE_S else None
+    try:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return owner
+    except OSError:
+        return None
+    return None
+
+
+def _refused(folder: Path) -> BadInput:
+    owner = _read(folder)
+    who = owner.name if owner else "another process"
+    return BadInput(f"{folder.name}: is run by {who}; wait for it, or end it with: orchestrate stop {folder.name}")
+
+
+def _beat(folder: Path, ended: threading.Event) -> None:
+    part = folder / f"{OWNER}.part"
+    while True:
+        try:
+            part.write_text(json.dumps(asdict(Owner(os.getpid(), socket.gethostname(), time.time()))))
+            part.replace(folder / OWNER)
+        except OSError:  # a full disk ends the sweep elsewhere; the lock holds without a heartbeat
+            pass
+        if ended.wait(HEARTBEAT_S):
+            return
+
+
+def _read(folder: Path) -> Owner | None:
+    try:
+        return Owner(**json.loads((folder / OWNER).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None

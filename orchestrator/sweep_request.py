@@ -1,0 +1,78 @@
+"""What the user asked of a sweep; kept beside its journal, so that it can be resumed as it was asked for."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cache_upkeep import MAX_CACHE_BYTES
+from orchestrator.errors import BadInput
+from orchestrator.home import Home
+from orchestrator.sweep_sections import Allocation, Preset
+from trainables.catalog import Weights
+
+if TYPE_CHECKING:
+    from trainables.data.sides import SplitKind
+
+FILE = "request.json"
+_OF_THE_MACHINE = ("home", "tracking_uri", "max_cache_bytes")  # taken anew each time: settings, and maybe a password
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRequest:
+    """What the user asked for; None means that the sweep file or the machine decides."""
+
+    name: str
+    home: Home
+    data: str | None = None
+    data_root: Path | None = None
+    tracking_uri: str | None = None
+    preset: Preset | None = None
+    architectures: tuple[str, ...] = ()
+    trials: int | None = None
+    epochs: int | None = None
+    finalists: int | None = None
+    seed: int = 0
+    slots: int | None = None
+    metric: str | None = None
+    weights: Weights | None = None
+    split: "SplitKind | None" = None
+    folds: int = 1
+    exclude: tuple[str, ...] = ()
+    allocation: Allocation | None = None
+    time_budget_s: float | None = None
+    gpu_share: float | None = None  # of one GPU for each trial; None: what the largest architecture needs
+    max_disk_bytes: int | None = None
+    sweep_id: str | None = None
+    witness: bool = False  # see TrialSetup
+    max_cache_bytes: int = MAX_CACHE_BYTES
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+def keep_request(folder: Path, request: SweepRequest) -> None:
+    """Write a request beside its journal; paths are made whole, as a sweep may be resumed from elsewhere."""
+    kept: dict[str, Any] = {name: value for name, value in asdict(request).items() if name not in _OF_THE_MACHINE}
+    if request.name.endswith((".yaml", ".yml")):
+        kept["name"] = str(Path(request.name).absolute())
+    if request.data not in (None, "phantom"):
+        kept["data"] = str(Path(str(request.data)).absolute())
+    kept["data_root"] = None if request.data_root is None else str(request.data_root.absolute())
+    (folder / FILE).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+
+def kept_request(folder: Path, machine: SweepRequest) -> SweepRequest:
+    """Return the request that a sweep was started with, with the settings of this machine.
+
+    Raises BadInput where there is none.
+    """
+    try:
+        kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        known = {field.name for field in fields(SweepRequest)} - set(_OF_THE_MACHINE)
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()
+        }
+        values["data_root"] = None if kept["data_root"] is None else Path(kept["data_root"])
+        return replace(machine, **{name: value for name, value in values.items() if name in known})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{folder / FILE}: is missing or damaged; the sweep cannot be resumed, start it anew") from error

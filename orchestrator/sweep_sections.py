@@ -1,0 +1,54 @@
+"""The sections of a sweep file beside its search spaces: budget, search, scheduler."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.space import Scalar
+
+Preset = Literal["quick", "full"]
+PRESETS: tuple[Preset, ...] = ("quick", "full")
+Allocation = Literal["equal", "adaptive"]
+ALLOCATIONS: tuple[Allocation, ...] = ("equal", "adaptive")
+
+
+class Section(BaseModel):
+    """A part of a sweep file; unknown keys and values of another type are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Budget(Section):
+    """How much is tried: trials in all, epochs per trial at most, finalists that see the test set.
+
+    `time_s`: no trial begins later, and those that train end with their running epoch. `checkpoint_every_epochs`: the
+    weights after every so many epochs are kept of finalists; 0: the best epoch's alone. `epoch_timeout_s`: an epoch
+    that takes longer is hanging and ends its trial; 0: ten times the usual one.
+    """
+
+    trials: Annotated[int, Field(ge=1)] = 20
+    epochs: Annotated[int, Field(ge=1)] = 30
+    finalists: Annotated[int, Field(ge=1)] = 3
+    time_s: Annotated[float, Field(gt=0)] | None = None
+    checkpoint_every_epochs: Annotated[int, Field(ge=0)] = 0
+    epoch_timeout_s: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Search(Section):
+    """Which Optuna sampler proposes configurations, and for whom.
+
+    `allocation`: equal gives each architecture the same number of trials, a study and a rule of its own; adaptive lets
+    one study choose the architecture too. `enqueue`: by architecture, points that are tried after the defaults.
+    """
+
+    algorithm: Literal["tpe", "random", "gp", "cmaes", "grid"] = "tpe"
+    allocation: Allocation = "equal"
+    enqueue: dict[str, list[dict[str, Scalar]]] = {}
+
+
+class Scheduler(Section):
+    """Which trials are stopped early; epochs are the unit."""
+
+    name: Literal["asha", "hyperband", "median", "none"] = "asha"
+    grace_epochs: Annotated[int, Field(ge=1)] = 1
+    reduction_factor: Annotated[int, Field(ge=2)] = 3

@@ -1,0 +1,68 @@
+"""When all trials end together: asked for, time spent, disk full, Ray lost."""
+
+import time
+from typing import Any, Literal
+
+from ray import tune
+
+Cause = Literal["user", "disk", "ray"]
+EPOCH_GRACE_S = 8.0  # for epochs that are running when an end is asked for
+
+WORDS: dict[Cause, str] = {
+    "user": "interrupted by the user",
+    "disk": "the disk is full",
+    "ray": "Ray was lost",
+}
+
+
+class Stopping(tune.Stopper):
+    """Asked by Tune after every result; the first cause stands.
+
+    After a request each trial ends with its running epoch, or after EPOCH_GRACE_S in the midst of it. Once the time
+    budget is spent each ends with its running epoch, and no other begins.
+    """
+
+    def __init__(self, time_budget_s: float | None = None) -> None:
+        self.time_budget_s = time_budget_s
+        self._deadline_s = None if time_budget_s is None else time.monotonic() + time_budget_s
+        self._requested_at_s: float | None = None
+        self.cause: Cause | None = None
+        self.detail = ""
+        self.running: set[str] = set()  # Ray's ids of the trials that train
+
+    @property
+    def requested(self) -> bool:
+        """Tell whether the sweep is to end before its budget is spent."""
+        return self.cause is not None
+
+    @property
+    def out_of_time(self) -> bool:
+        """Tell whether the time budget is spent."""
+        return self._deadline_s is not None and time.monotonic() >= self._deadline_s
+
+    @property
+    def reason(self) -> str:
+        """Return the cause in words."""
+        assert self.cause is not None
+        return WORDS[self.cause] + (f": {self.detail}" if self.detail else "")
+
+    def request(self, cause: Cause, detail: str = "") -> None:
+        """Ask for the end."""
+        if self.cause is None:
+            self._requested_at_s = time.monotonic()
+            self.cause, self.detail = cause, detail
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Tell whether a trial ends with the epoch that it has just reported."""
+        return self.requested or self.out_of_time
+
+    def stop_all(self) -> bool:
+        """Tell whether the run ends now."""
+        if self._requested_at_s is None:
+            return False
+        waited_s = time.monotonic() - self._requested_at_s
+        return self.cause == "ray" or not self.running or waited_s > EPOCH_GRACE_S
+
+    def __getstate__(self) -> dict[str, object]:
+        """Pickle nothing: Ray pickles the whole Tuner once, and never reads it back here."""
+        return {}

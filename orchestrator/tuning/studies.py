@@ -1,0 +1,218 @@
+"""Optuna asked, reported to and told the truth: one study per architecture, or one that chooses among them."""
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from orchestrator.plan import SweepPlan
+from orchestrator.points import grid
+from orchestrator.seeds import SeedPath, child_seed
+from orchestrator.space import Choice, Fixed, FloatRange, IntRange, Parameter, Scalar, Space, defaults, is_active
+
+ARCHITECTURE = "architecture"  # the parameter by which one study chooses among several
+TRIAL = "orchestrate.trial"  # user attribute in the file that optuna-dashboard opens
+RELIVING = ("cmaes",)  # samplers that learn while they are asked: a replay must ask them again
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What is to be tried: the values of a search space whose conditions hold."""
+
+    architecture: str
+    chosen: dict[str, Scalar]
+
+
+class Studies:
+    """What Optuna knows of a sweep's trials, by their numbers.
+
+    Pruned trials are PRUNED with all that they reported, failed ones FAIL, others COMPLETE with their best score.
+    """
+
+    def __init__(self, plan: SweepPlan, dashboard: Path | None) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        self._plan = plan
+        self._direction = StudyDirection.MAXIMIZE if plan.direction == "max" else StudyDirection.MINIMIZE
+        self._shared = plan.search.allocation == "adaptive"
+        names = [plan.sweep] if self._shared else list(plan.architectures)
+        self._studies = {name: optuna.create_study(direction=self._direction) for name in names}
+        self._points = {name: _fixed_points(plan, name) for name in plan.architectures}
+        self._asked: dict[int, tuple[str, optuna.Trial]] = {}
+        self._counts = dict.fromkeys(plan.architectures, 0)
+        self._reports: dict[int, dict[int, float]] = {}
+        self._file = DashboardFile(dashboard, self._direction) if dashboard else None
+
+    def ask(self, number: int, open_architectures: list[str]) -> Suggestion | None:
+        """Return what trial `number` tries, of the architectures that are still open; None where none is left."""
+        names = [name for name in self._plan.architectures if name in open_architectures and self._has_more(name)]
+        if not names:
+            return None
+        first = [name for name in names if self._counts[name] < len(self._points[name])]
+        if not self._shared:
+            turn = list(self._plan.architectures)[number % len(self._plan.architectures)]
+            name = turn if turn in names else names[number % len(names)]
+        elif first:
+            name = min(first, key=lambda one: self._counts[one])
+        else:
+            return self._ask_study(number, None, names)
+        fixed = self._points[name][self._counts[name]] if name in first else None
+        return self._ask_study(number, Suggestion(name, fixed) if fixed is not None else None, [name])
+
+    def report(self, number: int, epoch: int, value: float | None) -> None:
+        """Report one epoch; a value that is missing, and an epoch that was reported, are passed over."""
+        if value is None or number not in self._asked or epoch in self._reports[number]:
+            return
+        self._reports[number][epoch] = value
+        self._asked[number][1].report(value, step=epoch)
+
+    def tell(self, number: int, state: TrialState) -> None:
+        """Tell how a trial ended; one without a single report has failed."""
+        if number not in self._asked:
+            return
+        name, trial = self._asked.pop(number)
+        reports = self._reports.pop(number)
+        study = self._studies[name]
+        if state == TrialState.COMPLETE and reports:
+            best = max(reports.values()) if self._direction == StudyDirection.MAXIMIZE else min(reports.values())
+            study.tell(trial, best)
+        else:
+            study.tell(trial, state=TrialState.PRUNED if state == TrialState.PRUNED and reports else TrialState.FAIL)
+        if self._file is not None:
+            self._file.add(name, study.get_trials(deepcopy=False)[trial.number], number)
+
+    def suggested_before(self, number: int, suggestion: Suggestion) -> None:
+        """Take in what the journal says was suggested, as if it were asked for now."""
+        name = suggestion.architecture
+        if self._plan.search.algorithm in RELIVING and self._counts[name] >= len(self._points[name]):
+            if self._ask_study(number, None, [name]) == suggestion:
+                return
+            self.tell(number, TrialState.FAIL)  # another release of the sampler: at least the values are right
+            self._counts[name] -= 1
+        self._ask_study(number, suggestion, [name], replayed=True)
+
+    def _ask_study(
+        self, number: int, fixed: Suggestion | None, names: list[str], *, replayed: bool = False
+    ) -> Suggestion:
+        own = self._plan.sweep if self._shared else names[0]
+        study = self._studies[own]
+        study.sampler = optuna.samplers.RandomSampler(seed=0) if replayed else self._sampler(number)
+        if fixed is not None:
+            study.enqueue_trial(self._prefixed(fixed), user_attrs={TRIAL: number})
+        trial = study.ask()
+        trial.set_user_attr(TRIAL, number)
+        name = names[0]
+        if self._shared:
+            every = list(self._plan.architectures)
+            name = str(trial.suggest_categorical(ARCHITECTURE, every))
+            if name not in names:  # given up, or a grid at its end: the sampler cannot know
+                name = names[number % len(names)]
+        chosen = ask_space(self._plan.architectures[name], trial, self._prefix(name))
+        self._asked[number], self._reports[number] = (own, trial), {}
+        self._counts[name] += 1
+        return Suggestion(name, chosen)
+
+    def _prefix(self, name: str) -> str:
+        return f"{name}." if self._shared else ""
+
+    def _prefixed(self, suggestion: Suggestion) -> dict[str, Scalar]:
+        prefix = self._prefix(suggestion.architecture)
+        values = {prefix + name: value for name, value in suggestion.chosen.items()}
+        return {ARCHITECTURE: suggestion.architecture, **values} if self._shared else values
+
+    def _has_more(self, name: str) -> bool:
+        return self._plan.search.algorithm != "grid" or self._counts[name] < len(self._points[name])
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        seed = child_seed(self._plan.seed, SeedPath.SAMPLER, number)
+        match self._plan.search.algorithm:
+            case "random" | "grid":
+                return optuna.samplers.RandomSampler(seed=seed)
+            case "gp":
+                return optuna.samplers.GPSampler(seed=seed)
+            case "cmaes":
+                return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+            case _:
+                return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+
+
+class DashboardFile:
+    """Finished trials in a file that optuna-dashboard opens; a trial that it holds is not added again."""
+
+    def __init__(self, path: Path, direction: StudyDirection) -> None:
+        self._storage = JournalStorage(JournalFileBackend(str(path)))
+        self._direction = direction
+        self._studies: dict[str, optuna.Study] = {}
+        names = optuna.study.get_all_study_names(self._storage)
+        self._held: set[int] = {
+            trial.user_attrs[TRIAL]
+            for name in names
+            for trial in optuna.load_study(study_name=name, storage=self._storage).get_trials(deepcopy=False)
+            if TRIAL in trial.user_attrs
+        }
+
+    def add(self, study: str, trial: optuna.trial.FrozenTrial, number: int) -> None:
+        """Add one trial to the study of that name."""
+        if number in self._held:
+            return
+        if study not in self._studies:
+            self._studies[study] = optuna.create_study(
+                storage=self._storage, study_name=study, direction=self._direction, load_if_exists=True
+            )
+        self._studies[study].add_trial(trial)
+        self._held.add(number)
+
+
+def ask_space(space: Space, trial: optuna.Trial, prefix: str = "") -> dict[str, Scalar]:
+    """Let Optuna choose the parameters whose condition holds; fixed ones are taken as they are."""
+    chosen: dict[str, Scalar] = {}
+    for name, parameter in space.items():
+        if is_active(parameter, chosen):
+            chosen[name] = _ask(prefix + name, parameter, trial)
+    return chosen
+
+
+def searched(space: Space, hyperparameters: dict[str, Scalar]) -> dict[str, Scalar]:
+    """Return what of a whole configuration is of the search space and in force: what was once chosen."""
+    chosen: dict[str, Scalar] = {}
+    for name, parameter in space.items():
+        if is_active(parameter, chosen):
+            chosen[name] = hyperparameters[name]
+    return chosen
+
+
+def _ask(name: str, parameter: Parameter, trial: optuna.Trial) -> Scalar:
+    match parameter:
+        case FloatRange():
+            return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+        case IntRange():
+            return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
+        case Choice():
+            chosen: Scalar = trial.suggest_categorical(name, list(parameter.choices))  # type: ignore[assignment]
+            return chosen
+        case Fixed():
+            return parameter.default
+
+
+def _fixed_points(plan: SweepPlan, name: str) -> list[dict[str, Scalar]]:
+    """Return what is tried before the sampler is asked: the defaults, the file's points, and a grid's points."""
+    space = plan.architectures[name]
+    points = [defaults(space), *plan.search.enqueue.get(name, [])]
+    if plan.search.algorithm == "grid":
+        points += islice(grid(space), plan.budget.trials)
+    return _without_repeats(points)
+
+
+def _without_repeats(points: Iterable[dict[str, Scalar]]) -> list[dict[str, Scalar]]:
+    kept: list[dict[str, Scalar]] = []
+    for point in points:
+        if point not in kept:
+            kept.append(point)
+    return kept

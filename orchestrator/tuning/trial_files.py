@@ -1,0 +1,77 @@
+"""The files of trials on disk: what cannot matter any more goes at once, and all of it stays within a limit."""
+
+from pathlib import Path
+
+from orchestrator.leaderboard import best_trials
+from orchestrator.sweep_state import SweepState, TrialState
+from orchestrator.tuning.trial_setup import trial_folder
+from trainables.evaluation.trial_files import BEST_WEIGHTS
+from trainables.training.checkpoint import state_files
+
+COPIES_OF_A_RUNNING_TRIAL = 8  # of its weights: two states with what the optimizer holds, and the best ones twice
+
+
+class TrialFiles:
+    """Weights and states of a sweep's trials.
+
+    Of trials that ended, the best ones' weights are kept, as many as there are finalists; of those that trained to
+    their end the states too, from which they can go on.
+    """
+
+    def __init__(self, trials: Path, state: SweepState, max_bytes: int | None = None) -> None:
+        self._trials = trials
+        self._max_bytes = max_bytes
+        self._kept: dict[int, TrialState] = {}
+        for trial in state.trials.values():
+            if trial.has_ended:
+                self._settle(state, trial.number)
+        self._keep_within_limit(state)
+
+    def folder(self, number: int) -> Path:
+        """Return the folder of one trial."""
+        return trial_folder(self._trials, number)
+
+    def trial_ended(self, state: SweepState, number: int) -> None:
+        """Remove what the end of a trial makes useless: its own files, or those of one that it beats."""
+        self._settle(state, number)
+        self._keep_within_limit(state)
+
+    def _settle(self, state: SweepState, number: int) -> None:
+        plan = state.plan
+        candidates = {**self._kept, number: state.trials[number]}
+        ended = [trial for trial in candidates.values() if trial.has_ended]
+        best = best_trials(ended, plan.metric, plan.budget.finalists)
+        self._kept = {trial.number: trial for trial in [*best, *(t for t in candidates.values() if not t.has_ended)]}
+        for trial in ended:
+            kept = trial.number in self._kept
+            self._remove(trial.number, weights=not kept, states=not kept or trial.state != "completed")
+
+    def over_limit(self) -> bool:
+        """Tell whether the trials take more than their limit, though all that can go has gone."""
+        return self._max_bytes is not None and self._size_bytes() > self._max_bytes
+
+    def _keep_within_limit(self, state: SweepState) -> None:
+        """Give up states that only more epochs would need, the worst trial's first."""
+        if not self.over_limit():
+            return
+        ended = [trial for trial in self._kept.values() if trial.has_ended]
+        for trial in reversed(best_trials(ended, state.plan.metric, len(ended))):
+            self._remove(trial.number, weights=False, states=True)
+            if not self.over_limit():
+                return
+
+    def _remove(self, number: int, *, weights: bool, states: bool) -> None:
+        folder = self.folder(number)
+        doomed = state_files(folder) if states else []
+        if weights:
+            doomed += [folder / BEST_WEIGHTS, *folder.glob("model_epoch_*.safetensors")]
+        for path in doomed:
+            path.unlink(missing_ok=True)
+
+    def _size_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self._trials.rglob("*") if path.is_file())
+
+
+def least_disk_bytes(parameters: int, slots: int, finalists: int) -> int:
+    """Return what the trials of a sweep need at once, for a model of so many parameters."""
+    return 4 * parameters * (COPIES_OF_A_RUNNING_TRIAL * slots + finalists)

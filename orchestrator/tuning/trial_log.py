@@ -1,0 +1,40 @@
+"""What one trial's process says, in its own folder; and the sign of a hang in it."""
+
+import faulthandler
+import os
+import re
+import sys
+from pathlib import Path
+
+LOG = "log.txt"
+WITNESS = "witness.jsonl"
+_HANG = re.compile(r"^Timeout \((\d+):(\d\d):([\d.]+)\)!$", re.MULTILINE)
+_CRASH = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
+TAIL_BYTES = 20_000
+
+
+def speak_into(folder: Path) -> None:
+    """Send all that this process prints from here on, tracebacks of crashes among it, to the trial's log."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    target = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for number in (1, 2):
+        os.dup2(target, number)
+    os.close(target)
+    faulthandler.enable(file=2)
+
+
+def cause_of_death(log: Path) -> str:
+    """Return what a log tells of why its process died; empty where it tells nothing."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+            tail = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    hang = _HANG.search(tail)
+    if hang:
+        waited_s = 3600 * int(hang[1]) + 60 * int(hang[2]) + float(hang[3])
+        return f"hanging: no epoch ended within {waited_s:g} s, so its process was ended"
+    crash = _CRASH.search(tail)
+    return f"its process crashed: {crash[1]}" if crash else ""

@@ -1,15 +1,23 @@
 """Fixtures of tests that run whole commands."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests_support import AS_ON_TWO_CORES, PATIENT, REAL_DATA, Finished, Orchestrate, run_command
-
-os.environ.update(PATIENT)  # before torch is loaded
+from tests_support import AS_ON_TWO_CORES, REAL_DATA, Finished, Orchestrate, run_command
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each process of tests a core of its own: threads that wait for each other on shared ones crawl."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and sys.platform == "linux":
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests, and those of one sweep, in one process; begin with what takes longest."""
     for item in items:

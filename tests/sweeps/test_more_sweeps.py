@@ -95,9 +95,7 @@ def test_unreadable_images_are_listed_and_a_sweep_without_result_exits_3(
     write_stroke_phantom(root, train_patients=12, test_patients=8, image_px=64)
     victim = sorted((root / "deep" / "test" / "normalMR").iterdir())[0]
     victim.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
-    (
-        tmp_path / "sitecustomize.py"
-    ).write_text(  # read by every process of the sweep: no weights can be written
+    (tmp_path / "sitecustomize.py").write_text(  # read by every process of the sweep: no weights can be written
         "import safetensors.torch\n"
         "def full(*arguments): raise OSError(5, 'Input/output error', '/home/jane/x')\n"
         "safetensors.torch.save_file = full\n"

@@ -18,7 +18,7 @@ from orchestrator.sweep_state import SweepState
 from trainables.data.phantom import write_stroke_phantom
 
 pytestmark = pytest.mark.sweep
-TRIALS, EPOCHS = 3, 20
+TRIALS, EPOCHS = 3, 12
 BUDGET = ["--trials", TRIALS, "--epochs", EPOCHS, "--finalists", 1, "--slots", 1, "--set", "scheduler.name=none"]
 
 
@@ -74,12 +74,9 @@ def test_ctrl_c_keeps_every_epoch_and_resume_goes_on_as_if_nothing_had_been(
 ) -> None:
     home = tmp_path / "home"
     sweep = Started(home, "broken", "--data", data)
-    sweep.wait_for(lambda state: 2 in state.trials and state.trials[1].has_ended and epochs_in(state) >= 44)
+    sweep.wait_for(lambda state: epochs_in(state) >= EPOCHS + 3)
     family = [sweep.process.pid, *descendants(sweep.process.pid)]
     assert len(family) > 3, "ray and sync are running"
-    second = run_command(home, "resume", "broken")
-    assert (second.exit_code, "is run by process" in second.stderr) == (2, True), second.stderr
-    assert run_command(home, "status", "broken", "--json").json["state"] == "running"
     sweep.process.send_signal(signal.SIGINT)
     code, _, stderr = sweep.ended()
     assert code == 130, stderr
@@ -90,8 +87,8 @@ def test_ctrl_c_keeps_every_epoch_and_resume_goes_on_as_if_nothing_had_been(
         time.sleep(0.2)
     assert not [titled(pid) for pid in family if is_alive(pid)], "orphans"
     before = state_of(sweep.folder)
-    assert (before.ended.state, before.trials[2].state) == ("interrupted", "interrupted")
-    known = before.trials[2].last_epoch
+    assert (before.ended.state, before.trials[1].state) == ("interrupted", "interrupted")
+    known = before.trials[1].last_epoch
     said = run_command(home, "status", "broken")
     assert "interrupted by the user" in said.stdout
     assert "to go on: orchestrate resume broken" in said.stdout
@@ -103,16 +100,15 @@ def test_ctrl_c_keeps_every_epoch_and_resume_goes_on_as_if_nothing_had_been(
     victim.write_bytes(kept)
     assert refused.exit_code == 2
     assert "data or sweep file changed since it was started: data.digest was" in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1 or "Traceback" not in refused.stderr
+    assert "Traceback" not in refused.stderr
 
     done = run_command(home, "resume", "broken", "--json")
     assert done.exit_code == 0, done.stderr
     found = records_of(sweep.folder, home)
     assert compare(found, TRIALS, EPOCHS) == []
     assert found.redone_epochs() == 0, "the last finished epoch was kept"
-    again = next(event for event in read_events(sweep.folder / "journal.jsonl")[0][::-1]
-                 if isinstance(event, TrialStarted))  # fmt: skip
-    assert (again.trial, again.after_epoch) == (2, known)
+    starts = [event for event in read_events(sweep.folder / "journal.jsonl")[0] if isinstance(event, TrialStarted)]
+    assert [event.after_epoch for event in starts if event.trial == 1] == [0, known]
     whole = records_of(undisturbed[0] / "sweeps" / "whole", undisturbed[0])
     assert found.suggestions == whole.suggestions
     assert found.journal == whole.journal
@@ -122,7 +118,7 @@ def test_ctrl_c_keeps_every_epoch_and_resume_goes_on_as_if_nothing_had_been(
 def test_a_killed_driver_loses_nothing(data: Path, undisturbed: tuple[Path, dict], tmp_path: Path) -> None:
     home = tmp_path / "home"
     sweep = Started(home, "killed", "--data", data)
-    sweep.wait_for(lambda state: epochs_in(state) >= 25)
+    sweep.wait_for(lambda state: epochs_in(state) >= EPOCHS + 4)
     family = [sweep.process.pid, *descendants(sweep.process.pid)]
     for pid in family:
         subprocess.run(["kill", "-9", str(pid)], check=False, capture_output=True)
@@ -147,7 +143,7 @@ def test_a_finished_sweep_goes_on_with_more_trials_and_epochs(undisturbed: tuple
     nothing = run_command(home, "resume", "whole", "--json")
     assert (nothing.exit_code, nothing.json["winner"]) == (0, first["winner"])
     assert "has ended; --trials N or --epochs N raise its budget" in nothing.stderr
-    for flag, words in (("--trials", "--trials 1: the sweep has 3"), ("--epochs", "--epochs 1: the sweep has 20")):
+    for flag, words in (("--trials", "--trials 1: the sweep has 3"), ("--epochs", "--epochs 1: the sweep has 12")):
         refused = run_command(home, "resume", "whole", flag, "1")
         assert (refused.exit_code, words in refused.stderr) == (2, True), refused.stderr
     winner = first["winner"]["trial_id"]
@@ -192,21 +188,25 @@ def test_a_trial_that_misbehaves_takes_nothing_with_it(data: Path, tmp_path: Pat
     """Trials 1 to 5 each do something else that a training may do to its process, in their second epoch."""
     lines = [f"    if number == {n}:\n        {code}" for n, code in enumerate(CRASHES.values(), start=1)]
     (tmp_path / "sitecustomize.py").write_text(
-        "import sys\n"
+        "import importlib.util, sys\n"
         "def misbehave(number):\n" + "\n".join(lines) + "\n"
         "class Finder:\n"
         "    def find_spec(self, name, path, target=None):\n"
         "        if name != 'orchestrator.tuning.trial':\n"
         "            return None\n"
         "        sys.meta_path.remove(self)\n"
-        "        import orchestrator.tuning.trial as module\n"
-        "        begin = module.begin_training\n"
-        "        def begun(config, setup, watch=None):\n"
-        "            for record in begin(config, setup, watch):\n"
-        "                yield record\n"
-        "                misbehave(config.trial)\n"
-        "        module.begin_training = begun\n"
-        "        return module.__spec__\n"
+        "        spec = importlib.util.find_spec(name)\n"
+        "        run = spec.loader.exec_module\n"
+        "        def exec_module(module):\n"
+        "            run(module)\n"
+        "            begin = module.begin_training\n"
+        "            def begun(config, setup, watch=None):\n"
+        "                for record in begin(config, setup, watch):\n"
+        "                    yield record\n"
+        "                    misbehave(config.trial)\n"
+        "            module.begin_training = begun\n"
+        "        spec.loader.exec_module = exec_module\n"
+        "        return spec\n"
         "sys.meta_path.insert(0, Finder())\n"
     )
     home = tmp_path / "home"
@@ -255,8 +255,11 @@ def test_a_full_disk_ends_the_sweep_and_it_can_be_resumed(data: Path, tmp_path: 
 
 def test_stop_ends_a_sweep_of_another_terminal(data: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    sweep = Started(home, "elsewhere", "--data", data, "--time-budget", "2h", "--max-disk", "1GiB")
+    sweep = Started(home, "elsewhere", "--data", data, "--time-budget", "2h", "--max-disk", "1GiB", "--epochs", 5000)
     sweep.wait_for(lambda state: epochs_in(state) >= 3)
+    second = run_command(home, "resume", "elsewhere")
+    assert (second.exit_code, "is run by process" in second.stderr) == (2, True), second.stderr
+    assert run_command(home, "status", "elsewhere", "--json").json["state"] == "running"
     stopped = run_command(home, "stop", "elsewhere")
     assert stopped.exit_code == 0, stopped.stderr
     assert "orchestrate resume elsewhere" in stopped.stderr

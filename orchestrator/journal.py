@@ -45,7 +45,10 @@ class SweepStarted(_Event):
 
 
 class SweepResumed(_Event):
-    """The sweep goes on after an interruption or its end; the plan differs from before in its budget only."""
+    """The sweep goes on after an interruption or its end; the plan differs from before in its budget only.
+
+    `extended` are trials that had trained all their epochs and now train the new ones too.
+    """
 
     kind: Literal["sweep_resumed"] = "sweep_resumed"
     plan: SweepPlan
@@ -54,6 +57,7 @@ class SweepResumed(_Event):
     device: str
     versions: dict[str, str]
     git: dict[str, str]
+    extended: list[int] = Field(default_factory=list)
 
 
 class ArchitectureChecked(_Event):
@@ -242,10 +246,7 @@ class JournalWriter:
                     raise
                 full = error
             if full is not None:
-                if not self._reserve.exists():
-                    raise DiskFull("no room for another line of the journal") from full
-                self._reserve.unlink()
-                self._write(line)
+                self._write_into_reserve(line, full)
             self._unsynced.set()
             self._watch(event)
             if full is not None:
@@ -268,6 +269,14 @@ class JournalWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Close it."""
         self.close()
+
+    def _write_into_reserve(self, line: bytes, full: OSError) -> None:
+        """Write a line where the reserve was; others may have taken that room at once."""
+        try:
+            self._reserve.unlink()
+            self._write(line)
+        except OSError:
+            raise DiskFull("no room for another line of the journal") from full
 
     def _write(self, line: bytes) -> None:
         """Write a line whole or not at all."""

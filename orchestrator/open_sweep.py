@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.errors import BadInput
-from orchestrator.journal import Event, JournalWriter, SweepStarted, read_events
+from orchestrator.journal import Event, JournalWriter, SweepResumed, SweepStarted, read_events
 from orchestrator.sweep_lock import STOP_REQUEST, owned
 from orchestrator.sweep_state import SweepState, replay
 
@@ -14,7 +14,7 @@ SweepWatch = Callable[[Event, SweepState], None]  # hears every event, with the 
 
 
 class OpenSweep:
-    """Every event goes into the journal, then into `state`, then to `watch`."""
+    """Every event goes into the journal, then into `state` and `past`, then to `watch`."""
 
     def __init__(self, folder: Path, watch: SweepWatch) -> None:
         path = folder / JOURNAL
@@ -48,7 +48,13 @@ class OpenSweep:
             self._state = SweepState(started=event)
         else:
             self.state.apply(event)
+        self.past.append(event)
         self._watch(event, self.state)
+
+    def spent_s(self) -> float:
+        """Return how long the sweep has been at work, the times between interruption and resumption left out."""
+        pairs = zip(self.past, self.past[1:], strict=False)
+        return sum(after.time - before.time for before, after in pairs if not isinstance(after, SweepResumed))
 
 
 @contextmanager

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cache_upkeep import held
 from orchestrator.errors import BadInput, NoUsableTrial
-from orchestrator.open_sweep import state_of
+from orchestrator.journal import SweepResumed, SweepStarted, TrialSuggested, read_events
+from orchestrator.open_sweep import JOURNAL, state_of
 from orchestrator.resume import require_same_plan
 from orchestrator.sweep_planning import plan_sweep
 from orchestrator.sweep_request import SweepRequest, kept_request
+from trainables.configs.training import RATES_END
 from trainables.errors import TrainingFailed
 
 if TYPE_CHECKING:
@@ -72,7 +74,9 @@ def replay_trial(
     replayed = Replay(number, trial.architecture)
     with TemporaryDirectory() as scratch, held(planned.data.development.arrays.values()):
         setup = TrialSetup.model_validate_json((folder / "trial_setup.json").read_text())
-        setup = setup.model_copy(update={"trials": Path(scratch), "keep_state_s": None, "keep_every_epochs": 0})
+        planned_for = _epochs_planned(folder, number) if trial.hyperparameters["lr_schedule"] in RATES_END else None
+        own = {"trials": Path(scratch), "keep_state_s": None, "keep_every_epochs": 0}
+        setup = setup.model_copy(update={**own, "epochs": planned_for or setup.epochs})
         config = TrialConfig(
             trial=number,
             architecture=trial.architecture,
@@ -82,13 +86,24 @@ def replay_trial(
             setup=folder / "trial_setup.json",
         )
         try:
-            for record, then in zip(begin_training(config, setup), trial.epochs, strict=False):
+            for then, record in zip(trial.epochs, begin_training(config, setup), strict=False):
                 compared = {k: v for k, v in then.metrics.items() if not k.startswith(NOT_COMPARED)}
                 replayed.epochs.append(ReplayedEpoch(record.epoch, record.metrics, compared))
                 watch(replayed.epochs[-1])
         except TrainingFailed as error:
             raise NoUsableTrial(f"trial {number}: {error}") from error
     return replayed
+
+
+def _epochs_planned(folder: Path, number: int) -> int:
+    """Return how many epochs a trial was planned for when it was suggested; rates that end do so with the last."""
+    epochs = 0
+    for event in read_events(folder / JOURNAL)[0]:
+        if isinstance(event, SweepStarted | SweepResumed):
+            epochs = event.plan.budget.epochs
+        elif isinstance(event, TrialSuggested) and event.trial == number:
+            break
+    return epochs
 
 
 def _apart(one: float | None, other: float | None) -> float:

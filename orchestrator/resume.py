@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import BadInput
 from orchestrator.inspecting.machine import git_state, versions
 from orchestrator.journal import SweepResumed
-from orchestrator.more_epochs import why_it_stays
+from orchestrator.more_epochs import trials_with_more_epochs, why_it_stays
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
 from orchestrator.plan import SweepPlan
-from orchestrator.sweep import carry_out, check_architectures, with_packed_slots
+from orchestrator.sweep import carry_out, check_architectures, told_if_broken_off, with_packed_slots
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
 from orchestrator.sweep_request import SweepRequest, keep_request, kept_request
 from orchestrator.sweep_result import SweepResult
+from orchestrator.sweep_state import SweepState
 from orchestrator.tracking.outcome import read_outcome, write_outcome
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class ResumeRequest:
     machine: SweepRequest
     trials: int | None = None
     epochs: int | None = None
+    max_disk_bytes: int | None = None
 
 
 def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch) -> SweepResult:
@@ -53,18 +55,20 @@ def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch
         planned = with_packed_slots(planned, asked, [*state.checked.values(), *checked])
         _forget_what_was_lost(sweep)
         keep_request(folder, asked)
-        sweep.append(_resumed(planned))
-        for event in checked:
-            sweep.append(event)
-        carry_out(sweep, planned, asked)
+        sweep.append(_resumed(planned, state))
+        with told_if_broken_off(sweep):
+            for event in checked:
+                sweep.append(event)
+            carry_out(sweep, planned, asked)
         return SweepResult(folder, sweep.state, time.monotonic() - began_s)
 
 
 def trials_that_stay(sweep: SweepResult) -> dict[int, str]:
     """Return the finalists that do not train to a raised number of epochs, and why."""
     state = sweep.state
-    reasons = {number: why_it_stays(state, state.trials[number]) for number in state.finalists}
-    return {n: why for n, why in reasons.items() if why and state.trials[n].last_epoch < state.plan.budget.epochs}
+    epochs = state.plan.budget.epochs
+    reasons = {number: why_it_stays(state.trials[number], epochs) for number in state.finalists}
+    return {n: why for n, why in reasons.items() if why and state.trials[n].last_epoch < epochs}
 
 
 def _raised(sweep: OpenSweep, request: ResumeRequest, kept: SweepRequest) -> SweepRequest:
@@ -79,13 +83,19 @@ def _raised(sweep: OpenSweep, request: ResumeRequest, kept: SweepRequest) -> Swe
             f"--epochs {request.epochs}: the sweep has not ended; resume it to its end first: "
             f"orchestrate resume {request.sweep_id}"
         )
-    return replace(kept, trials=request.trials or budget.trials, epochs=request.epochs or budget.epochs)
+    return replace(
+        kept,
+        trials=request.trials or budget.trials,
+        epochs=request.epochs or budget.epochs,
+        max_disk_bytes=request.max_disk_bytes or kept.max_disk_bytes,
+    )
 
 
 def _is_done(sweep: OpenSweep, asked: SweepRequest) -> bool:
     state = sweep.state
     ended = state.ended is not None and state.ended.state == "completed"
-    return ended and (asked.trials, asked.epochs) == (state.plan.budget.trials, state.plan.budget.epochs)
+    registered = state.tracked is not None and state.tracked.registered is not None
+    return ended and registered and (asked.trials, asked.epochs) == (state.plan.budget.trials, state.plan.budget.epochs)
 
 
 def require_same_plan(sweep_id: str, before: SweepPlan, now: SweepPlan) -> None:
@@ -122,8 +132,10 @@ def _forget_what_was_lost(sweep: OpenSweep) -> None:
         write_outcome(sweep.folder, outcome)
 
 
-def _resumed(planned: PlannedSweep) -> SweepResumed:
+def _resumed(planned: PlannedSweep, state: SweepState) -> SweepResumed:
+    raised = planned.plan.budget.epochs > state.plan.budget.epochs
     return SweepResumed(
+        extended=trials_with_more_epochs(state, planned.plan.budget.epochs) if raised else [],
         plan=planned.plan,
         plan_digest=planned.plan.digest,
         slots=planned.slots.count,

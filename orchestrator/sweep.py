@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cache_upkeep import collect_garbage, held
 from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial, OrchestratorError
-from orchestrator.inspecting.architectures import check_architecture
+from orchestrator.inspecting.architectures import batch_growth, check_architecture
 from orchestrator.inspecting.data import require_unchanged, write_data_report, write_unreadable
 from orchestrator.inspecting.machine import git_state, gpu_memory_mib, versions
 from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, SweepTracked, WinnerChosen
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.tuning.test_data import TestData
     from trainables.data.decoding import Progress
 
+SEND_AFTER_INTERRUPTION_S = 6.0  # then sync goes on alone
 KEEP_STATE_S = 30.0  # of training that a crash may cost a trial whose epochs are shorter
 
 
@@ -46,10 +47,11 @@ def run_sweep(request: SweepRequest, progress: "Progress", watch: SweepWatch) ->
     keep_request(folder, replace(request, preset=planned.plan.preset, weights=planned.plan.weights))
     with opened(folder, watch) as sweep:
         sweep.append(_started(folder.name, planned))
-        for event in checked:
-            sweep.append(event)
-        _write_data_report(folder / "data", planned)
-        carry_out(sweep, planned, request)
+        with told_if_broken_off(sweep):
+            for event in checked:
+                sweep.append(event)
+            _write_data_report(folder / "data", planned)
+            carry_out(sweep, planned, request)
         return SweepResult(folder, sweep.state, time.monotonic() - began_s)
 
 
@@ -62,10 +64,14 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
 
     plan, folder = planned.plan, sweep.folder
     setup, test = _write_inputs(sweep, planned, request)
-    stopping = Stopping(plan.budget.time_s)
+    stopping = Stopping(plan.budget.time_s, sweep.spent_s())
     files = TrialFiles(folder / "trials", sweep.state, request.max_disk_bytes)
     arrays = [*planned.data.development.arrays.values(), *planned.data.test.arrays.values()]
-    with held(arrays), _synced(SyncProcess(folder, request.home, request.tracking_uri)) as sync, _ended(sweep):
+    with (
+        held(arrays),
+        _synced(SyncProcess(folder, request.home, request.tracking_uri)) as sync,
+        told_if_broken_off(sweep),
+    ):
         with local_ray(planned.slots, stopping, sweep.stop_request, lambda reason: _last_words(sweep, reason)):
             run_trials(sweep, setup, planned.slots, stopping, files)
             require_unchanged(planned.data, folder, request.home.test_ledger)
@@ -82,6 +88,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
             sync.wait_until(lambda outcome: outcome.has_registered(sweep.state))
         finally:  # an interruption here does not undo what sync has registered
             sweep.append(_tracked(read_outcome(folder)))
+        sweep.append(SweepEnded(state="completed"))
     shutil.rmtree(folder / "ray", ignore_errors=True)
 
 
@@ -90,13 +97,29 @@ def _synced(sync: SyncProcess) -> Iterator[SyncProcess]:
     """Let sync send the journal to its end, however the sweep ended."""
     try:
         yield sync
-    finally:
+    except (Interrupted, DiskFull, KeyboardInterrupt):
+        sync.close(within_s=SEND_AFTER_INTERRUPTION_S)
+        raise
+    except BaseException:
         sync.close()
+        raise
+    sync.close()
 
 
 @contextmanager
-def _ended(sweep: OpenSweep) -> Iterator[None]:
-    """Write the journal's last line: how the sweep ended, and why."""
+def told_if_broken_off(sweep: OpenSweep) -> Iterator[None]:
+    """Write the journal's last line where the sweep does not come to its end: how, and why; once."""
+    try:
+        yield
+    except BaseException:
+        if sweep.state.ended is not None:
+            raise
+        with _last_line_of(sweep):
+            raise
+
+
+@contextmanager
+def _last_line_of(sweep: OpenSweep) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
@@ -115,7 +138,6 @@ def _ended(sweep: OpenSweep) -> Iterator[None]:
     except BaseException as error:
         sweep.append(SweepEnded(state="failed", reason=f"{type(error).__name__}: {error}"))
         raise
-    sweep.append(SweepEnded(state="completed"))
 
 
 def _last_words(sweep: OpenSweep, reason: str) -> None:
@@ -196,7 +218,12 @@ def with_packed_slots(planned: PlannedSweep, request: SweepRequest, checked: lis
     from orchestrator.tuning.trial_files import least_disk_bytes
 
     slots = planned.slots
-    peaks_mib = [event.peak_memory_mib for event in checked if event.peak_memory_mib is not None]
+    spaces = planned.plan.architectures
+    peaks_mib = [
+        event.peak_memory_mib * batch_growth(event.architecture, spaces[event.architecture])
+        for event in checked
+        if event.peak_memory_mib is not None
+    ]
     if slots.gpus and request.slots is None and request.gpu_share is None and peaks_mib:
         slots = find_slots(None, slots.gpus, fitting_share(max(peaks_mib), gpu_memory_mib()))
     need_bytes = max(

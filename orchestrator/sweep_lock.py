@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -47,6 +47,7 @@ def owned(folder: Path) -> Iterator[None]:
         ended = threading.Event()
         beating = threading.Thread(target=_beat, args=(folder, ended), name="heartbeat", daemon=True)
         (folder / STOP_REQUEST).unlink(missing_ok=True)
+        _write_owner(folder)
         beating.start()
         try:
             yield
@@ -80,15 +81,15 @@ def _refused(folder: Path) -> BadInput:
 
 
 def _beat(folder: Path, ended: threading.Event) -> None:
+    while not ended.wait(HEARTBEAT_S):
+        _write_owner(folder)
+
+
+def _write_owner(folder: Path) -> None:
     part = folder / f"{OWNER}.part"
-    while True:
-        try:
-            part.write_text(json.dumps(asdict(Owner(os.getpid(), socket.gethostname(), time.time()))))
-            part.replace(folder / OWNER)
-        except OSError:  # a full disk ends the sweep elsewhere; the lock holds without a heartbeat
-            pass
-        if ended.wait(HEARTBEAT_S):
-            return
+    with suppress(OSError):  # a full disk ends the sweep elsewhere; the lock holds without a heartbeat
+        part.write_text(json.dumps(asdict(Owner(os.getpid(), socket.gethostname(), time.time()))))
+        part.replace(folder / OWNER)
 
 
 def _read(folder: Path) -> Owner | None:

@@ -42,6 +42,7 @@ class TrialState:
     reason: str = ""
     best: EpochEnded | None = None
     ended_at: float | None = None
+    is_extended: bool = False  # it had trained all its epochs, and trains more
 
     @property
     def validation(self) -> Metrics:
@@ -119,6 +120,7 @@ class SweepState:
             case TrialEnded():
                 trial = self.trials[event.trial]
                 trial.state, trial.reason, trial.ended_at = event.state, event.reason, event.time
+                trial.is_extended = False
             case FinalistEvaluated():
                 self.finalists[event.trial] = event
             case FoldEvaluated():
@@ -132,6 +134,9 @@ class SweepState:
 
     def _apply_resumption(self, event: SweepResumed) -> None:
         self.resumed, self.ended = event, None
+        for number in event.extended:
+            self.trials[number].is_extended = True
+            self.trials[number].state = "interrupted"
         for trial in self.trials.values():
             if trial.state in ("running", "interrupted"):
                 trial.state, trial.reason, trial.ended_at = "waiting", "", None

@@ -5,6 +5,10 @@ class DataError(ValueError):
     """A data folder or file that cannot be used: what, where, the rule, the way out."""
 
 
+class StateError(DataError):
+    """A kept state of training that cannot be gone on from."""
+
+
 class WeightsError(RuntimeError):
     """Pretrained weights that cannot be had."""
 

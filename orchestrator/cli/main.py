@@ -35,7 +35,8 @@ def orchestrate() -> None:
 def main() -> None:
     """Run a command; a fault that the user can mend is one line and an exit code, never a traceback."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # they end a command as Ctrl-C does
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, signal.default_int_handler)  # they end a command as Ctrl-C does
     try:
         exit_code = app(standalone_mode=False)
     except OrchestratorError as error:

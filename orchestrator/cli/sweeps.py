@@ -117,6 +117,9 @@ def resume(
     sweep_id: Annotated[str, typer.Argument(metavar="SWEEP_ID")],
     trials: Annotated[int | None, typer.Option(help="more trials in all than planned so far")] = None,
     epochs: Annotated[int | None, typer.Option(help="more epochs than planned so far, once it has ended")] = None,
+    max_disk: Annotated[
+        str | None, typer.Option(help="another limit for states and weights of trials", metavar="SIZE")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Go on with a sweep that was interrupted, or raise the budget of one that ended."""
@@ -134,7 +137,13 @@ def resume(
         tracking_uri=environment.tracking_uri(),
         max_cache_bytes=environment.max_cache_bytes(),
     )
-    request = ResumeRequest(sweep_id=sweep_id, machine=machine, trials=trials, epochs=epochs)
+    request = ResumeRequest(
+        sweep_id=sweep_id,
+        machine=machine,
+        trials=trials,
+        epochs=epochs,
+        max_disk_bytes=None if max_disk is None else environment.size_bytes("--max-disk", max_disk),
+    )
     with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress() as live:
         result = resume_sweep(request, progress, live)
     if not live.heard_anything:

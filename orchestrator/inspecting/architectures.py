@@ -139,6 +139,15 @@ def _check_batch_size(architecture: str, space: Space, training_images: int) -> 
         )
 
 
+def batch_growth(architecture: str, space: Space) -> float:
+    """Return how many times the default batch the largest batch is that a trial may ask for."""
+    parameter = space.get("batch_size")
+    default = int((default_hyperparameters(architecture) | defaults(space))["batch_size"])
+    sizes = _values(parameter, default)
+    largest = parameter.high if isinstance(parameter, IntRange) else max(map(int, sizes))
+    return max(1.0, float(largest) / default)
+
+
 def image_sides(spaces: dict[str, Space]) -> list[int]:
     """Return every image size that a trial of these spaces may ask for."""
     sides: set[int] = set()

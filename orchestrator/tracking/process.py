@@ -50,14 +50,13 @@ class SyncProcess:
                 return
             time.sleep(POLL_S)
 
-    def close(self) -> None:
-        """Wait until the journal's last line was sent, or sync has given up on its store."""
-        deadline_s = time.monotonic() + REGISTER_WITHIN_S
+    def close(self, within_s: float = REGISTER_WITHIN_S) -> None:
+        """Wait until the journal's last line was sent, or sync has given up; after that time it goes on alone."""
+        deadline_s = time.monotonic() + within_s
         while self._is_alive():
             try:
                 self._process.wait(timeout=max(0.0, deadline_s - time.monotonic()))
             except subprocess.TimeoutExpired:
-                self._process.terminate()
                 return
 
     def _is_alive(self) -> bool:

@@ -90,9 +90,10 @@ class SweepRuns:
     def send_trial(self, state: SweepState, trial: TrialState) -> None:
         """Make sure that the trial's run exists, holds its hyperparameters, and is open again where it goes on."""
         params = [Param(name, _shown(value)) for name, value in trial.hyperparameters.items()]
+        known = trial.number in self._outcome.trial_run_ids
         run_id = self._run_id(state, trial)
         self._client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))])
-        if trial.epochs and not trial.has_ended:
+        if known and trial.state == "running":
             self._client.update_run(run_id, "RUNNING")
 
     def send_epochs(self, state: SweepState, epochs: Iterable[EpochEnded]) -> None:
@@ -170,6 +171,9 @@ class SweepRuns:
     def reconcile(self, state: SweepState) -> None:
         """Hold MLflow against the journal and send again what is missing: runs, last epochs, statuses."""
         runs = {run.info.run_id: run for run in self._search(state.started.sweep_id)}
+        parent = runs.get(self._outcome.run_id or "")
+        if state.ended is None and parent is not None and parent.info.status != "RUNNING":
+            self._client.update_run(parent.info.run_id, "RUNNING")
         for trial in state.trials.values():
             if trial.state == "waiting" and not trial.epochs:
                 continue  # no process has taken it up yet
@@ -179,6 +183,8 @@ class SweepRuns:
                     self._outcome.trial_run_ids.pop(trial.number, None)
                     self.send_trial(state, trial)
                 self.send_epochs(state, trial.epochs)
+            if run is not None and trial.state == "running" and run.info.status != "RUNNING":
+                self._client.update_run(run.info.run_id, "RUNNING")
             if trial.state not in ("running", "waiting") and (run is None or run.info.status != STATUS[trial.state]):
                 self.send_trial_end(state, trial)
 

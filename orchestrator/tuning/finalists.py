@@ -1,5 +1,6 @@
 """Finalists: the best epoch's weights on validation and, once, on test, as Ray tasks on the sweep's slots."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,15 @@ def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, fo
     """Return what the journal keeps of a finalist on validation and test; its folder receives all of it."""
     name = f"trial {config.trial} ({config.architecture})"
     evaluation = judge_trial(folder, config, setup, test, name, "final evaluation of a finalist")
+    _keep_epoch_weights(setup.trial_folder(config.trial), folder / "checkpoints")
     return for_journal(config.trial, evaluation)
+
+
+def _keep_epoch_weights(trial: Path, checkpoints: Path) -> None:
+    """Put the weights of every nth epoch beside the evaluation, which is what MLflow receives."""
+    for path in sorted(trial.glob("model_epoch_*.safetensors")):
+        checkpoints.mkdir(exist_ok=True)
+        shutil.copyfile(path, checkpoints / path.name)
 
 
 def for_journal(trial: int, evaluation: Evaluation) -> FinalistEvaluated:

@@ -1,5 +1,6 @@
 """A finalist's configuration trained again with each other fold as validation, as Ray tasks on the sweep's slots."""
 
+import shutil
 from typing import Any
 
 import ray
@@ -8,10 +9,9 @@ import torch
 from orchestrator.journal import FoldEvaluated
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.sweep_state import validation_metrics
-from orchestrator.tuning.trial import begin_training
+from orchestrator.tuning.trial import begin_or_begin_anew
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.errors import TrainingFailed
-from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 
 def submit_fold(config: TrialConfig, setup: TrialSetup, gpu_share: float) -> "ray.ObjectRef[FoldEvaluated]":
@@ -22,15 +22,15 @@ def submit_fold(config: TrialConfig, setup: TrialSetup, gpu_share: float) -> "ra
 
 
 def train_fold(config: TrialConfig, setup: TrialSetup) -> FoldEvaluated:
-    """Return the metrics of the best epoch on `config.fold`; no metric where training broke down. Keeps no weights."""
+    """Return the metrics of the best epoch on `config.fold`; no metric where training broke down. Keeps no file."""
     seeded = config.model_copy(update={"seed": child_seed(config.seed, SeedPath.FOLD, config.fold)})
     best = FoldEvaluated(trial=config.trial, fold=config.fold, epoch=0, validation={})
     try:
-        for record in begin_training(seeded, setup):
+        for record in begin_or_begin_anew(seeded, setup):
             if record.is_best:
                 scores = validation_metrics(record.metrics)
                 best = best.model_copy(update={"epoch": record.epoch, "validation": scores})
     except (TrainingFailed, torch.OutOfMemoryError):
         best = best.model_copy(update={"epoch": 0, "validation": {}})
-    (setup.trial_folder(config.trial, config.fold) / BEST_WEIGHTS).unlink(missing_ok=True)
+    shutil.rmtree(setup.trial_folder(config.trial, config.fold), ignore_errors=True)
     return best

@@ -47,7 +47,8 @@ def local_ray(
     """
     os.environ.update(ENVIRONMENT)
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # what ends a trial is told by the journal, in one line
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    previous = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}  # nohup
     ray.init(
         address="local",
         num_cpus=slots.count,

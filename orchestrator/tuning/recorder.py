@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _FOLDERS = re.compile(r"/(?:[^\s/'\":]+/)+")  # a reason reaches MLflow, where no path of the user belongs
 KILLED = "Worker exit type: SYSTEM_ERROR"  # as Ray says of a process that neither returned nor raised nor exited
+NO_SPACE = "No space left on device"
 MOST_TIMES_KILLED = 2
 METRIC_SECTIONS = ("train/", "val/", "perf/")
 LOSS_SHOWS_AFTER_S = 0.5  # a trial's process can die a moment before the Ray that it dies with
@@ -61,13 +62,14 @@ class JournalRecorder(Callback):
     ) -> None:
         """Record one epoch."""
         number, state = trial.config["trial"], self._sweep.state
-        if EPOCH not in result or result[EPOCH] <= state.trials[number].last_epoch:
-            return
+        if EPOCH not in result or result[EPOCH] != state.trials[number].last_epoch + 1:
+            return  # told already, or one before it found no room: then all are told again when the sweep is resumed
         metrics = {name: value for name, value in result.items() if name.startswith(METRIC_SECTIONS)}
         self._append(
             EpochEnded(trial=number, epoch=result[EPOCH], metrics=metrics, stop_reason=result.get(STOPPED) or "")
         )
         self._note_limit(number, metrics.get(MICRO_BATCH))
+        self._look_at_limit()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Record how a trial ended."""
@@ -102,6 +104,9 @@ class JournalRecorder(Callback):
         # not trial.get_error(): that reads the copy in storage, which is written later
         file = Path(trial.error_file) if trial.error_file else None
         text = file.read_text(encoding="utf-8", errors="replace") if file and file.is_file() else ""
+        if NO_SPACE in text:
+            self._stopping.request("disk", "a trial could not begin")
+            return
         cause = cause_of_death(self._files.folder(number) / LOG)
         if not cause and KILLED in text and self._times_killed[number] < MOST_TIMES_KILLED:
             self._times_killed[number] += 1
@@ -117,10 +122,15 @@ class JournalRecorder(Callback):
         return {}
 
     def _end(self, number: int, state: Any, reason: str) -> None:
+        if self._sweep.state.trials[number].is_extended and state != "completed":
+            state, reason = "completed", f"more epochs than planned at first came to an end: {reason}"
         self._append(TrialEnded(trial=number, state=state, reason=reason))
         self._files.trial_ended(self._sweep.state, number)
+        self._look_at_limit()
+
+    def _look_at_limit(self) -> None:
         if self._files.over_limit():
-            self._stopping.request("disk", "the trials that run need more than --max-disk")
+            self._stopping.request("disk", "the trials that run need more than --max-disk; resume with a larger one")
 
     def _append(self, event: Event) -> None:
         """Write a line; what finds no room is told again from the trial's own state when the sweep is resumed."""

@@ -8,6 +8,7 @@ from orchestrator.errors import BadInput
 
 MAX_SLOTS_PER_CPU = 16
 GPU_SHARES = (1.0, 0.5, 0.25, 0.125)
+CONTEXT_MIB = 600.0  # what a process takes of a GPU before it holds a single tensor
 MEMORY_MARGIN = 1.25  # configurations of a search space differ in what they take
 
 
@@ -57,5 +58,6 @@ def share_of(count: int, gpus: int) -> float:
 
 def fitting_share(peak_mib: float, gpu_memory_mib: float) -> float:
     """Return the smallest of GPU_SHARES whose memory holds a trial with some room to spare; a whole GPU otherwise."""
-    holding = [share for share in GPU_SHARES if peak_mib * MEMORY_MARGIN <= share * gpu_memory_mib]
+    need_mib = peak_mib * MEMORY_MARGIN + CONTEXT_MIB
+    holding = [share for share in GPU_SHARES if need_mib <= share * gpu_memory_mib]
     return min(holding, default=1.0)

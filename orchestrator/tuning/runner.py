@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import torch
 from ray import tune
 from ray.exceptions import RayError, RayTaskError
 
-from orchestrator.errors import BadInput, DiskFull, Interrupted
+from orchestrator.errors import BadInput, DiskFull, Interrupted, OrchestratorError
 from orchestrator.journal import FoldEvaluated, TrialEnded
-from orchestrator.more_epochs import trials_with_more_epochs
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_state import TrialState
 from orchestrator.tuning.finalists import submit_finalist
@@ -25,7 +25,7 @@ from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_files import TrialFiles
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
-from trainables.errors import DataError
+from trainables.errors import DataError, WeightsError
 
 POLL_S = 0.5
 
@@ -66,6 +66,9 @@ def run_trials(
         raise_if_asked_to_end(stopping)
         raise Interrupted(f"Ray was lost: {str(error).strip().splitlines()[0]}") from error
     raise_if_asked_to_end(stopping)
+    if stopping.out_of_time:  # one whose process was killed just before had no time to go on
+        for trial in [trial for trial in sweep.state.trials.values() if not trial.has_ended]:
+            sweep.append(TrialEnded(trial=trial.number, state="pruned", reason="the time budget is spent"))
 
 
 def _room_for(slots: Slots) -> int:
@@ -82,17 +85,13 @@ def _going_on(sweep: OpenSweep, stop_reasons: dict[int, str]) -> list[int]:
     themselves, was already one.
     """
     plan, going_on = sweep.state.plan, []
-    longer = trials_with_more_epochs(sweep.state)
     for trial in list(sweep.state.trials.values()):
-        if trial.number in longer:
-            stop_reasons.pop(trial.number, None)
-            going_on.append(trial.number)
-        elif not trial.has_ended:
+        if not trial.has_ended:
             own_end = trial.epochs[-1].stop_reason if trial.epochs else ""
             if own_end or trial.last_epoch >= plan.budget.epochs:
                 reason = own_end or f"all {plan.budget.epochs} epochs trained"
                 sweep.append(TrialEnded(trial=trial.number, state="completed", reason=reason))
-            elif trial.number in stop_reasons:
+            elif trial.number in stop_reasons and not trial.is_extended:
                 sweep.append(TrialEnded(trial=trial.number, state="pruned", reason=stop_reasons[trial.number]))
             else:
                 going_on.append(trial.number)
@@ -162,6 +161,9 @@ def _record(waiting: list[Any], sweep: OpenSweep, stopping: Stopping) -> None:
             except RayTaskError as error:
                 if isinstance(error.cause, DataError):
                     raise BadInput(str(error.cause)) from error
+                if isinstance(error.cause, WeightsError | torch.OutOfMemoryError):
+                    reason = str(error.cause).strip().splitlines()[0]
+                    raise OrchestratorError(f"a finalist cannot be evaluated: {reason}") from error
                 raise
             except RayError as error:
                 time.sleep(LOSS_SHOWS_AFTER_S)

@@ -78,4 +78,4 @@ class FairScheduler(FIFOScheduler):
             self.stop_reasons.setdefault(number, reason)
 
     def _is_exempt(self, number: int) -> bool:
-        return number < len(self._state.plan.architectures)
+        return number < len(self._state.plan.architectures) or self._state.trials[number].is_extended

@@ -22,7 +22,7 @@ from orchestrator.space import Scalar
 from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.studies import Studies, Suggestion, searched
-from orchestrator.tuning.trainable import EPOCH, FAILED, STOPPED
+from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial_setup import TrialConfig
 from trainables.catalog import default_hyperparameters
 
@@ -81,8 +81,9 @@ class OptunaSearcher(Searcher):
             self.on_trial_result(trial_id, result)
         del self._numbers[trial_id]
         last = result or {}
-        if error:
-            return
+        own_end = last.get(FAILED) or last.get(STOPPED) or last.get(EPOCH, 0) >= self._sweep.state.plan.budget.epochs
+        if error or last.get(DISK_FULL) or (self._stopping.requested and not own_end):
+            return  # it goes on when the sweep is resumed, or `give_up` follows
         if last.get(FAILED):
             self._studies.tell(number, OptunaState.FAIL)
         elif last.get(STOPPED) or last.get(EPOCH, 0) >= self._sweep.state.plan.budget.epochs:

@@ -77,7 +77,7 @@ class Hyperband:
 
     def judge(self, number: int, epoch: int, value: float) -> str:
         """Return why a trial is to stop with this epoch, in words; empty where it is not."""
-        bracket = self._bracket_of.setdefault(number, number % len(self._brackets))
+        bracket = self._bracket_of.setdefault(number, len(self._bracket_of) % len(self._brackets))
         reason = self._brackets[bracket].judge(number, epoch, value)
         return reason.replace("ASHA", f"Hyperband, bracket {bracket + 1} of {len(self._brackets)},") if reason else ""
 
@@ -96,14 +96,18 @@ class Median:
         )
         self._followed: dict[int, _Followed] = {}
         self._history: dict[int, dict[int, float]] = {}
+        self._stopped: set[int] = set()
 
     def judge(self, number: int, epoch: int, value: float) -> str:
         """Return why a trial is to stop with this epoch, in words; empty where it is not."""
         trial = _follow(self._followed, self._scheduler, number)
         own = self._history.setdefault(number, {})
         own[epoch] = value
+        if number in self._stopped:  # one that is exempt goes on, and Ray's rule wants to hear no more of it
+            return ""
         if self._scheduler.on_trial_result(_ALONE, trial, {EPOCH: epoch, "value": value}) != TrialScheduler.STOP:
             return ""
+        self._stopped.add(number)
         grace = self._plan.scheduler.grace_epochs
         means = [
             float(np.mean([one for at, one in values.items() if grace <= at <= epoch]))

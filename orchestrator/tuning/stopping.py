@@ -19,12 +19,12 @@ class Stopping(tune.Stopper):
     """Asked by Tune after every result; the first cause stands.
 
     After a request each trial ends with its running epoch, or after EPOCH_GRACE_S in the midst of it. Once the time
-    budget is spent each ends with its running epoch, and no other begins.
+    budget is spent (`spent_s` of it was before this process) each ends with its running epoch, and no other begins.
     """
 
-    def __init__(self, time_budget_s: float | None = None) -> None:
+    def __init__(self, time_budget_s: float | None = None, spent_s: float = 0.0) -> None:
         self.time_budget_s = time_budget_s
-        self._deadline_s = None if time_budget_s is None else time.monotonic() + time_budget_s
+        self._deadline_s = None if time_budget_s is None else time.monotonic() + time_budget_s - spent_s
         self._requested_at_s: float | None = None
         self.cause: Cause | None = None
         self.detail = ""

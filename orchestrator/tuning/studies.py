@@ -94,7 +94,8 @@ class Studies:
         if self._plan.search.algorithm in RELIVING and self._counts[name] >= len(self._points[name]):
             if self._ask_study(number, None, [name]) == suggestion:
                 return
-            self.tell(number, TrialState.FAIL)  # another release of the sampler: at least the values are right
+            own, trial = self._asked.pop(number)  # another release of the sampler: at least the values are right
+            self._studies[own].tell(trial, state=TrialState.FAIL)
             self._counts[name] -= 1
         self._ask_study(number, suggestion, [name], replayed=True)
 
@@ -113,7 +114,11 @@ class Studies:
             every = list(self._plan.architectures)
             name = str(trial.suggest_categorical(ARCHITECTURE, every))
             if name not in names:  # given up, or a grid at its end: the sampler cannot know
+                study.tell(trial, state=TrialState.FAIL)
                 name = names[number % len(names)]
+                study.enqueue_trial({ARCHITECTURE: name}, user_attrs={TRIAL: number})
+                trial = study.ask()
+                trial.suggest_categorical(ARCHITECTURE, every)
         chosen = ask_space(self._plan.architectures[name], trial, self._prefix(name))
         self._asked[number], self._reports[number] = (own, trial), {}
         self._counts[name] += 1

@@ -4,7 +4,6 @@ import faulthandler
 import json
 import os
 import statistics
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,11 +11,10 @@ from typing import Any
 import torch
 from ray import tune
 
-from orchestrator.tuning.trial import begin_training
+from orchestrator.tuning.trial import begin_or_begin_anew
 from orchestrator.tuning.trial_log import WITNESS, speak_into
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
-from trainables.errors import DataError, TrainingFailed
-from trainables.training.checkpoint import state_files
+from trainables.errors import TrainingFailed
 from trainables.training.disk import WRITING_FAULTS, is_disk_full
 from trainables.training.run import EpochRecord
 
@@ -43,10 +41,9 @@ class TrialActor(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train one epoch and report it; a trial whose numbers broke down ends with the reason as its result."""
-        began_s = time.perf_counter()
         try:
             with self._ended_if_hanging():
-                record = self._next_record()
+                record = next(self._epochs, None)
         except (TrainingFailed, torch.OutOfMemoryError) as error:
             return {FAILED: " ".join(str(error).split())[:500], "done": True}
         except WRITING_FAULTS as error:
@@ -57,7 +54,7 @@ class TrialActor(tune.Trainable):
             return {DISK_FULL: "a trial found no room for its weights", "done": True}
         if record is None:
             return {STOPPED: "it had ended before", "done": True}
-        self._epoch_s.append(time.perf_counter() - began_s)
+        self._epoch_s.append(record.metrics["perf/epoch_s"] or 0.0)  # one told from a state takes no time now
         if self._setup.witness:
             self._bear_witness(record)
         done = record.epoch >= self._setup.epochs or bool(record.stop_reason)
@@ -78,19 +75,7 @@ class TrialActor(tune.Trainable):
         self._folder = self._setup.trial_folder(config.trial)
         self._folder.mkdir(parents=True, exist_ok=True)
         speak_into(self._folder)
-        self._epochs = begin_training(config, self._setup)
-
-    def _next_record(self) -> EpochRecord | None:
-        """Return the next epoch; where no kept state can be read the trial begins anew, as it would have."""
-        try:
-            return next(self._epochs, None)
-        except DataError:
-            if not state_files(self._folder):
-                raise
-            for path in state_files(self._folder):
-                path.unlink(missing_ok=True)
-            self._epochs = begin_training(self._config, self._setup)
-            return next(self._epochs, None)
+        self._epochs = begin_or_begin_anew(config, self._setup)
 
     @contextmanager
     def _ended_if_hanging(self) -> Iterator[None]:

@@ -13,9 +13,10 @@ from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.catalog import TASKS
 from trainables.data.cache import open_images
 from trainables.data.split_rows import SplitRow, read_rows
-from trainables.errors import OutOfMemory
+from trainables.errors import OutOfMemory, StateError
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 from trainables.models import build_model, load_weights
+from trainables.training.checkpoint import state_files
 from trainables.training.development import DevelopmentData, load_development
 from trainables.training.learner import BatchWatch
 from trainables.training.loop import train
@@ -58,6 +59,17 @@ def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | N
         keep_every_epochs=0 if config.fold else setup.keep_every_epochs,
     )
     return _with_room(run, data, watch)
+
+
+def begin_or_begin_anew(config: TrialConfig, setup: TrialSetup) -> Iterator[EpochRecord]:
+    """Yield the epochs of one trial; where none of its kept states can be read it begins anew, as it once did."""
+    folder = setup.trial_folder(config.trial, config.fold)
+    try:
+        yield from begin_training(config, setup)
+    except StateError:
+        for path in state_files(folder):
+            path.unlink(missing_ok=True)
+        yield from begin_training(config, setup)
 
 
 def _with_room(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None) -> Iterator[EpochRecord]:

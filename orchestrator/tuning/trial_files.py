@@ -1,5 +1,6 @@
 """The files of trials on disk: what cannot matter any more goes at once, and all of it stays within a limit."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.leaderboard import best_trials
@@ -69,7 +70,11 @@ class TrialFiles:
             path.unlink(missing_ok=True)
 
     def _size_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self._trials.rglob("*") if path.is_file())
+        size_bytes = 0
+        for path in self._trials.rglob("*"):
+            with suppress(FileNotFoundError):  # trials replace their states meanwhile
+                size_bytes += path.stat().st_size if path.is_file() else 0
+        return size_bytes
 
 
 def least_disk_bytes(parameters: int, slots: int, finalists: int) -> int:

@@ -20,11 +20,13 @@ from orchestrator.journal import (
     FinalistEvaluated,
     JournalWriter,
     SweepEnded,
+    SweepResumed,
     SweepStarted,
     TrialEnded,
     TrialStarted,
 )
 from orchestrator.tracking.outcome import read_outcome
+from orchestrator.tracking.process import SyncProcess
 from orchestrator.tracking.store import open_store, told_as_bad_input, without_password
 from orchestrator.tracking.sync import Sync, follow
 from trainables.catalog import TASKS
@@ -224,6 +226,54 @@ def test_a_driver_that_was_killed_leaves_no_run_running(sweep: Path, store_home:
     assert statuses == {"parent": "KILLED", "0": "FINISHED", "1": "KILLED", "2": "KILLED"}
     reason = runs_of(client, "killed")["2"].data.tags["orchestrate.stop_reason"]
     assert "interrupted" in reason
+
+
+def test_a_sync_that_is_killed_is_started_again(sweep: Path, store_home: Home) -> None:
+    lines = events("restarted")
+    write(sweep, lines[:6])
+    process = SyncProcess(sweep, store_home, None)
+    process.wait_until(lambda outcome: outcome.events_sent == 6)
+    process._process.kill()
+    process._process.wait()
+    write(sweep, lines[6:])
+    process.wait_until(lambda outcome: outcome.events_sent == len(lines))
+    process.close()
+    check_against_journal(open_store(store_home, None), "restarted")
+
+
+def test_points_that_the_journal_lost_and_tells_again_stand_once(sweep: Path, store_home: Home) -> None:
+    """A machine that went down took lines that had been sent; what was trained is told again, later."""
+    lines = events("power")
+    write(sweep, lines)
+    Sync(sweep, store_home, None).pass_once()
+    (sweep / "sync.json").unlink()
+    (sweep / "journal.jsonl").unlink()
+    later = [event.model_copy(update={"time": event.time + 60}) for event in lines[4:]]
+    write(sweep, [*lines[:4], *later])
+    Sync(sweep, store_home, None).pass_once()
+    check_against_journal(open_store(store_home, None), "power")
+
+
+def test_a_resumed_sweeps_runs_are_open_until_it_ends_again(sweep: Path, store_home: Home) -> None:
+    first = [*events("resumed", end=False)[:-1], SweepEnded(state="interrupted", reason="interrupted by the user")]
+    write(sweep, first)
+    Sync(sweep, store_home, None).pass_once()
+    client = open_store(store_home, None)
+
+    def statuses() -> dict[str, str]:
+        return {key: run.info.status for key, run in runs_of(client, "resumed").items()}
+
+    assert statuses() == {"parent": "KILLED", "0": "FINISHED", "1": "KILLED", "2": "KILLED"}
+    plan = first[0].plan
+    more = plan.model_copy(update={"budget": plan.budget.model_copy(update={"trials": 77})})
+    resumed = SweepResumed(plan=more, plan_digest="q", slots=1, device="cpu", versions={}, git={})
+    write(sweep, [resumed, TrialStarted(trial=2, after_epoch=3)])
+    Sync(sweep, store_home, None).pass_once()
+    assert statuses() == {"parent": "RUNNING", "0": "FINISHED", "1": "KILLED", "2": "RUNNING"}
+    assert runs_of(client, "resumed")["parent"].data.tags["orchestrate.trials"] == "77"
+    write(sweep, [TrialEnded(trial=2, state="failed", reason="epoch 4: loss is nan"), SweepEnded(state="completed")])
+    Sync(sweep, store_home, None).pass_once()
+    check_against_journal(client, "resumed")
 
 
 def test_closing_an_abandoned_sweep_is_tried_again(sweep: Path, store_home: Home, monkeypatch) -> None:

@@ -84,17 +84,23 @@ def test_epochs_that_only_the_state_knows_are_told_from_it(tmp_path: Path) -> No
     assert [record.epoch for record in again] == [2, 3, 4]
 
 
-@pytest.mark.parametrize("damage", [b"", b"garbage"])
-def test_a_damaged_state_gives_way_to_the_one_before(tmp_path: Path, damage: bytes) -> None:
+def flipped(content: bytes) -> bytes:
+    """Return a file of the same length with wrong bytes amid its tensors."""
+    middle = len(content) // 2
+    return content[:middle] + bytes(255 - byte for byte in content[middle : middle + 4000]) + content[middle + 4000 :]
+
+
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda _: b"garbage", flipped])
+def test_a_damaged_state_gives_way_to_the_one_before(tmp_path: Path, damage) -> None:
     settled = run(tmp_path, epochs=4, keep_state_s=0)
     whole = scores(train(settled, blobs(24)))
     newest, older = state_files(tmp_path)
     assert (newest.name, older.name) == ("state_epoch_0004.pt", "state_epoch_0003.pt")
-    newest.write_bytes(damage)
+    newest.write_bytes(damage(newest.read_bytes()))
     (redone,) = train(replace(settled, known_epochs=3), blobs(24))
     assert (redone.epoch, scores([redone])[0]) == (4, pytest.approx(whole[3], abs=1e-6))
     for path in state_files(tmp_path):
-        path.write_bytes(damage)
+        path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=r"state_epoch_0004\.pt: is damaged, and there is no older one"):
         next(train(settled, blobs(24)))
 

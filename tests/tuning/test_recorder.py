@@ -28,9 +28,17 @@ class Recorded:
     """A recorder and the sweep that it writes to."""
 
     def __init__(self, sweep: OpenSweep, stopping: Stopping | None = None, stop_reasons: dict | None = None) -> None:
-        self.sweep, self.stopping, self.heard = sweep, stopping or Stopping(), []
+        self.sweep, self.stopping = sweep, stopping or Stopping()
+        self.decided: list[tuple[str, int]] = []
         self.files = TrialFiles(sweep.folder / "trials", sweep.state)
-        self.recorder: Any = JournalRecorder(sweep, self.files, self.stopping, stop_reasons or {})
+        self.recorder: Any = JournalRecorder(sweep, self.files, self.stopping, stop_reasons or {}, self)
+
+    def go_on(self, number: int) -> None:
+        """Hear it as the searcher does."""
+        self.decided.append(("goes on", number))
+
+    def give_up(self, number: int) -> None:
+        self.decided.append(("failed", number))
 
     def result(self, number: int, at: int, auroc: float = 0.5, **further: Any) -> None:
         self.recorder.on_trial_result(
@@ -83,6 +91,41 @@ def test_what_its_log_tells_is_the_reason(sweep: OpenSweep, tmp_path: Path) -> N
         "hanging: no epoch ended within 65 s, so its process was ended",
         "its process crashed: Segmentation fault",
     ]
+
+
+def test_a_trial_that_is_killed_from_outside_goes_on_twice_at_most(sweep: OpenSweep, tmp_path: Path) -> None:
+    (tmp_path / "error.txt").write_text("ActorDiedError: ...\nWorker exit type: SYSTEM_ERROR Worker exit detail: ...\n")
+    recorded = Recorded(sweep)
+    begin(sweep, 1)
+    states = [recorded.error(1, tmp_path / "error.txt")[0] for _ in range(3)]
+    assert states == ["running", "running", "failed"]
+    assert recorded.decided == [("goes on", 1), ("goes on", 1), ("failed", 1)]
+
+
+def test_a_disk_that_is_full_before_a_trial_begins_ends_the_sweep(sweep: OpenSweep, tmp_path: Path) -> None:
+    (tmp_path / "error.txt").write_text("OSError: [Errno 28] No space left on device: 'x'\n")
+    recorded = Recorded(sweep)
+    begin(sweep, 1)
+    assert recorded.error(1, tmp_path / "error.txt")[0] == "running"
+    assert recorded.stopping.cause == "disk"
+
+
+def test_one_that_breaks_down_while_it_trains_further_stays_what_it_was(sweep: OpenSweep) -> None:
+    recorded = Recorded(sweep)
+    begin(sweep, 1)
+    recorded.result(1, 1)
+    sweep.state.trials[1].is_extended = True
+    state, reason = recorded.complete(1, failed="epoch 9: loss is nan", done=True)
+    assert (state, "epoch 9: loss is nan" in reason) == ("completed", True)
+    assert not sweep.state.trials[1].is_extended
+
+
+def test_an_epoch_after_one_that_found_no_room_is_not_told(sweep: OpenSweep) -> None:
+    recorded = Recorded(sweep)
+    begin(sweep, 1)
+    for at in (1, 3, 4):
+        recorded.result(1, at)
+    assert sweep.state.trials[1].last_epoch == 1, "or the second could not be told when the sweep goes on"
 
 
 def test_how_trials_end(sweep: OpenSweep) -> None:

@@ -6,6 +6,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 from sweep_support import begin, epoch, make_plan, open_sweep
 
+from orchestrator.journal import SweepResumed, TrialEnded
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_sections import Budget, Scheduler, Search
 from orchestrator.tuning.resources import find_slots, fitting_share
@@ -143,6 +144,43 @@ def test_the_median_rule_tells_its_median(tmp_path: Path) -> None:
         )
 
 
+def test_a_poor_default_trains_on_under_the_median_rule_too(tmp_path: Path) -> None:
+    with open_sweep(tmp_path / "s", plan_of("one", rule="median")) as sweep:
+        judged = Judged(sweep)
+        for number in (1, 2, 3, 4):
+            for at in (1, 2, 3):
+                judged.judge(number, at, 0.9)
+        assert [judged.judge(0, at, 0.1) for at in (1, 2, 3)] == [CONTINUE] * 3
+
+
+def test_hyperbands_brackets_are_filled_in_turn_for_each_architecture(tmp_path: Path) -> None:
+    with open_sweep(tmp_path / "s", plan_of("one", "two", epochs=3, rule="hyperband")) as sweep:
+        judged = Judged(sweep)
+        for number in range(2, 12):
+            judged.judge(number, 1, 0.9, ("one", "two")[number % 2])
+        decisions = [judged.judge(number, 1, 0.1, "one") for number in (12, 14)]
+        assert sorted(decisions) == [CONTINUE, STOP], "one of them is in the bracket of longer grace"
+
+
+def test_a_trial_that_trains_further_is_not_stopped(tmp_path: Path) -> None:
+    plan = plan_of("one", epochs=3)
+    with open_sweep(tmp_path / "s", plan) as sweep:
+        judged = Judged(sweep)
+        for number in range(1, 5):
+            for at in (1, 2, 3):
+                judged.judge(number, at, 0.9 - number / 100)
+                sweep.append(epoch(number, at, 0.9 - number / 100))
+            sweep.append(TrialEnded(trial=number, state="completed", reason=""))
+        more = plan.model_copy(update={"budget": plan.budget.model_copy(update={"epochs": 8})})
+        resumed = SweepResumed(
+            plan=more, plan_digest="", slots=1, device="cpu", versions={}, git={}, extended=[1, 2]
+        )  # fmt: skip
+        sweep.append(resumed)
+        assert [sweep.state.trials[n].state for n in (1, 2, 3)] == ["waiting", "waiting", "completed"]
+        again = Judged(sweep)
+        assert [again.judge(2, at, 0.2) for at in (4, 5, 6)] == [CONTINUE] * 3
+
+
 def test_without_a_rule_nothing_is_stopped(tmp_path: Path) -> None:
     with open_sweep(tmp_path / "s", plan_of("one", rule="none")) as sweep:
         judged = Judged(sweep)
@@ -163,6 +201,6 @@ def test_slots_share_the_machine(requested, gpus: int, gpu_share, count: int, sh
     assert slots.threads >= 1
 
 
-@pytest.mark.parametrize(("peak_mib", "share"), [(1000, 0.125), (12_000, 0.25), (30_000, 0.5), (70_000, 1.0), (1e6, 1)])
+@pytest.mark.parametrize(("peak_mib", "share"), [(1000, 0.125), (12_000, 0.25), (30_000, 0.5), (60_000, 1.0), (1e6, 1)])
 def test_a_trial_gets_the_smallest_share_of_a_gpu_that_holds_it(peak_mib: float, share: float) -> None:
     assert fitting_share(peak_mib, 80_000) == share

@@ -36,6 +36,8 @@ class Searched:
         if last and "epoch" in last:
             self.sweep.append(epoch(number, last["epoch"], last["val/auroc"]))
         self.searcher.on_trial_complete(trial_id, last, error=error)
+        if error:
+            self.searcher.give_up(number)
         self.sweep.append(TrialEnded(trial=number, state=state, reason=""))
 
     @property

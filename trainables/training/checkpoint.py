@@ -6,13 +6,15 @@ import os
 import pickle
 import re
 import time
+import zipfile
+import zlib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from trainables.configs.training import RATES_END
-from trainables.errors import DataError
+from trainables.errors import StateError
 from trainables.training.learner import Learner
 from trainables.training.run import EpochRecord, TrainingRun
 
@@ -42,6 +44,7 @@ def state_files(folder: Path) -> list[Path]:
     return [found[epoch] for epoch in sorted(found, reverse=True)]
 
 
+_FAULTS = (RuntimeError, EOFError, KeyError, TypeError, ValueError, OSError)
 _NAME = re.compile(r"state_epoch_(\d+)\.pt")
 
 
@@ -59,23 +62,26 @@ class Checkpoint:
     def load(self, learner: Learner) -> Progress:
         """Put the newest whole state that the folder holds, if any, into the learner.
 
-        Raises DataError for another run's, and where there are some but none is whole.
+        Raises StateError for another run's, and where there are some but none is whole.
         """
         files = [] if self._every_s is None else state_files(self._folder)
         for path in files:
             try:
+                with zipfile.ZipFile(path) as archive:
+                    if archive.testzip() is not None:  # torch.load looks at no checksum
+                        continue
                 saved = torch.load(path, weights_only=True, map_location="cpu")
                 of, state = saved["of"], saved["learner"]
                 records = [EpochRecord(**record) for record in saved["progress"].pop("records")]
                 progress = Progress(**saved["progress"], records=records)
-            except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError, OSError):
+            except (pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, *_FAULTS):
                 continue
             if of != self._of:
-                raise DataError(f"{path.name}: the state of other settings or data; name an empty folder")
+                raise StateError(f"{path.name}: the state of other settings or data; name an empty folder")
             learner.restore(state)
             return progress
         if files:
-            raise DataError(f"{files[0].name}: is damaged, and there is no older one; name an empty folder")
+            raise StateError(f"{files[0].name}: is damaged, and there is no older one; name an empty folder")
         return Progress()
 
     def save(self, learner: Learner, progress: Progress, is_due: bool) -> None:

@@ -1,0 +1,150 @@
+"""What a trial costs beside its training: no-op trials through the function that runs a sweep's, journal and sync on.
+
+    PYTHONPATH=tests/support python tests/benchmarks/trial_overhead.py [--trials 100,1000] [--sampler random] [--help]
+
+Each trial takes four epochs that do nothing but write a state of 10 kB. Printed: milliseconds per trial between one
+number of trials and the next (start-up cancels out), the sampler's share, and, with --sleep-s, how long slots idled.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from sweep_support import make_plan, started
+
+from orchestrator.home import Home
+from orchestrator.journal import SweepEnded
+from orchestrator.open_sweep import OpenSweep, opened
+from orchestrator.tracking.process import SyncProcess
+from orchestrator.tracking.store import open_store
+from orchestrator.tuning import searcher as searcher_module
+from orchestrator.tuning.local_ray import local_ray
+from orchestrator.tuning.resources import Slots
+from orchestrator.tuning.runner import run_trials
+from orchestrator.tuning.stopping import Stopping
+from orchestrator.tuning.trial_files import TrialFiles
+from orchestrator.tuning.trial_setup import TrialSetup
+
+EPOCHS = 4
+STATE = bytes(10_000)
+
+
+class NoTraining(tune.Trainable):
+    """A trial whose epochs are over at once, or after a nap."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        setup = TrialSetup.model_validate_json(Path(config["setup"]).read_text())
+        self._nap_s = setup.epoch_timeout_s / EPOCHS
+        self._folder = setup.trial_folder(config["trial"])
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._epoch = 0
+
+    def step(self) -> dict[str, Any]:
+        time.sleep(self._nap_s)
+        self._epoch += 1
+        part = self._folder / "state.part"
+        part.write_bytes(STATE)
+        os.replace(part, self._folder / f"state_epoch_{self._epoch:04d}.pt")
+        auroc = 0.5 + 0.4 * ((hash(str(self._folder)) % 1000) / 1000)
+        metrics = {"val/auroc": auroc, "val/log_loss": 0.5, "train/loss": 0.5, "perf/epoch_s": self._nap_s}
+        return {"epoch": self._epoch, **metrics, "stopped": "", "done": self._epoch >= EPOCHS}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None: ...
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None: ...
+
+
+class Timed:
+    """Seconds spent in a function."""
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self.seconds, whole = 0.0, getattr(owner, name)
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            began_s = time.perf_counter()
+            try:
+                return whole(*arguments, **options)
+            finally:
+                self.seconds += time.perf_counter() - began_s
+
+        setattr(owner, name, timed)
+
+
+def run(home: Home, trials: int, slots: int, sampler: str, nap_s: float) -> tuple[float, list[tuple[float, float]]]:
+    """Return the seconds from the first trial's start to the last one's end, and start and end of each."""
+    plan = make_plan(budget__trials=trials, budget__epochs=EPOCHS, algorithm=sampler, scheduler__name="none")
+    folder = home.new_sweep("overhead")
+    spans: dict[int, list[float]] = {}
+    with opened(folder, lambda event, state: None) as sweep:
+        sweep.append(started(plan, folder.name))
+        setup = _setup(folder, nap_s)
+        sync = SyncProcess(folder, home, None)
+        stopping = Stopping()
+        with local_ray(Slots(slots, 1, 0.0, 0), stopping, sweep.stop_request, lambda reason: None):
+            _run(sweep, setup, Slots(slots, 1, 0.0, 0), stopping)
+        for trial in sweep.state.trials.values():
+            spans[trial.number] = [trial.started_at, trial.ended_at or 0.0]
+        sweep.append(SweepEnded(state="completed"))
+        sync.close()
+    first, last = min(span[0] for span in spans.values()), max(span[1] for span in spans.values())
+    return last - first, [(a, b) for a, b in spans.values()]
+
+
+def _run(sweep: OpenSweep, setup: Path, slots: Slots, stopping: Stopping) -> None:
+    run_trials(sweep, setup, slots, stopping, TrialFiles(sweep.folder / "trials", sweep.state), NoTraining)
+
+
+def _setup(folder: Path, nap_s: float) -> Path:
+    setup = TrialSetup(
+        task="stroke", development=folder / "none", development_digest="", arrays={}, pretrained=False, epochs=EPOCHS,
+        metric="auroc", device="cpu", threads=1, trials=folder / "trials", epoch_timeout_s=nap_s,
+    )  # fmt: skip
+    (folder / "trial_setup.json").write_text(setup.model_dump_json())
+    return folder / "trial_setup.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", default="100,1000")
+    parser.add_argument("--sampler", default="random")
+    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--sleep-s", type=float, default=0.0, help="how long each trial naps in all")
+    options = parser.parse_args()
+    asked = Timed(searcher_module.Studies, "ask")
+    before = (0, 0.0, 0.0)
+    with tempfile.TemporaryDirectory() as name:
+        home = Home(Path(name))
+        open_store(home, None)  # its tables are made once
+        for trials in map(int, options.trials.split(",")):
+            asked.seconds = 0.0
+            wall_s, spans = run(home, trials, options.slots, options.sampler, options.sleep_s)
+            busy_s = sum(end - begin for begin, end in spans)
+            more = trials - before[0]
+            print(
+                f"{trials} trials of {EPOCHS} epochs on {options.slots} slots, {options.sampler}: {wall_s:.1f} s; "
+                f"{1000 * (wall_s - before[1]) / more:.1f} ms per further trial, of which the sampler "
+                f"{1000 * (asked.seconds - before[2]) / more:.1f} ms",
+                flush=True,
+            )
+            if options.sleep_s:
+                ideal_s = options.sleep_s * trials / options.slots
+                print(
+                    f"ideal {ideal_s:.1f} s, ratio {wall_s / ideal_s:.3f}; slots without a trial "
+                    f"{1 - busy_s / (options.slots * wall_s):.1%} of the time"
+                )
+            before = (trials, wall_s, asked.seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -77,14 +77,7 @@ def replay_trial(
         planned_for = _epochs_planned(folder, number) if trial.hyperparameters["lr_schedule"] in RATES_END else None
         own = {"trials": Path(scratch), "keep_state_s": None, "keep_every_epochs": 0}
         setup = setup.model_copy(update={**own, "epochs": planned_for or setup.epochs})
-        config = TrialConfig(
-            trial=number,
-            architecture=trial.architecture,
-            hyperparameters=trial.hyperparameters,
-            seed=trial.seed,
-            published=trial.published,
-            setup=folder / "trial_setup.json",
-        )
+        config = TrialConfig.of(trial, folder / "trial_setup.json")
         try:
             for then, record in zip(trial.epochs, begin_training(config, setup), strict=False):
                 compared = {k: v for k, v in then.metrics.items() if not k.startswith(NOT_COMPARED)}

@@ -110,7 +110,7 @@ def evaluate_finalists(
     """Evaluate the finalists side by side; each is one line in the journal. Raises Interrupted where asked to end."""
     shared = TrialSetup.model_validate_json(setup.read_text())
     waiting: list[Any] = [
-        submit_finalist(_config(trial, setup), shared, test, folder / f"{trial.number:04d}", slots.gpu_share)
+        submit_finalist(TrialConfig.of(trial, setup), shared, test, folder / f"{trial.number:04d}", slots.gpu_share)
         for trial in trials
     ]
     _record(waiting, sweep, stopping)
@@ -127,24 +127,12 @@ def train_folds(
         if 0 not in done[trial.number]:
             sweep.append(FoldEvaluated(trial=trial.number, fold=0, epoch=trial.best.epoch, validation=trial.validation))
     waiting: list[Any] = [
-        submit_fold(_config(trial, setup, fold), shared, slots.gpu_share)
+        submit_fold(TrialConfig.of(trial, setup).model_copy(update={"fold": fold}), shared, slots.gpu_share)
         for trial in trials
         for fold in range(1, folds)
         if fold not in done[trial.number]
     ]
     _record(waiting, sweep, stopping)
-
-
-def _config(trial: TrialState, setup: Path, fold: int = 0) -> TrialConfig:
-    return TrialConfig(
-        trial=trial.number,
-        architecture=trial.architecture,
-        hyperparameters=trial.hyperparameters,
-        seed=trial.seed,
-        published=trial.published,
-        setup=setup,
-        fold=fold,
-    )
 
 
 def _record(waiting: list[Any], sweep: OpenSweep, stopping: Stopping) -> None:

@@ -19,7 +19,7 @@ from orchestrator.open_sweep import OpenSweep
 from orchestrator.plan import SweepPlan
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.space import Scalar
-from orchestrator.sweep_state import SweepState, TrialState
+from orchestrator.sweep_state import SweepState
 from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.studies import Studies, Suggestion, searched
 from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
@@ -65,7 +65,8 @@ class OptunaSearcher(Searcher):
             return None if self._numbers else str(Searcher.FINISHED)  # one that runs may have to be suggested again
         trial = self._sweep.state.trials[self._going_on.popleft()]
         self._numbers[trial_id] = trial.number
-        return self._config(trial).model_dump(mode="json")
+        config = TrialConfig.of(trial, self._setup).model_copy(update={"known_epochs": trial.last_epoch})
+        return config.model_dump(mode="json")
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report one epoch to Optuna."""
@@ -142,17 +143,6 @@ class OptunaSearcher(Searcher):
         if limit is not None and (whole["micro_batch_size"] or whole["batch_size"]) > limit and not bound:
             whole["micro_batch_size"] = limit
         return whole
-
-    def _config(self, trial: TrialState) -> TrialConfig:
-        return TrialConfig(
-            trial=trial.number,
-            architecture=trial.architecture,
-            hyperparameters=trial.hyperparameters,
-            seed=trial.seed,
-            published=trial.published,
-            setup=self._setup,
-            known_epochs=trial.last_epoch,
-        )
 
     def _give_up_what_fails_alike(self, state: SweepState) -> None:
         for architecture in state.plan.architectures:

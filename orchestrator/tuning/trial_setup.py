@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.space import Scalar
+from orchestrator.sweep_state import TrialState
 
 
 def trial_folder(trials: Path, number: int) -> Path:
@@ -54,3 +55,15 @@ class TrialConfig(BaseModel):
     setup: Path  # JSON of TrialSetup
     fold: int = 0  # which fold validates, where the data have folds
     known_epochs: int = 0  # that the journal holds already
+
+    @classmethod
+    def of(cls, trial: TrialState, setup: Path) -> "TrialConfig":
+        """Return what is needed to train a trial of the journal from its first epoch on."""
+        return cls(
+            trial=trial.number,
+            architecture=trial.architecture,
+            hyperparameters=trial.hyperparameters,
+            seed=trial.seed,
+            published=trial.published,
+            setup=setup,
+        )

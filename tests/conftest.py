@@ -17,12 +17,6 @@ def pytest_configure(config: pytest.Config) -> None:
         os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep a file's tests, and those of the demo sweep, in one process: xdist reads the groups later."""
-    group = "demo" if "demo" in getattr(item, "fixturenames", ()) else item.path.name
-    item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
     items.sort(key=lambda item: item.get_closest_marker("sweep") is None)

@@ -1,9 +1,12 @@
 """What tests of whole commands share: a clean environment, the command itself, real images where they are."""
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +52,20 @@ def clean_environment(home: Path, **changes: str) -> dict[str, str]:
 
 def command(*arguments: str | Path) -> list[str]:
     return [str(Path(sys.executable).with_name("orchestrate")), *map(str, arguments)]
+
+
+def with_store(home: Path) -> Path:
+    """Give a new home the empty store that its first command would spend seconds on."""
+    template = Path(tempfile.gettempdir()) / f"orchestrate-store-{os.getpid()}"
+    if not template.exists():
+        from orchestrator.home import Home
+        from orchestrator.tracking.store import open_store
+
+        atexit.register(shutil.rmtree, template, ignore_errors=True)
+        open_store(Home(template), None)
+    if not (home / "mlflow").exists():
+        shutil.copytree(template / "mlflow", home / "mlflow")
+    return home
 
 
 def run_command(home: Path, *arguments: str | Path, timeout_s: float = 400, **environment: str) -> Finished:

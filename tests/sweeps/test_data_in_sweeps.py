@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mlflow import MlflowClient
-from tests_support import TINY, Finished, clean_environment, command, run_command
+from tests_support import TINY, Finished, clean_environment, command, run_command, with_store
 
 from orchestrator.home import Home
 from orchestrator.journal import read_events
@@ -41,7 +41,7 @@ def leaking_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def swept(leaking_set: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
     home = tmp_path_factory.mktemp("swept") / "home"
-    done = run_command(home, *SMALL, "--folds", "2", "--data", leaking_set, "--json")
+    done = run_command(with_store(home), *SMALL, "--folds", "2", "--data", leaking_set, "--json")
     assert done.exit_code == 0, done.stderr
     return home, done
 
@@ -140,7 +140,7 @@ def test_what_changes_after_the_plan_is_refused(
     data, home = tmp_path / "set", tmp_path / "home"
     subprocess.run(["cp", "-r", str(leaking_set), str(data)], check=True)
     process = subprocess.Popen(
-        command(*SMALL, "--data", data), env=clean_environment(home), cwd=tmp_path, text=True,
+        command(*SMALL, "--data", data), env=clean_environment(with_store(home)), cwd=tmp_path, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     deadline = time.monotonic() + 300

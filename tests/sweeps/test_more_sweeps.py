@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from tests_support import TINY, Orchestrate, clean_environment, command
+from tests_support import TINY, Orchestrate, clean_environment, command, with_store
 
 from orchestrator.home import Home
 from orchestrator.journal import read_events
@@ -16,6 +16,11 @@ from trainables.data.phantom import write_stroke_phantom
 
 pytestmark = pytest.mark.sweep
 SMALL = ["sweep", "stroke_hybrid", *TINY, "--trials", "5", "--epochs", "2", "--slots", "1", "--json"]
+
+
+@pytest.fixture(autouse=True)
+def empty_store(tmp_path: Path) -> None:
+    with_store(tmp_path / "home")
 
 
 def start(home: Path, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:

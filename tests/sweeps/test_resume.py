@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from process_support import descendants, is_alive, titled
 from record_support import compare, records_of
-from tests_support import TINY, clean_environment, command, run_command
+from tests_support import TINY, clean_environment, command, run_command, with_store
 
 from orchestrator.journal import SweepEnded, TrialStarted, read_events
 from orchestrator.open_sweep import state_of
@@ -37,7 +37,7 @@ class Started:
         self.home, self.folder = home, home / "sweeps" / sweep_id
         line = ["sweep", "stroke_hybrid", *TINY, *BUDGET, "--id", sweep_id, "--witness", "--json", *arguments]
         self.process = subprocess.Popen(
-            command(*map(str, line)), env=clean_environment(home), cwd=home.parent, text=True,
+            command(*map(str, line)), env=clean_environment(with_store(home)), cwd=home.parent, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
 
@@ -184,6 +184,7 @@ CRASHES = {
 }
 
 
+@pytest.mark.faults
 def test_a_trial_that_misbehaves_takes_nothing_with_it(data: Path, tmp_path: Path) -> None:
     """Trials 1 to 5 each do something else that a training may do to its process, in their second epoch."""
     lines = [f"    if number == {n}:\n        {code}" for n, code in enumerate(CRASHES.values(), start=1)]
@@ -211,8 +212,8 @@ def test_a_trial_that_misbehaves_takes_nothing_with_it(data: Path, tmp_path: Pat
     )
     home = tmp_path / "home"
     done = run_command(
-        home, "sweep", "stroke_hybrid", *TINY, "--data", data, "--trials", "6", "--epochs", "2", "--slots", "2",
-        "--finalists", "1", "--id", "odd", "--json", "--set", "scheduler.name=none",
+        with_store(home), "sweep", "stroke_hybrid", *TINY, "--data", data, "--trials", "6", "--epochs", "2",
+        "--slots", "2", "--finalists", "1", "--id", "odd", "--json", "--set", "scheduler.name=none",
         "--set", "budget.epoch_timeout_s=20", PYTHONPATH=str(tmp_path), ONCE=str(tmp_path / "once"),
     )  # fmt: skip
     assert done.exit_code == 0, done.stderr
@@ -228,6 +229,7 @@ def test_a_trial_that_misbehaves_takes_nothing_with_it(data: Path, tmp_path: Pat
     assert "time.sleep" in log.stdout or "misbehave" in log.stdout, "the stack of the hang"
 
 
+@pytest.mark.faults
 def test_a_full_disk_ends_the_sweep_and_it_can_be_resumed(data: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(  # no process can write weights after some have been
         "import safetensors.torch, os, pathlib\n"
@@ -240,7 +242,7 @@ def test_a_full_disk_ends_the_sweep_and_it_can_be_resumed(data: Path, tmp_path: 
     home = tmp_path / "home"
     line = ["sweep", "stroke_hybrid", *TINY, "--data", data, "--trials", 3, "--epochs", 2, "--slots", 1,
             "--finalists", 1, "--id", "full", "--json"]  # fmt: skip
-    done = run_command(home, *map(str, line), PYTHONPATH=str(tmp_path))
+    done = run_command(with_store(home), *map(str, line), PYTHONPATH=str(tmp_path))
     assert done.exit_code == 1, done.stderr
     assert "the disk is full: a trial found no room for its weights" in done.stderr
     assert "orchestrate resume full" in done.stderr
@@ -253,6 +255,7 @@ def test_a_full_disk_ends_the_sweep_and_it_can_be_resumed(data: Path, tmp_path: 
     assert resumed.json["states"]["failed"] == 0
 
 
+@pytest.mark.faults
 def test_stop_ends_a_sweep_of_another_terminal(data: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     sweep = Started(home, "elsewhere", "--data", data, "--time-budget", "2h", "--max-disk", "1GiB", "--epochs", 5000)

@@ -13,6 +13,7 @@ from typing import Literal
 from orchestrator.errors import BadInput
 
 Purpose = Literal["evaluation", "preparation"]
+TRAINING = "train "  # begins the name of a training in the foreground
 PREDICT = "predict"  # the command that reads test images outside any sweep
 
 
@@ -75,11 +76,15 @@ def require_ledger(ledger: Path) -> None:
 
 
 def count_in_words(reads: list[TestRead]) -> str:
-    """Return "9 evaluations by 3 sweeps and predict, 4 reads for preparation and audits"."""
+    """Return "9 evaluations by 3 sweeps, 1 training and predict, 4 reads for preparation and audits"."""
     evaluations = [read for read in reads if read.purpose == "evaluation"]
     who = {read.who for read in evaluations}
-    sweeps = [_counted(len(who - {PREDICT}), "sweep")] if who != {PREDICT} else []
-    by = " and ".join([*sweeps, *({PREDICT} & who)])
+    trainings = {one for one in who if one.startswith(TRAINING)}
+    sweeps = who - trainings - {PREDICT}
+    kinds = [_counted(len(sweeps), "sweep")] if sweeps or not who else []
+    kinds += [_counted(len(trainings), "training")] if trainings else []
+    kinds += [PREDICT] if PREDICT in who else []
+    by = " and ".join([", ".join(kinds[:-1]), kinds[-1]]) if len(kinds) > 1 else kinds[0]
     others = _counted(len(reads) - len(evaluations), "read")
     return f"{_counted(len(evaluations), 'evaluation')} by {by}, {others} for preparation and audits"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.cache_upkeep import collect_garbage, held
-from orchestrator.errors import BadInput, Interrupted, NoUsableTrial
+from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial
 from orchestrator.inspecting.data import require_unchanged, write_unreadable
 from orchestrator.inspecting.machine import git_state, versions
 from orchestrator.seeds import SeedPath, child_seed
@@ -121,6 +121,7 @@ def _train(
 ) -> str:
     """Return why training ended; every epoch is in the history at once. One that had ended trains nothing more."""
     from orchestrator.tuning.trial import begin_training
+    from trainables.training.disk import WRITING_FAULTS
 
     last: EpochRecord | None = None
     try:
@@ -134,6 +135,8 @@ def _train(
         raise BadInput(f"--out {planned.folder}: {error}") from error
     except TrainingFailed as error:
         raise NoUsableTrial(" ".join(str(error).split())[:500]) from error
+    except WRITING_FAULTS as error:
+        raise _told_if_full(error, planned) from error
     if last is None:
         return "it had ended before"
     return last.stop_reason or f"all {planned.epochs} epochs trained"
@@ -152,6 +155,18 @@ def _judge(config: "TrialConfig", setup: "TrialSetup", planned: PlannedTraining,
         return judge_trial(folder / EVALUATION, config, setup, test, planned.architecture, "train --test")
     except (DataError, WeightsError) as error:
         raise BadInput(f"{folder}: {error}") from error
+    except OSError as error:
+        raise _told_if_full(error, planned) from error
+
+
+def _told_if_full(error: Exception, planned: PlannedTraining) -> Exception:
+    """Return DiskFull for the fault of a full disk, in whatever words; any other fault as it is."""
+    from trainables.training.disk import is_disk_full
+
+    if not is_disk_full(error, planned.folder):
+        return error
+    again = f"free some space; the same command with --out {planned.folder} --resume goes on"
+    return DiskFull(f"--out {planned.folder}: the disk is full; {again}")
 
 
 class _History:
@@ -166,6 +181,7 @@ class _History:
         try:
             with self._path.open(newline="", encoding="utf-8") as file:
                 self._rows = {int(row["epoch"]): row for row in csv.DictReader(file)}
+            _ = [float(text) for row in self._rows.values() for name, text in row.items() if text and name != "is_best"]
             _ = self.best_epoch  # there is one, or nothing can go on
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(f"--out {self._path}: is missing or damaged; name a new folder") from error

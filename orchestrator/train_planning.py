@@ -100,7 +100,7 @@ def plan_training(request: TrainRequest, progress: "Progress") -> PlannedTrainin
         hyperparameters=default_hyperparameters(record.name) | defaults(own),
         weights=weights,
         seed=request.seed,
-        epochs=request.epochs or record.published_epochs or EPOCHS,
+        epochs=request.epochs or _planned_before(request) or record.published_epochs or EPOCHS,
         metric=request.metric or task.primary_metric,
         device=slots.device,
         threads=slots.threads,
@@ -130,6 +130,17 @@ def settings_of(planned: PlannedTraining) -> dict[str, Any]:
     }
 
 
+def _planned_before(request: TrainRequest) -> int | None:
+    """Return how many epochs a training that goes on was planned for; _check_same tells of a damaged file."""
+    if not request.resume or request.out is None:
+        return None
+    try:
+        epochs = json.loads((request.out / SETTINGS).read_text(encoding="utf-8"))["epochs"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return epochs if isinstance(epochs, int) else None
+
+
 def _check_same(planned: PlannedTraining) -> None:
     """Raise BadInput where the folder holds a training of other settings or data; more epochs are no other setting."""
     path = planned.folder / SETTINGS
@@ -145,6 +156,11 @@ def _check_same(planned: PlannedTraining) -> None:
         if known.get(key) != value:
             what = "other data or another split" if key == "data" else f"{key}={known.get(key)}, not {value}"
             raise BadInput(f"--resume: {planned.folder.name} was begun with {what}; name a new folder for those")
+    if planned.epochs < known["epochs"]:
+        raise BadInput(
+            f"--epochs {planned.epochs}: {planned.folder.name} was begun with {known['epochs']}; more can follow, not "
+            "fewer"
+        )
     schedule = planned.hyperparameters["lr_schedule"]
     if schedule in ("cosine", "onecycle") and known["epochs"] != planned.epochs:
         raise BadInput(

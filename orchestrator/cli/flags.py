@@ -19,5 +19,7 @@ def settings(pairs: list[str]) -> dict[str, str]:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise BadInput(f"--set {pair}: expected KEY=VALUE, e.g. --set lr=1e-4")
+        if key.strip() in overrides:
+            raise BadInput(f"--set {key.strip()}: is given twice; say it once")
         overrides[key.strip()] = value
     return overrides

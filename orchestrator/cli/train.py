@@ -130,6 +130,9 @@ def _show(trained: "TrainedModel") -> None:
     sides = {"validation": evaluation.validation.overall}
     if evaluation.test is not None:
         sides["test"] = evaluation.test.overall
+    leak_free = evaluation.test_leak_free
+    if planned.summary.leaks and leak_free is not None and leak_free.scores is not None:
+        sides[f"test without leaks, {leak_free.images} images"] = leak_free.scores
     table = Table("metric", *(f"{side} (95 % interval)" for side in sides), box=None)
     for name, value in sides["validation"].metrics.items():
         if value is None and all(scores.metrics[name] is None for scores in sides.values()):
@@ -139,6 +142,8 @@ def _show(trained: "TrainedModel") -> None:
     console = results()
     console.print(f"best of {trained.epochs} epochs: {trained.best_epoch} ({trained.stop_reason})")
     console.print(table)
+    if planned.summary.leaks and leak_free is not None and leak_free.scores is None:
+        console.print(f"test without leaks: none; {leak_free.reason}")
     warning = sides["validation"].warning if "test" not in sides else sides["test"].warning
     if warning:
         console.print(warning)
@@ -147,6 +152,7 @@ def _show(trained: "TrainedModel") -> None:
 
 def _as_json(trained: "TrainedModel") -> dict[str, Any]:
     planned, evaluation = trained.planned, trained.evaluation
+    leak_free = evaluation.test_leak_free
     return {
         "architecture": planned.architecture,
         "task": planned.task.name,
@@ -158,6 +164,9 @@ def _as_json(trained: "TrainedModel") -> dict[str, Any]:
         "stop_reason": trained.stop_reason,
         "validation": evaluation.validation.overall.metrics,
         "test": None if evaluation.test is None else _with_bounds(evaluation.test.overall),
+        "test_leak_free": None if leak_free is None or leak_free.scores is None else _with_bounds(leak_free.scores),
+        "leak_free_images": None if leak_free is None else leak_free.images,
+        "leak_free_reason": "" if leak_free is None else leak_free.reason,
         "folder": str(planned.folder),
         "wall_s": trained.wall_s,
     }

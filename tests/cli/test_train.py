@@ -130,9 +130,10 @@ def test_an_interrupted_training_goes_on(request_for, tmp_path: Path, monkeypatc
         ({"metric": "accuracy"}, "was begun with metric=auroc, not accuracy"),
         ({"overrides": TINY | {"lr": "1e-5"}}, "was begun with lr=0.0003, not 1e-05"),
         ({"split": "grouped"}, "was begun with other data or another split"),
+        ({"epochs": 3}, "was begun with 4; more can follow, not fewer"),
     ):
         with pytest.raises(BadInput, match=words):
-            trained(replace(broken, resume=True, epochs=5, **changes))
+            trained(replace(broken, resume=True, **{"epochs": 5, **changes}))
     assert {path: path.read_bytes() for path in before} == before, "a refusal changes nothing"
 
 
@@ -143,6 +144,7 @@ def test_an_interrupted_training_goes_on(request_for, tmp_path: Path, monkeypatc
         ("0000/state_epoch_0001.pt", b"", "state_epoch_0001.pt: is damaged"),
         ("history.csv", b"", "history.csv: is missing or damaged"),
         ("history.csv", b"hello,x\n1,2\n", "history.csv: is missing or damaged"),
+        ("history.csv", b"epoch,is_best,val/auroc\n1,True,abc\n", "history.csv: is missing or damaged"),
         ("history.csv", b"\xff\xfe\x00hello", "history.csv: is missing or damaged"),
         ("0000/best.safetensors", b"", "best.safetensors"),
         ("training.json", b"[1]", "training.json: is damaged"),

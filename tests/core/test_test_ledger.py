@@ -39,6 +39,8 @@ def test_a_torn_line_hides_no_other(tmp_path: Path) -> None:
     assert [line.who for line in reads] == ["sweep-1", "sweep-2"]
     assert ledger.read_bytes().count(b"\n") == 3
     assert count_in_words(reads) == "1 evaluation by 1 sweep, 1 read for preparation and audits"
+    more = [read(who) for who in ("train a", "train b", "predict")]
+    assert count_in_words([*reads, *more]).startswith("4 evaluations by 1 sweep, 2 trainings and predict, 1 read")
 
 
 def test_a_disk_that_takes_half_a_line_is_told_in_one_line_and_loses_no_later_read(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests_support import AS_ON_TWO_CORES, REAL_DATA, Finished, Orchestrate, run_command
+from tests_support import AS_ON_TWO_CORES, REAL_DATA, Finished, Orchestrate, all_cores, run_command
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,6 +51,7 @@ def real_stroke(real_data: Path) -> Path:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
     """README's main job as it stands, once for the whole session: its home and what it printed."""
     home = tmp_path_factory.mktemp("demo") / "home"
-    finished = run_command(home, "sweep", "stroke_hybrid", "--json", *AS_ON_TWO_CORES)
+    with all_cores():  # it trains longer than all others together
+        finished = run_command(home, "sweep", "stroke_hybrid", "--json", *AS_ON_TWO_CORES, timeout_s=900)
     assert finished.exit_code == 0, finished.stderr
     return home, finished

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,20 @@ def clean_environment(home: Path, **changes: str) -> dict[str, str]:
 
 def command(*arguments: str | Path) -> list[str]:
     return [str(Path(sys.executable).with_name("orchestrate")), *map(str, arguments)]
+
+
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """Let commands use every core, not only that of this process of tests."""
+    if sys.platform != "linux":
+        yield
+        return
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own)
 
 
 def with_store(home: Path) -> Path:

@@ -111,33 +111,22 @@ def told_if_broken_off(sweep: OpenSweep) -> Iterator[None]:
     """Write the journal's last line where the sweep does not come to its end: how, and why; once."""
     try:
         yield
-    except BaseException:
-        if sweep.state.ended is not None:
-            raise
-        with _last_line_of(sweep):
-            raise
-
-
-@contextmanager
-def _last_line_of(sweep: OpenSweep) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        sweep.append(SweepEnded(state="interrupted", reason="interrupted by the user"))
-        raise
-    except SystemExit as error:  # while Ray starts, SIGTERM reaches Ray's own handler
-        sweep.append(SweepEnded(state="interrupted", reason="interrupted by the user"))
-        raise Interrupted("interrupted while Ray was starting") from error
-    except (Interrupted, DiskFull) as error:
-        with suppress(DiskFull):  # the line fits into the reserve, or is not needed
-            sweep.append(SweepEnded(state="interrupted", reason=str(error)))
-        raise
-    except OrchestratorError as error:
-        sweep.append(SweepEnded(state="failed", reason=str(error)))
-        raise
     except BaseException as error:
-        sweep.append(SweepEnded(state="failed", reason=f"{type(error).__name__}: {error}"))
+        if sweep.state.ended is None:
+            with suppress(DiskFull):  # the line fits into the reserve, or is not needed
+                sweep.append(_end_by(error))
+        if isinstance(error, SystemExit):  # while Ray starts, SIGTERM reaches Ray's own handler
+            raise Interrupted("interrupted while Ray was starting") from error
         raise
+
+
+def _end_by(error: BaseException) -> SweepEnded:
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return SweepEnded(state="interrupted", reason="interrupted by the user")
+    if isinstance(error, Interrupted | DiskFull):
+        return SweepEnded(state="interrupted", reason=str(error))
+    reason = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
+    return SweepEnded(state="failed", reason=reason)
 
 
 def _last_words(sweep: OpenSweep, reason: str) -> None:

@@ -77,8 +77,7 @@ def _raised(sweep: OpenSweep, request: ResumeRequest, kept: SweepRequest) -> Swe
     for name, value, now in (("trials", request.trials, budget.trials), ("epochs", request.epochs, budget.epochs)):
         if value is not None and value < now:
             raise BadInput(f"--{name} {value}: the sweep has {now}; a budget can only be raised")
-    finished = sweep.state.ended is not None and sweep.state.ended.state == "completed"
-    if request.epochs not in (None, budget.epochs) and not finished:
+    if request.epochs not in (None, budget.epochs) and not sweep.state.has_completed:
         raise BadInput(
             f"--epochs {request.epochs}: the sweep has not ended; resume it to its end first: "
             f"orchestrate resume {request.sweep_id}"
@@ -93,9 +92,8 @@ def _raised(sweep: OpenSweep, request: ResumeRequest, kept: SweepRequest) -> Swe
 
 def _is_done(sweep: OpenSweep, asked: SweepRequest) -> bool:
     state = sweep.state
-    ended = state.ended is not None and state.ended.state == "completed"
     registered = state.tracked is not None and state.tracked.registered is not None
-    return ended and registered and (asked.trials, asked.epochs) == (state.plan.budget.trials, state.plan.budget.epochs)
+    return state.has_completed and registered and (asked.trials, asked.epochs) == (state.plan.budget.trials, state.plan.budget.epochs)
 
 
 def require_same_plan(sweep_id: str, before: SweepPlan, now: SweepPlan) -> None:

@@ -92,6 +92,11 @@ class SweepState:
         return self.resumed.plan_digest if self.resumed else self.started.plan_digest
 
     @property
+    def has_completed(self) -> bool:
+        """Tell whether the sweep came to its end, and was not resumed since."""
+        return self.ended is not None and self.ended.state == "completed"
+
+    @property
     def slots(self) -> int:
         """Return how many trials ran at once, the last time."""
         return self.resumed.slots if self.resumed else self.started.slots

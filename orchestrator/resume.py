@@ -93,7 +93,11 @@ def _raised(sweep: OpenSweep, request: ResumeRequest, kept: SweepRequest) -> Swe
 def _is_done(sweep: OpenSweep, asked: SweepRequest) -> bool:
     state = sweep.state
     registered = state.tracked is not None and state.tracked.registered is not None
-    return state.has_completed and registered and (asked.trials, asked.epochs) == (state.plan.budget.trials, state.plan.budget.epochs)
+    return (
+        state.has_completed
+        and registered
+        and (asked.trials, asked.epochs) == (state.plan.budget.trials, state.plan.budget.epochs)
+    )
 
 
 def require_same_plan(sweep_id: str, before: SweepPlan, now: SweepPlan) -> None:

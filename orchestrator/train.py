@@ -1,9 +1,12 @@
 """`orchestrate train`: one configuration in this process, a folder as its result. No Ray, no MLflow, no registry."""
 
 import csv
+import fcntl
 import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,7 +16,7 @@ from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial
 from orchestrator.inspecting.data import require_unchanged, write_unreadable
 from orchestrator.inspecting.machine import git_state, versions
 from orchestrator.seeds import SeedPath, child_seed
-from orchestrator.train_planning import SETTINGS, PlannedTraining, TrainRequest, plan_training, settings_of
+from orchestrator.train_planning import PART, SETTINGS, PlannedTraining, TrainRequest, plan_training, settings_of
 from trainables.errors import DataError, TrainingFailed, WeightsError
 from trainables.evaluation.figures import draw_training_curves
 
@@ -61,10 +64,10 @@ def run_training(request: TrainRequest, progress: "Progress", watch: TrainingWat
     began_s = time.monotonic()
     collect_garbage(request.home.cache, request.max_cache_bytes)
     planned = plan_training(request, progress)
-    setup, config = _write_inputs(planned)
-    watch.begin(planned)
     data = planned.data
-    with held([*data.development.arrays.values(), *data.test.arrays.values()]):
+    with _alone_in(planned.folder), held([*data.development.arrays.values(), *data.test.arrays.values()]):
+        setup, config = _write_inputs(planned)
+        watch.begin(planned)
         history = _History(planned)
         config = config.model_copy(update={"known_epochs": history.epochs})
         reason = _train(config, setup, planned, history, watch)
@@ -80,17 +83,32 @@ def run_training(request: TrainRequest, progress: "Progress", watch: TrainingWat
     )
 
 
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep every other training out of a folder until the end of the block. Raises BadInput where one is there."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(f"--out {folder}: another training writes there; wait, or name a new folder") from None
+        yield
+    finally:
+        os.close(handle)
+
+
 def _write_inputs(planned: PlannedTraining) -> "tuple[TrialSetup, TrialConfig]":
     """Write the plan and the rows; return what training reads, the same as a trial of a sweep."""
     from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
     from trainables.data.split_rows import digest_rows, write_rows
 
     folder, data = planned.folder, planned.data
+    about = {**settings_of(planned), "threads": planned.threads, "versions": versions(), "git": git_state()}
+    (folder / SETTINGS).with_suffix(PART).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    (folder / SETTINGS).with_suffix(PART).replace(folder / SETTINGS)  # first and whole: what ends from here on resumes
     write_rows(folder / "development.csv", data.development.rows)
     write_rows(folder / "test.csv", data.test.rows)
     write_unreadable(folder, data)
-    about = {**settings_of(planned), "versions": versions(), "git": git_state()}
-    (folder / SETTINGS).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     setup = TrialSetup(
         task=planned.task.name,
         development=folder / "development.csv",
@@ -201,7 +219,7 @@ class _History:
         self._rows = {epoch: row for epoch, row in self._rows.items() if epoch < record.epoch}
         shown = {name: "" if value is None else repr(value) for name, value in record.metrics.items()}
         self._rows[record.epoch] = {"epoch": str(record.epoch), "is_best": str(record.is_best), **shown}
-        part = self._path.with_suffix(".part")
+        part = self._path.with_suffix(PART)
         with part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(self._rows[record.epoch]), lineterminator="\n")
             writer.writeheader()

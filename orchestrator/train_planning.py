@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 MOST_EPOCHS = 1_000_000
 EPOCHS = 10  # where no project published how many
 SETTINGS = "training.json"
-_COMPARED = ("architecture", "task", "weights", "seed", "metric", "device")
+PART = ".part"  # the suffix of a file that is not whole yet
+_COMPARED = ("architecture", "task", "weights", "weights_digest", "seed", "metric", "device")
+_OTHER = {"data": "other data or another split", "weights_digest": "other weights of the same file name"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +118,15 @@ def plan_training(request: TrainRequest, progress: "Progress") -> PlannedTrainin
 
 def settings_of(planned: PlannedTraining) -> dict[str, Any]:
     """Return all that decides the result, as training.json has it."""
+    from trainables.data.cache import digest_file
+
     file = planned.weights if isinstance(planned.weights, Path) else None
     return {
         "architecture": planned.architecture,
         "task": planned.task.name,
         "hyperparameters": planned.hyperparameters,
         "weights": file.name if file else planned.weights,
+        "weights_digest": digest_file(file) if file else None,
         "seed": planned.seed,
         "epochs": planned.epochs,
         "metric": planned.metric,
@@ -154,7 +159,7 @@ def _check_same(planned: PlannedTraining) -> None:
     asked = planned.hyperparameters | {key: now[key] for key in _COMPARED} | {"data": planned.summary.split_digest}
     for key, value in asked.items():
         if known.get(key) != value:
-            what = "other data or another split" if key == "data" else f"{key}={known.get(key)}, not {value}"
+            what = _OTHER.get(key) or f"{key}={known.get(key)}, not {value}"
             raise BadInput(f"--resume: {planned.folder.name} was begun with {what}; name a new folder for those")
     if planned.epochs < known["epochs"]:
         raise BadInput(
@@ -203,8 +208,13 @@ def _check_folder(request: TrainRequest) -> None:
             raise BadInput("--resume: say --out with the folder that the interrupted training named")
     elif request.resume and not (out / SETTINGS).is_file():
         raise BadInput(f"--out {out}: holds no training; leave --resume out to begin one there")
-    elif not request.resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif not request.resume and out.exists() and not _empty(out):
         raise BadInput(f"--out {out}: exists already; name a new folder, or add --resume to go on there")
+
+
+def _empty(out: Path) -> bool:
+    """Tell whether a training may begin there; one that died before its first whole file left nothing that counts."""
+    return out.is_dir() and all(path.suffix == PART for path in out.iterdir())
 
 
 def _open_folder(planned: PlannedTraining) -> None:

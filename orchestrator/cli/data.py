@@ -118,9 +118,8 @@ def _show(report: "AuditReport", notes: tuple[str, ...]) -> None:
     console = results()
     console.print(
         f"[bold]{report.verdict}[/]: {report.images} images in {report.groups} groups, "
-        f"{len(report.unreadable)} unreadable, {report.exact_duplicates} exact copies, "
-        f"{report.near_duplicates} near-duplicates, "
-        f"{report.cross_split_leaks} test images leak"
+        f"{len(report.unreadable)} unreadable, exact copies: {report.exact_duplicates}, "
+        f"near-duplicates: {report.near_duplicates}, leaking test images: {report.cross_split_leaks}"
     )
     for note in notes:
         console.print(f"[dim]read[/] {escape(note)}", soft_wrap=True)

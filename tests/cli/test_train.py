@@ -1,7 +1,9 @@
 """`orchestrate train`: a folder with all that is said of one configuration; refusals before anything is written."""
 
 import csv
+import fcntl
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -187,6 +189,23 @@ def test_weights_to_begin_from(request_for, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"--weights: .*another architecture"):
         trained(request_for(out=tmp_path / "third", weights=weights, settings={"hidden": "8"}))
     assert not (tmp_path / "third").exists(), "nothing is written before all is checked"
+    weights.write_bytes((second.planned.folder / "0000" / "best.safetensors").read_bytes())
+    with pytest.raises(BadInput, match="other weights of the same file name"):
+        trained(request_for(out=tmp_path / "second", resume=True, epochs=1, weights=weights, settings={"lr": "1e-9"}))
+
+
+def test_a_folder_has_one_training_at_a_time(request_for, tmp_path: Path) -> None:
+    out = tmp_path / "x"
+    out.mkdir()
+    (out / "training.part").write_text("{")  # what a training leaves that died before its first whole file
+    handle = os.open(out, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(BadInput, match=r"--out .*x: another training writes there"):
+        trained(request_for(out=out, epochs=1))
+    assert [path.name for path in out.iterdir()] == ["training.part"]
+    os.close(handle)
+    trained(request_for(out=out, epochs=1))
+    assert json.loads((out / "training.json").read_text())["threads"] == 1
 
 
 def test_a_loss_that_breaks_down_says_so(request_for, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from orchestrator.errors import BadInput, DiskFull, Interrupted, OrchestratorErr
 from orchestrator.journal import FoldEvaluated, TrialEnded
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_state import TrialState
+from orchestrator.tuning.cluster_room import ClusterRoom
 from orchestrator.tuning.finalists import submit_finalist
 from orchestrator.tuning.folds import submit_fold
 from orchestrator.tuning.recorder import LOSS_SHOWS_AFTER_S, JournalRecorder
@@ -40,7 +41,7 @@ def run_trials(
     """
     scheduler = FairScheduler(sweep.state, sweep.past)
     going_on = _going_on(sweep, scheduler.stop_reasons)
-    searcher = OptunaSearcher(sweep, setup, going_on, stopping, lambda: _room_for(slots))
+    searcher = OptunaSearcher(sweep, setup, going_on, stopping, ClusterRoom(slots))
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1, "gpu": slots.gpu_share}),
         tune_config=tune.TuneConfig(
@@ -69,13 +70,6 @@ def run_trials(
     if stopping.out_of_time:  # one whose process was killed just before had no time to go on
         for trial in [trial for trial in sweep.state.trials.values() if not trial.has_ended]:
             sweep.append(TrialEnded(trial=trial.number, state="pruned", reason="the time budget is spent"))
-
-
-def _room_for(slots: Slots) -> int:
-    """Return how many trials the cluster holds just now."""
-    there = ray.cluster_resources()
-    by_cpu = int(there.get("CPU", 1))
-    return min(by_cpu, int(there.get("GPU", 0) / slots.gpu_share + 1e-6)) if slots.gpu_share else by_cpu
 
 
 def _going_on(sweep: OpenSweep, stop_reasons: dict[int, str]) -> list[int]:

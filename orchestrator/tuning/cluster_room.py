@@ -11,7 +11,7 @@ HOLDS_S = 1.0
 
 
 class ClusterRoom:
-    """How many trials the cluster holds just now: asked again after a second, as Ray's answer costs a call each time."""
+    """How many trials the cluster holds just now: asked once a second, as Ray's answer costs a call."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots

@@ -7,13 +7,12 @@ number of trials and the next (start-up cancels out), the sampler's share, and, 
 """
 
 import argparse
-import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from ray import tune
+from no_training import EPOCHS, NoTraining, write_setup
 from sweep_support import make_plan, started
 
 from orchestrator.home import Home
@@ -26,42 +25,6 @@ from orchestrator.tuning.resources import Slots
 from orchestrator.tuning.runner import run_trials
 from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.trial_files import TrialFiles
-from orchestrator.tuning.trial_setup import TrialSetup
-
-EPOCHS = 4
-STATE = bytes(10_000)
-
-
-class NoTraining(tune.Trainable):
-    """A trial whose epochs are over at once, or after a nap."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        self._begin(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._begin(new_config)
-        return True
-
-    def _begin(self, config: dict[str, Any]) -> None:
-        setup = TrialSetup.model_validate_json(Path(config["setup"]).read_text())
-        self._nap_s = setup.epoch_timeout_s / EPOCHS
-        self._folder = setup.trial_folder(config["trial"])
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._epoch = 0
-
-    def step(self) -> dict[str, Any]:
-        time.sleep(self._nap_s)
-        self._epoch += 1
-        part = self._folder / "state.part"
-        part.write_bytes(STATE)
-        os.replace(part, self._folder / f"state_epoch_{self._epoch:04d}.pt")
-        auroc = 0.5 + 0.4 * ((hash(str(self._folder)) % 1000) / 1000)
-        metrics = {"val/auroc": auroc, "val/log_loss": 0.5, "train/loss": 0.5, "perf/epoch_s": self._nap_s}
-        return {"epoch": self._epoch, **metrics, "stopped": "", "done": self._epoch >= EPOCHS}
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None: ...
-
-    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None: ...
 
 
 class Timed:
@@ -87,7 +50,7 @@ def run(home: Home, trials: int, slots: int, sampler: str, nap_s: float) -> tupl
     spans: dict[int, list[float]] = {}
     with opened(folder, lambda event, state: None) as sweep:
         sweep.append(started(plan, folder.name))
-        setup = _setup(folder, nap_s)
+        setup = write_setup(folder, nap_s)
         sync = SyncProcess(folder, home, None)
         stopping = Stopping()
         with local_ray(Slots(slots, 1, 0.0, 0), stopping, sweep.stop_request, lambda reason: None):
@@ -101,15 +64,6 @@ def run(home: Home, trials: int, slots: int, sampler: str, nap_s: float) -> tupl
 
 def _run(sweep: OpenSweep, setup: Path, slots: Slots, stopping: Stopping) -> None:
     run_trials(sweep, setup, slots, stopping, TrialFiles(sweep.folder / "trials", sweep.state), NoTraining)
-
-
-def _setup(folder: Path, nap_s: float) -> Path:
-    setup = TrialSetup(
-        task="stroke", development=folder / "none", development_digest="", arrays={}, pretrained=False, epochs=EPOCHS,
-        metric="auroc", device="cpu", threads=1, trials=folder / "trials", epoch_timeout_s=nap_s,
-    )  # fmt: skip
-    (folder / "trial_setup.json").write_text(setup.model_dump_json())
-    return folder / "trial_setup.json"
 
 
 def main() -> None:

@@ -74,7 +74,7 @@ def replay_trial(
     replayed = Replay(number, trial.architecture)
     with TemporaryDirectory() as scratch, held(planned.data.development.arrays.values()):
         setup = TrialSetup.model_validate_json((folder / "trial_setup.json").read_text())
-        planned_for = _epochs_planned(folder, number) if trial.hyperparameters["lr_schedule"] in RATES_END else None
+        planned_for = epochs_planned(folder, number) if trial.hyperparameters["lr_schedule"] in RATES_END else None
         own = {"trials": Path(scratch), "keep_state_s": None, "keep_every_epochs": 0}
         setup = setup.model_copy(update={**own, "epochs": planned_for or setup.epochs})
         config = TrialConfig.of(trial, folder / "trial_setup.json")
@@ -88,7 +88,7 @@ def replay_trial(
     return replayed
 
 
-def _epochs_planned(folder: Path, number: int) -> int:
+def epochs_planned(folder: Path, number: int) -> int:
     """Return how many epochs a trial was planned for when it was suggested; rates that end do so with the last."""
     epochs = 0
     for event in read_events(folder / JOURNAL)[0]:

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 from sweep_support import EPOCHS, epoch, make_plan, open_sweep
 
-from orchestrator.journal import MicroBatchLimited, SweepResumed, TrialEnded, TrialStarted
+from orchestrator.journal import ArchitectureGivenUp, MicroBatchLimited, SweepResumed, TrialEnded, TrialStarted
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.space import Choice, Fixed
 from orchestrator.tuning.searcher import OptunaSearcher
@@ -279,6 +279,17 @@ def test_an_architecture_whose_first_trials_fail_alike_is_given_up(make) -> None
     assert searched.sweep.state.given_up == {
         "baseline_cnn": "its first 3 trials failed alike: epoch 1: no kernel image is available"
     }
+
+
+def test_an_adaptive_search_proposes_nothing_more_of_what_was_given_up(make) -> None:
+    spaces = {"resnet_vit": SMALL_SPACE, "baseline_cnn": {"batch_size": Choice(choices=(8, 32), default=32)}}
+    searched = make(search__allocation="adaptive", budget__trials=16, architectures=spaces)
+    searched.sweep.append(ArchitectureGivenUp(architecture="baseline_cnn", reason="no kernel image is available"))
+    configs = searched.run_through(16)
+    assert {config["architecture"] for config in configs} == {"resnet_vit"}
+    assert sum(trial.state == TrialState.FAIL for trial in searched.told) > 0, "the sampler wanted the other one, too"
+    assert sum(trial.state != TrialState.FAIL for trial in searched.told) == 16
+    assert all(set(config["hyperparameters"]) == set(default_hyperparameters("resnet_vit")) for config in configs)
 
 
 def test_trials_that_fail_in_different_ways_end_nothing(make) -> None:

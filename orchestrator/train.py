@@ -173,6 +173,8 @@ def _judge(config: "TrialConfig", setup: "TrialSetup", planned: PlannedTraining,
         return judge_trial(folder / EVALUATION, config, setup, test, planned.architecture, "train --test")
     except (DataError, WeightsError) as error:
         raise BadInput(f"{folder}: {error}") from error
+    except TrainingFailed as error:
+        raise NoUsableTrial(str(error)) from error
     except OSError as error:
         raise _told_if_full(error, planned) from error
 
@@ -201,8 +203,8 @@ class _History:
                 self._rows = {int(row["epoch"]): row for row in csv.DictReader(file)}
             _ = [float(text) for row in self._rows.values() for name, text in row.items() if text and name != "is_best"]
             _ = self.best_epoch  # there is one, or nothing can go on
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"--out {self._path}: is missing or damaged; name a new folder") from error
+        except (OSError, ValueError, KeyError, TypeError):
+            self._rows = {}  # the state tells every epoch again
 
     @property
     def epochs(self) -> int:
@@ -221,7 +223,8 @@ class _History:
         self._rows[record.epoch] = {"epoch": str(record.epoch), "is_best": str(record.is_best), **shown}
         part = self._path.with_suffix(PART)
         with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(self._rows[record.epoch]), lineterminator="\n")
+            names = dict.fromkeys(name for row in self._rows.values() for name in row)  # memory's end adds a column
+            writer = csv.DictWriter(file, fieldnames=list(names), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self._rows.values())
         part.replace(self._path)

@@ -102,10 +102,10 @@ def plan_training(request: TrainRequest, progress: "Progress") -> PlannedTrainin
         hyperparameters=default_hyperparameters(record.name) | defaults(own),
         weights=weights,
         seed=request.seed,
-        epochs=request.epochs or _planned_before(request) or record.published_epochs or EPOCHS,
+        epochs=request.epochs or _begun_with(request, "epochs") or record.published_epochs or EPOCHS,
         metric=request.metric or task.primary_metric,
         device=slots.device,
-        threads=slots.threads,
+        threads=_begun_with(request, "threads") or slots.threads,  # another number rounds sums differently
         data=data,
         summary=summarise_data(data, kind, task.classes, folds=1),
         folder=request.out.absolute() if request.out else request.home.training_folder(f"{task.name}-{record.name}"),
@@ -135,15 +135,15 @@ def settings_of(planned: PlannedTraining) -> dict[str, Any]:
     }
 
 
-def _planned_before(request: TrainRequest) -> int | None:
-    """Return how many epochs a training that goes on was planned for; _check_same tells of a damaged file."""
+def _begun_with(request: TrainRequest, key: str) -> int | None:
+    """Return a number that a training which goes on was begun with; _check_same tells of a damaged file."""
     if not request.resume or request.out is None:
         return None
     try:
-        epochs = json.loads((request.out / SETTINGS).read_text(encoding="utf-8"))["epochs"]
+        number = json.loads((request.out / SETTINGS).read_text(encoding="utf-8"))[key]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return epochs if isinstance(epochs, int) else None
+    return number if isinstance(number, int) else None
 
 
 def _check_same(planned: PlannedTraining) -> None:

@@ -12,12 +12,13 @@ from torch import nn
 from trainables.catalog import Task
 from trainables.data.records import Side
 from trainables.data.split_rows import SplitRow
+from trainables.errors import OutOfMemory
 from trainables.evaluation.evaluation import Evaluation, SideEvaluation, evaluate
 from trainables.evaluation.evaluation_files import write_evaluation
 from trainables.evaluation.figures import EvaluationArrays, write_figures
 from trainables.evaluation.predictions import Predictions
 from trainables.evaluation.temperature import probabilities
-from trainables.inference import predict_logits
+from trainables.inference import EVALUATION_BATCH, predict_logits
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,10 @@ class SideImages:
 def judge(
     folder: Path, task: Task, model: nn.Module, title: str, validation: SideImages, test: SideImages | None = None
 ) -> Evaluation:
-    """Evaluate a model on its device; `folder` holds tables, and figures below validation/ and test/, and no others."""
+    """Evaluate a model on its device; `folder` holds tables, and figures below validation/ and test/, and no others.
+
+    Raises OutOfMemory where the device has no room for a single image.
+    """
     on_validation = _predict(model, validation)
     on_test = None if test is None else _predict(model, test)
     evaluation = evaluate(task, on_validation, on_test)
@@ -51,9 +55,15 @@ def judge(
 
 
 def _predict(model: nn.Module, side: SideImages) -> Predictions:
-    return Predictions(
-        predict_logits(model, torch.from_numpy(side.images_NHW), torch.arange(len(side.rows))), side.rows
-    )
+    images_NHW, rows_N = torch.from_numpy(side.images_NHW), torch.arange(len(side.rows))
+    at_once = EVALUATION_BATCH
+    while at_once:
+        try:
+            return Predictions(predict_logits(model, images_NHW, rows_N, at_once), side.rows)
+        except torch.OutOfMemoryError:
+            at_once //= 2
+        torch.cuda.empty_cache()
+    raise OutOfMemory("evaluation: the device has no room for a single image in float32; lower image_px")
 
 
 def _draw(

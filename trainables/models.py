@@ -63,9 +63,18 @@ def fetch_pretrained(name: str) -> None:
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the weights atomically: a killed process leaves the old file, never half a new one."""
+    """Write the weights atomically: a killed process leaves the old file, never half a new one.
+
+    Tensors that several layers share are written under each of their names: safetensors knows no shared ones.
+    """
     part = path.with_name(path.name + ".part")
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, part)
+    tensors: dict[str, Tensor] = {}
+    written: set[int] = set()
+    for name, tensor in model.state_dict().items():
+        place = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone() if place in written else tensor.contiguous()
+        written.add(place)
+    save_file(tensors, part)
     os.replace(part, path)
 
 

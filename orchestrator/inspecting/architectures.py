@@ -1,11 +1,13 @@
 """Architectures before a sweep: weights to be had, one batch trained, image sizes asked for. Imports torch late."""
 
+import gc
 import math
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ from trainables.errors import WeightsError
 if TYPE_CHECKING:
     from trainables.data.prepare import PreparedPart
     from trainables.training.learner import Learner
+    from trainables.training.run import TrainingRun
 
 MOST_STEPS, ENOUGH_S = 4, 2.0
 MAXRSS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
@@ -58,9 +61,6 @@ def check_architecture(
     """
     import torch
 
-    from trainables.models import count_parameters
-    from trainables.training.development import load_development
-    from trainables.training.learner import Learner
     from trainables.training.run import TrainingRun
 
     hyperparameters = default_hyperparameters(architecture) | defaults(space)
@@ -79,30 +79,64 @@ def check_architecture(
         weights=weights,
     )
     try:
-        data = load_development(development.rows, development.arrays[hyperparameters["image_px"]], device)
-        before_mib = _peak_memory_mib(device, reset=True)
-        learner = Learner(run, data)
-        losses, steps_s = _take_steps(learner)
-        peak_mib = _peak_memory_mib(device) - before_mib
+        try:
+            measured = _measure(run, development)
+        except torch.OutOfMemoryError:
+            measured = _measure(_halved(run), development)  # a trial does so, too
     except WeightsError as error:
         raise BadInput(f"--weights: {error}") from error
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadInput(f"architectures.{architecture}: cannot be trained with its defaults: {reason[:300]}") from error
-    if not math.isfinite(losses[0]):
-        raise BadInput(f"architectures.{architecture}: the first batch already gives a loss of {losses[0]}")
-    trainable, total = count_parameters(learner.model)
-    del learner, data
     if device == "cuda":
         torch.cuda.empty_cache()
+    if not math.isfinite(measured.first_loss):
+        raise BadInput(f"architectures.{architecture}: the first batch already gives a loss of {measured.first_loss}")
     return ArchitectureChecked(
         architecture=architecture,
-        trainable_parameters=trainable,
-        total_parameters=total,
-        step_s=statistics.median(steps_s[1:] or steps_s),
-        peak_memory_mib=peak_mib,
+        trainable_parameters=measured.trainable_parameters,
+        total_parameters=measured.total_parameters,
+        step_s=measured.step_s,
+        peak_memory_mib=measured.peak_mib,
         steps_per_epoch=-(-training_images // int(hyperparameters["batch_size"])),
     )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    first_loss: float
+    step_s: float
+    peak_mib: float
+    trainable_parameters: int
+    total_parameters: int
+
+
+def _measure(run: "TrainingRun", development: "PreparedPart") -> _Measured:
+    from trainables.models import count_parameters
+    from trainables.training.development import load_development
+    from trainables.training.learner import Learner
+
+    data = load_development(development.rows, development.arrays[run.hyperparameters["image_px"]], run.device)
+    before_mib = _peak_memory_mib(run.device, reset=True)
+    learner = Learner(run, data)
+    losses, steps_s = _take_steps(learner)
+    peak_mib = _peak_memory_mib(run.device) - before_mib
+    return _Measured(losses[0], statistics.median(steps_s[1:] or steps_s), peak_mib, *count_parameters(learner.model))
+
+
+def _halved(run: "TrainingRun") -> "TrainingRun":
+    """Return a run with half as many images at a time, memory freed. Raises MemoryError where there is no half."""
+    import torch
+
+    from trainables.training.run import half_at_once
+
+    half = half_at_once(run.hyperparameters)
+    if not half:
+        raise MemoryError("out of memory with its batch, which is needed whole; lower batch_size or image_px")
+    gc.collect()
+    if run.device == "cuda":
+        torch.cuda.empty_cache()
+    return replace(run, hyperparameters={**run.hyperparameters, "micro_batch_size": half})
 
 
 def _take_steps(learner: "Learner") -> tuple[list[float], list[float]]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 from ray import tune
 from ray.exceptions import RayError, RayTaskError
 
@@ -26,7 +25,7 @@ from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_files import TrialFiles
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
-from trainables.errors import DataError, WeightsError
+from trainables.errors import DataError, OutOfMemory, WeightsError
 
 POLL_S = 0.5
 
@@ -143,7 +142,7 @@ def _record(waiting: list[Any], sweep: OpenSweep, stopping: Stopping) -> None:
             except RayTaskError as error:
                 if isinstance(error.cause, DataError):
                     raise BadInput(str(error.cause)) from error
-                if isinstance(error.cause, WeightsError | torch.OutOfMemoryError):
+                if isinstance(error.cause, WeightsError | OutOfMemory):
                     reason = str(error.cause).strip().splitlines()[0]
                     raise OrchestratorError(f"a finalist cannot be evaluated: {reason}") from error
                 raise

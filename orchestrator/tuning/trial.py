@@ -1,10 +1,10 @@
 """One trial, wherever it runs: its epochs, and its best model judged."""
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -20,7 +20,7 @@ from trainables.training.checkpoint import state_files
 from trainables.training.development import DevelopmentData, load_development
 from trainables.training.learner import BatchWatch
 from trainables.training.loop import train
-from trainables.training.run import EpochRecord, TrainingRun
+from trainables.training.run import EpochRecord, TrainingRun, half_at_once
 
 if TYPE_CHECKING:
     from trainables.evaluation.evaluation import Evaluation
@@ -80,7 +80,7 @@ def _with_room(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None
             yielded = record.epoch
             yield record
     except OutOfMemory:
-        halved = _half_of(run.hyperparameters)
+        halved = half_at_once(run.hyperparameters)
         if not halved:
             raise
     if not halved:
@@ -92,13 +92,6 @@ def _with_room(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None
     for record in train(smaller, data, watch):
         if record.epoch > yielded:
             yield replace(record, metrics={**record.metrics, MICRO_BATCH: float(halved)})
-
-
-def _half_of(hyperparameters: Mapping[str, Any]) -> int:
-    """Return half of the images at a time; 0 where that is none, or where the whole batch is needed at once."""
-    whole = hyperparameters["imbalance"] == "hem" and hyperparameters["hem_mode"] == "reuse_loss"
-    at_once: int = hyperparameters["micro_batch_size"] or hyperparameters["batch_size"]
-    return 0 if whole else at_once // 2
 
 
 def _of_fold(rows: list[SplitRow], fold: int) -> list[SplitRow]:

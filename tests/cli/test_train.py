@@ -16,6 +16,8 @@ from orchestrator.home import Home
 from orchestrator.train import TrainedModel, run_training
 from orchestrator.train_planning import TrainRequest
 from trainables.data.phantom import write_stroke_phantom
+from trainables.inference import predict_logits
+from trainables.training.learner import Learner
 
 TINY = {"resnet": "test_resnet", "vit": "test_vit", "image_px": "32", "hidden": "16", "batch_size": "8"}
 
@@ -144,10 +146,6 @@ def test_an_interrupted_training_goes_on(request_for, tmp_path: Path, monkeypatc
     [
         ("0000/state_epoch_0001.pt", b"garbage", "state_epoch_0001.pt: is damaged"),
         ("0000/state_epoch_0001.pt", b"", "state_epoch_0001.pt: is damaged"),
-        ("history.csv", b"", "history.csv: is missing or damaged"),
-        ("history.csv", b"hello,x\n1,2\n", "history.csv: is missing or damaged"),
-        ("history.csv", b"epoch,is_best,val/auroc\n1,True,abc\n", "history.csv: is missing or damaged"),
-        ("history.csv", b"\xff\xfe\x00hello", "history.csv: is missing or damaged"),
         ("0000/best.safetensors", b"", "best.safetensors"),
         ("training.json", b"[1]", "training.json: is damaged"),
     ],
@@ -158,6 +156,54 @@ def test_a_damaged_folder_is_one_line(request_for, tmp_path: Path, name: str, co
     (tmp_path / "x" / name).write_bytes(content)
     with pytest.raises(BadInput, match=words):
         trained(replace(first, resume=True))
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"hello,x\n1,2\n", b"epoch,is_best,val/auroc\n1,True,abc\n", b"\xff\xfe\x00hello"]
+)
+def test_a_lost_history_is_told_again_by_the_state(request_for, tmp_path: Path, content: bytes | None) -> None:
+    first = request_for(out=tmp_path / "x", epochs=2)
+    trained(first)
+    before, path = history(tmp_path / "x"), tmp_path / "x" / "history.csv"
+    path.unlink() if content is None else path.write_bytes(content)
+    trained(replace(first, resume=True))
+    assert history(tmp_path / "x") == before
+
+
+def test_a_training_that_ran_out_of_memory_goes_on_where_there_is_more(
+    request_for, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = Learner._forward
+
+    def limited(self: Learner, x_BCHW: torch.Tensor) -> torch.Tensor:
+        if len(x_BCHW) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, x_BCHW)
+
+    with monkeypatch.context() as little:
+        little.setattr(Learner, "_forward", limited)
+        trained(request_for(out=tmp_path / "x", epochs=1))
+    trained(request_for(out=tmp_path / "x", epochs=2, resume=True))
+    assert [row["perf/micro_batch_size"] for row in history(tmp_path / "x")] == ["4.0", ""]
+
+
+def test_what_finds_no_room_to_be_judged_is_one_line(
+    request_for, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def no_room(model, images_NHW, rows_N, at_once: int):
+        tried.append(at_once)
+        if at_once > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return predict_logits(model, images_NHW, rows_N, at_once)
+
+    monkeypatch.setattr("trainables.judging.predict_logits", no_room)
+    trained(request_for(out=tmp_path / "x", epochs=1))
+    assert tried == [64, 32, 16, 8]
+    monkeypatch.setattr("trainables.judging.EVALUATION_BATCH", 0)
+    with pytest.raises(NoUsableTrial, match="no room for a single image"):
+        trained(request_for(out=tmp_path / "x", epochs=1, resume=True))
 
 
 def test_a_finished_training_is_judged_again(request_for, tmp_path: Path) -> None:
@@ -205,7 +251,10 @@ def test_a_folder_has_one_training_at_a_time(request_for, tmp_path: Path) -> Non
     assert [path.name for path in out.iterdir()] == ["training.part"]
     os.close(handle)
     trained(request_for(out=out, epochs=1))
-    assert json.loads((out / "training.json").read_text())["threads"] == 1
+    begun = json.loads((out / "training.json").read_text())
+    (out / "training.json").write_text(json.dumps(begun | {"threads": begun["threads"] + 1}))
+    again = trained(request_for(out=out, epochs=1, resume=True))
+    assert again.planned.threads == begun["threads"] + 1, "sums are rounded as before"
 
 
 def test_a_loss_that_breaks_down_says_so(request_for, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,3 +62,12 @@ def test_the_right_file_is_loaded(tmp_path: Path) -> None:
     save_weights(given, tmp_path / "best.safetensors")
     load_weights(other, tmp_path / "best.safetensors")
     assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in given.state_dict().items())
+
+
+def test_tensors_that_layers_share_are_written_under_each_name(tmp_path: Path) -> None:
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    shared = nn.Sequential(first, nn.Sequential(first, second))
+    save_weights(shared, tmp_path / "shared.safetensors")
+    again = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)))
+    load_weights(again, tmp_path / "shared.safetensors")
+    assert all(torch.equal(again.state_dict()[name], tensor) for name, tensor in shared.state_dict().items())

@@ -45,3 +45,10 @@ class EpochRecord:
     metrics: dict[str, float | None]
     is_best: bool
     stop_reason: str = ""
+
+
+def half_at_once(hyperparameters: Mapping[str, Any]) -> int:
+    """Return half of the images at a time; 0 where that is none, or where the whole batch is needed at once."""
+    whole = hyperparameters["imbalance"] == "hem" and hyperparameters["hem_mode"] == "reuse_loss"
+    at_once: int = hyperparameters["micro_batch_size"] or hyperparameters["batch_size"]
+    return 0 if whole else at_once // 2

@@ -5,16 +5,13 @@ import math
 import re
 import sys
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from orchestrator.cli.flags import one_of, settings
 from orchestrator.errors import BadInput
 from orchestrator.sweep_sections import ALLOCATIONS, PRESETS, Preset
-
-if TYPE_CHECKING:
-    pass
 
 GPU_SHARES = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}

@@ -185,7 +185,7 @@ class SweepTracked(_Event):
 
 
 class SweepEnded(_Event):
-    """Last line of a journal."""
+    """Last line of a journal, but for what was registered later."""
 
     kind: Literal["sweep_ended"] = "sweep_ended"
     state: SweepEnd

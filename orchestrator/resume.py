@@ -15,7 +15,7 @@ from orchestrator.sweep_planning import PlannedSweep, plan_sweep
 from orchestrator.sweep_request import SweepRequest, keep_request, kept_request
 from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState
-from orchestrator.tracking.outcome import read_outcome, write_outcome
+from orchestrator.tracking.outcome import outcome_files, read_outcome, write_outcome
 
 if TYPE_CHECKING:
     from trainables.data.decoding import Progress
@@ -128,10 +128,11 @@ def _differences(before: Any, now: Any, where: str = "") -> list[str]:
 
 def _forget_what_was_lost(sweep: OpenSweep) -> None:
     """Let sync count no lines that a crash of the machine took from the journal after they were sent."""
-    outcome = read_outcome(sweep.folder)
-    if outcome.events_sent > len(sweep.past):
-        outcome.events_sent = len(sweep.past)
-        write_outcome(sweep.folder, outcome)
+    for path in outcome_files(sweep.folder):
+        outcome = read_outcome(path)
+        if outcome.events_sent > len(sweep.past):
+            outcome.events_sent = len(sweep.past)
+            write_outcome(path, outcome)
 
 
 def _resumed(planned: PlannedSweep, state: SweepState) -> SweepResumed:

@@ -13,14 +13,14 @@ from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial, 
 from orchestrator.inspecting.architectures import batch_growth, check_architecture
 from orchestrator.inspecting.data import require_unchanged, write_data_report, write_unreadable
 from orchestrator.inspecting.machine import git_state, gpu_memory_mib, versions
-from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, SweepTracked, WinnerChosen
+from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, WinnerChosen
 from orchestrator.leaderboard import choose_finalists
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
 from orchestrator.sweep_request import SweepRequest, keep_request
 from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState
-from orchestrator.tracking.outcome import SyncOutcome, read_outcome
+from orchestrator.tracking.outcome import outcome_file, read_outcome
 from orchestrator.tracking.process import SyncProcess
 from trainables.catalog import TASKS
 
@@ -87,7 +87,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
         try:
             sync.wait_until(lambda outcome: outcome.has_registered(sweep.state))
         finally:  # an interruption here does not undo what sync has registered
-            sweep.append(_tracked(read_outcome(folder)))
+            sweep.append(read_outcome(outcome_file(folder, request.home, request.tracking_uri)).told())
         sweep.append(SweepEnded(state="completed"))
     shutil.rmtree(folder / "ray", ignore_errors=True)
 
@@ -224,16 +224,6 @@ def with_packed_slots(planned: PlannedSweep, request: SweepRequest, checked: lis
             "give more, or take fewer --slots"
         )
     return replace(planned, slots=slots)
-
-
-def _tracked(outcome: SyncOutcome) -> SweepTracked:
-    return SweepTracked(
-        tracking_uri=outcome.tracking_uri,
-        run_id=outcome.run_id,
-        trial_run_ids=outcome.trial_run_ids,
-        registered=outcome.registered,
-        fault=outcome.error or ("" if outcome.registered else "sync ended before it registered the winner"),
-    )
 
 
 def _why_no_trial(state: SweepState) -> str:

@@ -24,16 +24,19 @@ def home_to_read() -> Home:
 
 def tracking_uri() -> str | None:
     """Return MLFLOW_TRACKING_URI where set. Raises BadInput for one that no MLflow store answers to."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or None
-    scheme = uri.partition(":")[0].partition("+")[0] if uri and ":" in uri else ""
-    if uri is not None and scheme not in STORE_SCHEMES:
-        raise BadInput(
-            f"MLFLOW_TRACKING_URI: {unknown_name('kind of store', scheme or 'without scheme', STORE_SCHEMES)}"
-        )
-    if uri is not None and scheme == "sqlite":
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    return store_uri("MLFLOW_TRACKING_URI", uri) if uri else None
+
+
+def store_uri(where: str, uri: str) -> str:
+    """Return the URI of an MLflow store as given. Raises BadInput that names where for one that none answers to."""
+    scheme = uri.partition(":")[0].partition("+")[0] if ":" in uri else ""
+    if scheme not in STORE_SCHEMES:
+        raise BadInput(f"{where}: {unknown_name('kind of store', scheme or 'without scheme', STORE_SCHEMES)}")
+    if scheme == "sqlite":
         path = Path(uri.partition("///")[2])
         if path.is_dir() or not path.absolute().parent.is_dir():
-            raise BadInput(f"MLFLOW_TRACKING_URI={uri}: expected sqlite:///FILE in a folder that exists")
+            raise BadInput(f"{where}={uri}: expected sqlite:///FILE in a folder that exists")
     return uri
 
 

@@ -15,8 +15,9 @@ def ui(port: Annotated[int | None, typer.Option(help="port on 127.0.0.1; a free 
     """Open MLflow's own UI on this project's store, on this machine only, until Ctrl-C."""
     from orchestrator.cli import environment
     from orchestrator.cli.console import messages, results
+    from orchestrator.tracking.outcome import tracking_uri
     from orchestrator.tracking.server import free_port, mlflow_server
-    from orchestrator.tracking.store import open_store, told_as_bad_input, tracking_uri
+    from orchestrator.tracking.store import open_store, told_as_bad_input
 
     home = environment.home()
     given = environment.tracking_uri()

@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from orchestrator.cli import data, machine, models, replay, results, running, sweeps, train
+from orchestrator.cli import data, machine, models, replay, results, running, sweeps, sync, train
 from orchestrator.errors import Interrupted, OrchestratorError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -15,6 +15,7 @@ app.command("resume")(sweeps.resume)
 app.command("status")(running.status)
 app.command("logs")(running.logs)
 app.command("stop")(running.stop)
+app.command("sync")(sync.sync)
 app.command("train")(train.train)
 app.command("replay")(replay.replay)
 app.command("list")(results.list_things)

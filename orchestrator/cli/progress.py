@@ -41,9 +41,10 @@ from trainables.evaluation.metrics import is_better
 
 
 class DataProgress:
-    """A bar while images are read and decoded; silent when that takes no time or nobody watches."""
+    """A bar while images are read and decoded, or lines sent; silent when that takes no time or nobody watches."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "images") -> None:
+        self._unit = unit
         self._console = messages()
         self._progress = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
@@ -55,7 +56,7 @@ class DataProgress:
         """Show how far a step is; called from the thread that began it."""
         key = f"{what}-{of}"
         if key not in self._tasks:
-            self._tasks[key] = self._progress.add_task(f"{what} images", total=of)
+            self._tasks[key] = self._progress.add_task(f"{what} {self._unit}", total=of)
             self._progress.start()
         self._progress.update(self._tasks[key], completed=done)
         if done == of:

@@ -55,8 +55,11 @@ def show_result(result: SweepResult, as_json: bool) -> None:
         aliases = ", ".join(registered.aliases) or "no alias"
         console.print(f"registered: {registered.name} version {registered.version} ({aliases})")
         console.print(f"next: orchestrate predict {registered.name} IMAGE...   or   orchestrate ui")
+    elif tracked is not None:
+        console.print(f"not registered: {escape(tracked.fault)}", soft_wrap=True)
+        console.print(f"later: orchestrate sync {state.started.sweep_id}")
     else:
-        console.print(f"not registered: {escape(tracked.fault if tracked else 'the sweep did not end')}")
+        console.print("not registered: the sweep did not end")
     console.print(f"{result.wall_s:.0f} s; journal: {escape(str(result.folder / 'journal.jsonl'))}", soft_wrap=True)
 
 

@@ -1,14 +1,14 @@
-"""What sync has done so far, in one small file beside the journal; imports no mlflow, so the driver may read it."""
+"""What sync has done so far, in one small file per store beside the journal; imports no mlflow: the driver reads it."""
 
+import hashlib
 import os
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from orchestrator.journal import Registered
+from orchestrator.home import Home
+from orchestrator.journal import Registered, SweepTracked
 from orchestrator.sweep_state import SweepState
-
-FILE = "sync.json"
 
 
 class SyncOutcome(BaseModel):
@@ -26,6 +26,16 @@ class SyncOutcome(BaseModel):
         """Tell whether the sweep's winner, as it is now, has its version."""
         return self.registered is not None and self.registered_for == model_key(state)
 
+    def told(self) -> SweepTracked:
+        """Return the line of the journal that says what became of it in the store."""
+        return SweepTracked(
+            tracking_uri=self.tracking_uri,
+            run_id=self.run_id,
+            trial_run_ids=self.trial_run_ids,
+            registered=self.registered,
+            fault=self.error or ("" if self.registered else "sync ended before it registered the winner"),
+        )
+
 
 def model_key(state: SweepState) -> str:
     """Return what tells one winner of a sweep from another: the trial and the epoch whose weights are its."""
@@ -34,16 +44,32 @@ def model_key(state: SweepState) -> str:
     return f"{state.winner}@{best.epoch if best else 0}"
 
 
-def read_outcome(folder: Path) -> SyncOutcome:
+def tracking_uri(home: Home, given: str | None) -> str:
+    """Return the store's URI: MLFLOW_TRACKING_URI as given, else the embedded one."""
+    return given or f"sqlite:///{home.mlflow / 'mlflow.db'}"
+
+
+def outcome_file(sweep: Path, home: Home, given_uri: str | None) -> Path:
+    """Return where a sweep's outcome in a store is kept: run ids of one store mean nothing in another."""
+    store = hashlib.sha256(tracking_uri(home, given_uri).encode()).hexdigest()[:8]
+    return sweep / f"sync-{store}.json"
+
+
+def outcome_files(sweep: Path) -> list[Path]:
+    """Return the outcome of a sweep in every store that it was sent to."""
+    return sorted(sweep.glob("sync-*.json"))
+
+
+def read_outcome(path: Path) -> SyncOutcome:
     """Return the outcome so far; an empty one before sync has begun."""
     try:
-        return SyncOutcome.model_validate_json((folder / FILE).read_text())
+        return SyncOutcome.model_validate_json(path.read_text())
     except FileNotFoundError:
         return SyncOutcome()
 
 
-def write_outcome(folder: Path, outcome: SyncOutcome) -> None:
+def write_outcome(path: Path, outcome: SyncOutcome) -> None:
     """Replace the file whole."""
-    part = folder / f"{FILE}.part"
+    part = path.with_name(f"{path.name}.part")
     part.write_text(outcome.model_dump_json(indent=2))
-    os.replace(part, folder / FILE)
+    os.replace(part, path)

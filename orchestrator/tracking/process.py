@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.home import Home
-from orchestrator.tracking.outcome import SyncOutcome, read_outcome
+from orchestrator.tracking.outcome import SyncOutcome, outcome_file, read_outcome
 
 POLL_S = 0.2
 MAX_STARTS = 3
@@ -21,6 +21,7 @@ class SyncProcess:
 
     def __init__(self, sweep: Path, home: Home, given_uri: str | None) -> None:
         self._sweep = sweep
+        self._outcome = outcome_file(sweep, home, given_uri)
         self._command = [
             sys.executable,
             "-m",
@@ -42,7 +43,7 @@ class SyncProcess:
         began_s = time.monotonic()
         faulty_since_s: float | None = None
         while True:
-            outcome = read_outcome(self._sweep)
+            outcome = read_outcome(self._outcome)
             now_s = time.monotonic()
             faulty_since_s = None if outcome.error is None else (faulty_since_s or now_s)
             gave_up = faulty_since_s is not None and now_s - faulty_since_s > GIVE_UP_ON_FAULT_S

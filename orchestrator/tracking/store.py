@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
+from orchestrator.tracking.outcome import tracking_uri
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -32,11 +33,6 @@ ENVIRONMENT = {
 
 # Without its kind the UI opens an experiment as one of language models.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-
-
-def tracking_uri(home: Home, given: str | None) -> str:
-    """Return the store's URI: MLFLOW_TRACKING_URI as given, else the embedded one."""
-    return given or f"sqlite:///{home.mlflow / 'mlflow.db'}"
 
 
 def without_password(uri: str) -> str:

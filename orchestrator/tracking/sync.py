@@ -1,6 +1,7 @@
 """The process that tails a sweep's journal and alone talks to MLflow.
 
-A store that is down or locked costs the sweep nothing: sync waits and goes on from its offset.
+A store that is down or locked costs the sweep nothing: sync waits and goes on from its offset. Every call to the store
+may be repeated, so a batch that was broken off is sent again.
 """
 
 import fcntl
@@ -8,6 +9,7 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
@@ -28,14 +30,14 @@ from orchestrator.journal import (
     read_events,
 )
 from orchestrator.sweep_state import SweepState, replay
-from orchestrator.tracking.outcome import model_key, read_outcome, write_outcome
+from orchestrator.tracking.outcome import model_key, outcome_file, read_outcome, write_outcome
 from orchestrator.tracking.runs import SweepRuns
 from orchestrator.tracking.store import ensure_experiment, open_store, without_password
 
 POLL_S = 0.5
 RETRY_S = 2.0
 RETRIES_AFTER_END = 2
-LOCK = "sync.lock"
+EVENTS_PER_BATCH = 200
 STORE_FAULTS = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError)
 
 
@@ -46,6 +48,7 @@ class Sync:
         self._sweep = sweep
         self._home = home
         self._given_uri = given_uri
+        self._outcome_file = outcome_file(sweep, home, given_uri)
         self._journal = sweep / "journal.jsonl"
         self._state: SweepState | None = None
         self._runs: SweepRuns | None = None
@@ -53,7 +56,7 @@ class Sync:
         self._num_read = 0
         self._journal_ended = False
         self._waiting: list[Event] = []
-        self.outcome = read_outcome(sweep)
+        self.outcome = read_outcome(self._outcome_file)
 
     @property
     def journal_ended(self) -> bool:
@@ -65,18 +68,23 @@ class Sync:
         """Tell whether the journal's last line was sent."""
         return self.journal_ended and not self._waiting
 
-    def pass_once(self) -> None:
-        """Send what the journal has that the store has not. Raises one of STORE_FAULTS; nothing is lost then."""
+    def pass_once(self, told: Callable[[int, int], None] = lambda sent, of: None) -> None:
+        """Send what the journal has that the store has not; `told` hears how many of how many lines are sent.
+
+        Raises one of STORE_FAULTS; nothing is lost then.
+        """
         self._read()
         if self._state is None:
             return
         if self._runs is None:
             self._runs = self._open(self._state)
-        if self._waiting or self.outcome.error:
-            self._send(self._state, self._runs)
-            self._waiting = []
-            self.outcome.events_sent, self.outcome.error = self._num_read, None
-            write_outcome(self._sweep, self.outcome)
+        while self._waiting or self.outcome.error:
+            batch, later = self._waiting[:EVENTS_PER_BATCH], self._waiting[EVENTS_PER_BATCH:]
+            self._send(self._state, self._runs, batch)
+            self._waiting = later
+            self.outcome.events_sent, self.outcome.error = self._num_read - len(later), None
+            write_outcome(self._outcome_file, self.outcome)
+            told(self.outcome.events_sent, self._num_read)
 
     def close_abandoned(self) -> None:
         """Close the runs of a sweep whose driver is gone without a last word."""
@@ -89,7 +97,7 @@ class Sync:
     def report(self, error: Exception) -> None:
         """Leave word of why the store cannot be reached."""
         self.outcome.error = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        write_outcome(self._sweep, self.outcome)
+        write_outcome(self._outcome_file, self.outcome)
 
     def _read(self) -> None:
         """Fold new events into the state; what an earlier sync has sent is not sent again."""
@@ -116,9 +124,8 @@ class Sync:
             runs.reconcile(state)
         return runs
 
-    def _send(self, state: SweepState, runs: SweepRuns) -> None:
-        """Send the waiting events, one kind after the other: repeating any of it changes nothing."""
-        waiting = self._waiting
+    def _send(self, state: SweepState, runs: SweepRuns, waiting: Sequence[Event]) -> None:
+        """Send some events, one kind after the other: repeating any of it changes nothing."""
         if any(isinstance(event, SweepStarted) for event in waiting) or self.outcome.run_id is None:
             runs.send_sweep(state)
         if any(isinstance(event, SweepResumed) for event in waiting):
@@ -139,6 +146,11 @@ class Sync:
             elif isinstance(event, SweepEnded) and event is state.ended:
                 runs.send_sweep_end(state)
                 runs.reconcile(state)
+
+
+def lock_file(sweep: Path, home: Home, given_uri: str | None) -> Path:
+    """Return the file that whoever sends a sweep to a store holds locked meanwhile."""
+    return outcome_file(sweep, home, given_uri).with_suffix(".lock")
 
 
 def follow(sync: Sync, driver_pid: int) -> None:
@@ -167,7 +179,7 @@ def main() -> None:
     """Run sync for one sweep; ends with its sweep, whatever becomes of the terminal."""
     sweep, home, driver_pid = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     given_uri = os.environ.get("MLFLOW_TRACKING_URI") or None
-    with (sweep / LOCK).open("ab") as file:
+    with lock_file(sweep, Home(home), given_uri).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # that of a driver that died may still be closing its runs
         follow(Sync(sweep, Home(home), given_uri), driver_pid)
 

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from process_support import descendants, is_alive, titled
-from record_support import Records, compare, records_of
+from record_support import Records, compare, forget_what_was_sent, records_of
 from tests_support import TINY, clean_environment, command
 
 SETTINGS = ["--finalists", "1", "--set", "scheduler.name=asha", "--set", "scheduler.grace_epochs=3"]
@@ -131,7 +131,7 @@ def power(running: Running, rng: random.Random) -> None:
     except (OSError, ValueError):
         synced = 0
     os.truncate(path, min(synced, path.stat().st_size))
-    (running.folder / "sync.json").unlink(missing_ok=True)
+    forget_what_was_sent(running.folder)
 
 
 def checkpoint(running: Running, rng: random.Random) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator.home import Home
 from orchestrator.journal import EpochEnded, TrialSuggested, read_events
 from orchestrator.sweep_state import SweepState, replay
+from orchestrator.tracking.outcome import outcome_files
 from orchestrator.tracking.store import open_store
 
 STATUS = {"completed": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
@@ -106,3 +107,9 @@ def _timeless(metrics: dict[str, float | None]) -> dict[str, float]:
 
 def _equal(one: dict[str, float], other: dict[str, float]) -> bool:
     return one.keys() == other.keys() and all(abs(one[name] - other[name]) <= SAME for name in one)
+
+
+def forget_what_was_sent(sweep: Path) -> None:
+    """Lose sync's note of how far it was."""
+    for path in outcome_files(sweep):
+        path.unlink()

@@ -114,9 +114,18 @@ def test_unreadable_images_are_listed_and_a_sweep_without_result_exits_3(
     assert not [run for run in runs if "/home/jane" in run.data.tags.get("orchestrate.stop_reason", "")]
 
 
-def test_a_store_that_is_down_costs_the_sweep_nothing(orchestrate: Orchestrate) -> None:
+def test_a_store_that_is_down_costs_the_sweep_nothing(orchestrate: Orchestrate, tmp_path: Path) -> None:
     done = orchestrate(*SMALL, "--trials", "2", "--epochs", "1", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.exit_code == 0, done.stderr
     assert done.json["registered"] is None
     assert done.json["trials"] == 2
     assert done.json["winner"]["run_id"] is None
+    sweep_id, home = done.json["sweep_id"], with_store(tmp_path / "home")
+    sent = orchestrate("sync", sweep_id, "--json")
+    assert sent.exit_code == 0, sent.stderr
+    assert sent.json["registered"]["version"] == "1"
+    (run,) = orchestrate("list", "runs", "--json").json["runs"]
+    assert run["registered"] == "stroke_phantom v1", "the journal knows it, too"
+    assert orchestrate("status", sweep_id, "--json").json["state"] == "completed"
+    found = trial_runs(open_store(Home(home), None), sweep_id)
+    assert sorted(run.data.tags.get("orchestrate.trial_id", "parent") for run in found) == ["0", "1", "parent"]

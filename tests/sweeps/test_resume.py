@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from process_support import descendants, is_alive, titled
-from record_support import compare, records_of
+from record_support import compare, forget_what_was_sent, records_of
 from tests_support import TINY, clean_environment, command, run_command, with_store
 
 from orchestrator.journal import SweepEnded, TrialStarted, read_events
@@ -125,7 +125,7 @@ def test_a_killed_driver_loses_nothing(data: Path, undisturbed: tuple[Path, dict
     sweep.process.communicate(timeout=60)
     path = sweep.folder / "journal.jsonl"
     path.write_bytes(path.read_bytes()[:-9])  # torn
-    (sweep.folder / "sync.json").unlink(missing_ok=True)
+    forget_what_was_sent(sweep.folder)
     for state in sorted((sweep.folder / "trials").glob("*/state_epoch_*.pt"))[-1:]:
         state.write_bytes(b"damaged")
     assert run_command(home, "status", "killed", "--json").json["state"] == "killed"

@@ -1,3 +1,4 @@
+import fcntl
 import os
 import sqlite3
 import subprocess
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from record_support import forget_what_was_sent
 from sweep_support import make_plan, suggested
 from sweep_support import started as first_line
 
@@ -25,10 +27,12 @@ from orchestrator.journal import (
     TrialEnded,
     TrialStarted,
 )
-from orchestrator.tracking.outcome import read_outcome
+from orchestrator.sweep_lock import owned
+from orchestrator.tracking.catch_up import catch_up
+from orchestrator.tracking.outcome import outcome_file, read_outcome
 from orchestrator.tracking.process import SyncProcess
 from orchestrator.tracking.store import open_store, told_as_bad_input, without_password
-from orchestrator.tracking.sync import Sync, follow
+from orchestrator.tracking.sync import Sync, follow, lock_file
 from trainables.catalog import TASKS
 from trainables.data.split_rows import SplitRow
 from trainables.evaluation.evaluation import evaluate
@@ -156,7 +160,7 @@ def test_what_was_lost_in_the_store_is_sent_again(sweep: Path, store_home: Home)
     runs = runs_of(client, "lossy")
     client.delete_run(runs["1"].info.run_id)
     client.update_run(runs["0"].info.run_id, "RUNNING")
-    (sweep / "sync.json").unlink()
+    forget_what_was_sent(sweep)
     Sync(sweep, store_home, None).pass_once()
     check_against_journal(client, "lossy")
 
@@ -202,8 +206,9 @@ def test_a_store_out_of_reach_is_told_and_costs_no_line(sweep: Path, store_home:
     with pytest.raises(MlflowException) as caught:
         sync.pass_once()
     sync.report(caught.value)
-    assert "MlflowException" in (read_outcome(sweep).error or "")
-    assert read_outcome(sweep).events_sent == 0
+    outcome = read_outcome(outcome_file(sweep, store_home, "http://127.0.0.1:9"))
+    assert "MlflowException" in (outcome.error or "")
+    assert outcome.events_sent == 0
     Sync(sweep, store_home, None).pass_once()
     check_against_journal(open_store(store_home, None), "late")
 
@@ -246,7 +251,7 @@ def test_points_that_the_journal_lost_and_tells_again_stand_once(sweep: Path, st
     lines = events("power")
     write(sweep, lines)
     Sync(sweep, store_home, None).pass_once()
-    (sweep / "sync.json").unlink()
+    forget_what_was_sent(sweep)
     (sweep / "journal.jsonl").unlink()
     later = [event.model_copy(update={"time": event.time + 60}) for event in lines[4:]]
     write(sweep, [*lines[:4], *later])
@@ -304,3 +309,56 @@ def test_a_password_is_neither_stored_nor_shown(sweep: Path, store_home: Home) -
         open_store(store_home, uri).search_experiments()
     assert "secret" not in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_sweep_can_be_sent_to_a_second_store(sweep: Path, store_home: Home, tmp_path_factory) -> None:
+    write(sweep, events("twice"))
+    other = f"sqlite:///{tmp_path_factory.mktemp('other') / 'other.db'}"
+    heard = []
+    catch_up(sweep, store_home, None, lambda sent, of: None)
+    catch_up(sweep, store_home, other, lambda sent, of: heard.append((sent, of)))
+    catch_up(sweep, store_home, None, lambda sent, of: heard.append("again"))
+    check_against_journal(open_store(store_home, other), "twice")
+    check_against_journal(open_store(store_home, None), "twice")
+    lines = len(events("twice"))
+    assert heard == [(lines, lines)], "what was sent to the first is not sent again"
+
+
+def test_a_long_journal_goes_in_batches_and_what_was_sent_stays_sent(
+    sweep: Path, store_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(sweep, events("batches"))
+    monkeypatch.setattr("orchestrator.tracking.sync.EVENTS_PER_BATCH", 4)
+    heard: list[int] = []
+
+    def broken_off_after_two(sent: int, of: int) -> None:
+        heard.append(sent)
+        if len(heard) == 2:
+            raise OSError("the cable is out")
+
+    with pytest.raises(BadInput, match="the cable is out"):
+        catch_up(sweep, store_home, None, broken_off_after_two)
+    assert heard == [4, 8]
+    outcome = catch_up(sweep, store_home, None, lambda sent, of: heard.append(sent))
+    assert heard[2:] == [12, 16, len(events("batches"))]
+    assert outcome.events_sent == len(events("batches"))
+    check_against_journal(open_store(store_home, None), "batches")
+
+
+def test_a_store_that_another_process_is_sending_to_is_left_to_it(sweep: Path, store_home: Home) -> None:
+    write(sweep, events("held"))
+    with lock_file(sweep, store_home, None).open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(BadInput, match="another process is sending it to this store"):
+            catch_up(sweep, store_home, None, lambda sent, of: None)
+
+
+def test_what_nobody_runs_any_more_is_closed_and_what_somebody_runs_is_not(sweep: Path, store_home: Home) -> None:
+    write(sweep, events("abandoned", end=False)[:-1])
+    client = open_store(store_home, None)
+    with owned(sweep):
+        catch_up(sweep, store_home, None, lambda sent, of: None)
+        assert runs_of(client, "abandoned")["parent"].info.status == "RUNNING"
+    catch_up(sweep, store_home, None, lambda sent, of: None)
+    statuses = {key: run.info.status for key, run in runs_of(client, "abandoned").items()}
+    assert statuses == {"parent": "KILLED", "0": "FINISHED", "1": "KILLED", "2": "KILLED"}

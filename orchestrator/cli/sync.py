@@ -1,0 +1,37 @@
+"""`orchestrate sync`: a sweep's runs and its winner sent to MLflow later, or to another store."""
+
+from typing import Annotated
+
+import typer
+
+
+def sync(
+    sweep_id: Annotated[str, typer.Argument(metavar="SWEEP_ID")],
+    to: Annotated[str | None, typer.Option(help="another store than MLFLOW_TRACKING_URI", metavar="URI")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Send to MLflow what it lacks of a sweep, and register the winner where that is not done yet."""
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import print_json, results
+    from orchestrator.cli.progress import DataProgress
+    from orchestrator.tracking.catch_up import catch_up, note_registration
+
+    home = environment.home()
+    sweep = home.sweep_folder(sweep_id)
+    uri = environment.tracking_uri() if to is None else environment.store_uri("--to", to)
+    with DataProgress("lines") as progress:
+        outcome = catch_up(sweep, home, uri, lambda sent, of: progress("sending", sent, of))
+    if to is None:
+        note_registration(sweep, outcome)
+    if as_json:
+        about = {"sweep_id": sweep_id, "lines_sent": outcome.events_sent, "tracking_uri": outcome.tracking_uri}
+        print_json(about | {"registered": outcome.registered.model_dump() if outcome.registered else None})
+        return
+    console = results()
+    console.print(
+        f"{sweep_id}: all {outcome.events_sent:,} lines of its journal are in {outcome.tracking_uri}",
+        markup=False,
+        soft_wrap=True,
+    )
+    if outcome.registered is not None:
+        console.print(f"registered: {outcome.registered.name} version {outcome.registered.version}")

@@ -76,7 +76,7 @@ def replay_trial(
         setup = TrialSetup.model_validate_json((folder / "trial_setup.json").read_text())
         planned_for = epochs_planned(folder, number) if trial.hyperparameters["lr_schedule"] in RATES_END else None
         own = {"trials": Path(scratch), "keep_state_s": None, "keep_every_epochs": 0}
-        setup = setup.model_copy(update={**own, "epochs": planned_for or setup.epochs})
+        setup = setup.model_copy(update={**own, "epochs": planned_for or setup.epochs, "device": planned.slots.device})
         config = TrialConfig.of(trial, folder / "trial_setup.json")
         try:
             for then, record in zip(trial.epochs, begin_training(config, setup), strict=False):

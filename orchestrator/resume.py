@@ -32,6 +32,7 @@ class ResumeRequest:
     trials: int | None = None
     epochs: int | None = None
     max_disk_bytes: int | None = None
+    time_budget_s: float | None = None
 
 
 def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch) -> SweepResult:
@@ -51,6 +52,7 @@ def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch
             return SweepResult(folder, state, time.monotonic() - began_s)
         planned = plan_sweep(asked, progress)
         require_same_plan(folder.name, state.plan, planned.plan)
+        require_same_device(folder.name, state, planned)
         checked = check_architectures(planned, known=state)
         planned = with_packed_slots(planned, asked, [*state.checked.values(), *checked])
         _forget_what_was_lost(sweep)
@@ -82,8 +84,16 @@ def _raised(sweep: OpenSweep, request: ResumeRequest, kept: SweepRequest) -> Swe
             f"--epochs {request.epochs}: the sweep has not ended; resume it to its end first: "
             f"orchestrate resume {request.sweep_id}"
         )
+    time_s = request.time_budget_s or budget.time_s
+    asks_for_more = request.trials not in (None, budget.trials) or request.epochs not in (None, budget.epochs)
+    if asks_for_more and time_s is not None and sweep.spent_s() >= time_s:
+        raise BadInput(
+            f"--time-budget: the {time_s / 60:g} minutes that the sweep may take are spent; give it more in all, "
+            f"e.g. --time-budget {sweep.spent_s() / 30 + 1:.0f}m"
+        )
     return replace(
         kept,
+        time_budget_s=time_s,
         trials=request.trials or budget.trials,
         epochs=request.epochs or budget.epochs,
         max_disk_bytes=request.max_disk_bytes or kept.max_disk_bytes,
@@ -102,7 +112,7 @@ def _is_done(sweep: OpenSweep, asked: SweepRequest) -> bool:
 
 def require_same_plan(sweep_id: str, before: SweepPlan, now: SweepPlan) -> None:
     """Raise BadInput with what differs between two plans, budget aside."""
-    left_out: Any = {"data": {"notes"}, "budget": {"trials", "epochs"}, "published": True}
+    left_out: Any = {"data": {"notes"}, "budget": {"trials", "epochs", "time_s"}, "published": True}
     differences = _differences(
         before.model_dump(mode="json", exclude=left_out), now.model_dump(mode="json", exclude=left_out)
     )
@@ -112,6 +122,16 @@ def require_same_plan(sweep_id: str, before: SweepPlan, now: SweepPlan) -> None:
         raise BadInput(
             f"{sweep_id}: data or sweep file changed since it was started: {shown}{more}. Put them back to resume it, "
             "or start a new sweep"
+        )
+
+
+def require_same_device(sweep_id: str, state: SweepState, planned: PlannedSweep) -> None:
+    """Raise BadInput on a machine whose numbers are others: kept states and best weights would no longer fit."""
+    before, now = (state.resumed or state.started).device, planned.slots.device
+    if before != now:
+        raise BadInput(
+            f"{sweep_id}: was trained on {before}, here it would be {now}, whose numbers differ; resume it "
+            f"on a machine with {before}, or start a new sweep"
         )
 
 

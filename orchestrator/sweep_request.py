@@ -1,6 +1,7 @@
 """What the user asked of a sweep; kept beside its journal, so that it can be resumed as it was asked for."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -58,7 +59,12 @@ def keep_request(folder: Path, request: SweepRequest) -> None:
     if request.data not in (None, "phantom"):
         kept["data"] = str(Path(str(request.data)).absolute())
     kept["data_root"] = None if request.data_root is None else str(request.data_root.absolute())
-    (folder / FILE).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    part = folder / f"{FILE}.part"
+    with part.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(kept, indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / FILE)
 
 
 def kept_request(folder: Path, machine: SweepRequest) -> SweepRequest:

@@ -176,15 +176,21 @@ def validation_metrics(metrics: Metrics) -> Metrics:
 
 
 def replay(events: Iterable[Event]) -> SweepState:
-    """Return the state that a sequence of events leads to. Raises ValueError when the first is not SweepStarted."""
+    """Return the state that a sequence of events leads to.
+
+    Raises ValueError with the line where the first is not SweepStarted, or one is of a trial that none suggested.
+    """
     state: SweepState | None = None
-    for event in events:
+    for line, event in enumerate(events, start=1):
         if state is None:
             if not isinstance(event, SweepStarted):
-                raise ValueError(f"a journal begins with sweep_started, not {event.kind}")
+                raise ValueError(f"line {line}: a journal begins with sweep_started, not {event.kind}")
             state = SweepState(started=event)
         else:
-            state.apply(event)
+            try:
+                state.apply(event)
+            except KeyError as error:
+                raise ValueError(f"line {line}: {event.kind} of trial {error}, which was not suggested") from error
     if state is None:
         raise ValueError("the journal is empty")
     return state

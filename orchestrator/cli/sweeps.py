@@ -114,6 +114,9 @@ def resume(
     sweep_id: Annotated[str, typer.Argument(metavar="SWEEP_ID")],
     trials: Annotated[int | None, typer.Option(help="more trials in all than planned so far")] = None,
     epochs: Annotated[int | None, typer.Option(help="more epochs than planned so far, once it has ended")] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(help="another time in all, the time spent included", metavar="TIME")
+    ] = None,
     max_disk: Annotated[
         str | None, typer.Option(help="another limit for states and weights of trials", metavar="SIZE")
     ] = None,
@@ -140,6 +143,7 @@ def resume(
         trials=trials,
         epochs=epochs,
         max_disk_bytes=None if max_disk is None else environment.size_bytes("--max-disk", max_disk),
+        time_budget_s=None if time_budget is None else _seconds(time_budget),
     )
     with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress() as live:
         result = resume_sweep(request, progress, live)

@@ -41,7 +41,8 @@ class SweepRuns:
         self._held: dict[tuple[str, str], set[int]] = {}  # of those, by run and metric: steps that the store has
 
     def adopt(self, sweep_id: str) -> None:
-        """Find the runs that an earlier sync made for this sweep."""
+        """Find the runs that an earlier sync made for this sweep: the store says which there are, not our note."""
+        self._outcome.run_id, self._outcome.trial_run_ids = None, {}
         for run in self._search(sweep_id):
             tags = run.data.tags
             self._adopted.add(run.info.run_id)
@@ -92,7 +93,9 @@ class SweepRuns:
         params = [Param(name, _shown(value)) for name, value in trial.hyperparameters.items()]
         known = trial.number in self._outcome.trial_run_ids
         run_id = self._run_id(state, trial)
-        self._client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))])
+        assert self._outcome.run_id is not None
+        parent = RunTag("mlflow.parentRunId", self._outcome.run_id)  # another one where somebody deleted the first
+        self._client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))], tags=[parent])
         if known and trial.state == "running":
             self._client.update_run(run_id, "RUNNING")
 

@@ -122,6 +122,9 @@ class Sync:
         runs.adopt(state.started.sweep_id)
         if self.outcome.run_id is not None:
             runs.reconcile(state)
+        elif self.outcome.events_sent:  # somebody deleted it, or the store is a new one
+            self.outcome.events_sent, self.outcome.registered = 0, None
+            self._waiting = read_events(self._journal)[0][: self._num_read]
         return runs
 
     def _send(self, state: SweepState, runs: SweepRuns, waiting: Sequence[Event]) -> None:
@@ -143,7 +146,7 @@ class Sync:
                 runs.send_fold(state, event)
             elif isinstance(event, WinnerChosen):
                 self.outcome.registered, self.outcome.registered_for = runs.register(state), model_key(state)
-            elif isinstance(event, SweepEnded) and event is state.ended:
+            elif isinstance(event, SweepEnded) and event == state.ended:
                 runs.send_sweep_end(state)
                 runs.reconcile(state)
 

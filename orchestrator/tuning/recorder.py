@@ -10,8 +10,9 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from orchestrator.errors import DiskFull
-from orchestrator.journal import EpochEnded, Event, MicroBatchLimited, TrialEnded, TrialStarted
+from orchestrator.journal import EpochEnded, Event, MicroBatchLimited, TrialEnd, TrialEnded, TrialStarted
 from orchestrator.open_sweep import OpenSweep
+from orchestrator.sweep_state import TrialState
 from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial import MICRO_BATCH
@@ -22,11 +23,19 @@ if TYPE_CHECKING:
     from orchestrator.tuning.searcher import OptunaSearcher
 
 _FOLDERS = re.compile(r"/(?:[^\s/'\":]+/)+")  # a reason reaches MLflow, where no path of the user belongs
-KILLED = "Worker exit type: SYSTEM_ERROR"  # as Ray says of a process that neither returned nor raised nor exited
-NO_SPACE = "No space left on device"
+# as Ray says of a process that neither returned nor raised nor exited, and of one whose machine is gone
+KILLED = ("Worker exit type: SYSTEM_ERROR", "its node has died")
+NO_SPACE = ("No space left on device", "Disk quota exceeded")
 MOST_TIMES_KILLED = 2
 METRIC_SECTIONS = ("train/", "val/", "perf/")
 LOSS_SHOWS_AFTER_S = 0.5  # a trial's process can die a moment before the Ray that it dies with
+
+
+def end_of(trial: TrialState, state: TrialEnd, reason: str) -> tuple[TrialEnd, str]:
+    """Return how a trial ends: one that had trained all its epochs stays completed, whatever came after."""
+    if trial.is_extended and state != "completed":
+        return "completed", f"more epochs than planned at first came to an end: {reason}"
+    return state, reason
 
 
 class JournalRecorder(Callback):
@@ -104,11 +113,12 @@ class JournalRecorder(Callback):
         # not trial.get_error(): that reads the copy in storage, which is written later
         file = Path(trial.error_file) if trial.error_file else None
         text = file.read_text(encoding="utf-8", errors="replace") if file and file.is_file() else ""
-        if NO_SPACE in text:
+        if any(words in text for words in NO_SPACE):
             self._stopping.request("disk", "a trial could not begin")
             return
         cause = cause_of_death(self._files.folder(number) / LOG)
-        if not cause and KILLED in text and self._times_killed[number] < MOST_TIMES_KILLED:
+        was_killed = any(words in text for words in KILLED)
+        if not cause and was_killed and self._times_killed[number] < MOST_TIMES_KILLED:
             self._times_killed[number] += 1
             self._searcher.go_on(number)
             return
@@ -121,9 +131,8 @@ class JournalRecorder(Callback):
         """Pickle nothing: Ray pickles the whole Tuner once, and never reads it back here."""
         return {}
 
-    def _end(self, number: int, state: Any, reason: str) -> None:
-        if self._sweep.state.trials[number].is_extended and state != "completed":
-            state, reason = "completed", f"more epochs than planned at first came to an end: {reason}"
+    def _end(self, number: int, state: TrialEnd, reason: str) -> None:
+        state, reason = end_of(self._sweep.state.trials[number], state, reason)
         self._append(TrialEnded(trial=number, state=state, reason=reason))
         self._files.trial_ended(self._sweep.state, number)
         self._look_at_limit()

@@ -52,8 +52,13 @@ def find_slots(requested: int | None, gpus: int, gpu_share: float | None = None)
 
 
 def share_of(count: int, gpus: int) -> float:
-    """Return what one of `count` trials gets of a GPU, all alike."""
-    return 1 / -(-count // gpus)
+    """Return what one of `count` trials gets of a GPU, all alike. Raises BadInput for more than they hold."""
+    on_one = -(-count // gpus)
+    fitting = [share for share in GPU_SHARES if round(1 / share) >= on_one]
+    if not fitting:
+        most = round(gpus / GPU_SHARES[-1])
+        raise BadInput(f"--slots {count}: {on_one} trials on one GPU; {gpus} GPUs hold {most} at most")
+    return max(fitting)
 
 
 def fitting_share(peak_mib: float, gpu_memory_mib: float) -> float:

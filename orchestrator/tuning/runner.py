@@ -8,6 +8,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.exceptions import RayError, RayTaskError
+from ray.tune.error import TuneError
 
 from orchestrator.errors import BadInput, DiskFull, Interrupted, OrchestratorError
 from orchestrator.journal import FoldEvaluated, TrialEnded
@@ -16,7 +17,7 @@ from orchestrator.sweep_state import TrialState
 from orchestrator.tuning.cluster_room import ClusterRoom
 from orchestrator.tuning.finalists import submit_finalist
 from orchestrator.tuning.folds import submit_fold
-from orchestrator.tuning.recorder import LOSS_SHOWS_AFTER_S, JournalRecorder
+from orchestrator.tuning.recorder import LOSS_SHOWS_AFTER_S, NO_SPACE, JournalRecorder, end_of
 from orchestrator.tuning.resources import Slots
 from orchestrator.tuning.scheduler import FairScheduler
 from orchestrator.tuning.searcher import OptunaSearcher
@@ -61,6 +62,11 @@ def run_trials(
     )
     try:
         tuner.fit()
+    except (OSError, TuneError) as error:
+        raise_if_asked_to_end(stopping)
+        if any(words in str(error) for words in NO_SPACE):
+            raise DiskFull("the disk is full: Ray Tune could not write what it has to") from error
+        raise
     except RayError as error:
         time.sleep(LOSS_SHOWS_AFTER_S)
         raise_if_asked_to_end(stopping)
@@ -68,7 +74,8 @@ def run_trials(
     raise_if_asked_to_end(stopping)
     if stopping.out_of_time:  # one whose process was killed just before had no time to go on
         for trial in [trial for trial in sweep.state.trials.values() if not trial.has_ended]:
-            sweep.append(TrialEnded(trial=trial.number, state="pruned", reason="the time budget is spent"))
+            state, reason = end_of(trial, "pruned", "the time budget is spent")
+            sweep.append(TrialEnded(trial=trial.number, state=state, reason=reason))
 
 
 def _going_on(sweep: OpenSweep, stop_reasons: dict[int, str]) -> list[int]:

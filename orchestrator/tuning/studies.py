@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -149,30 +150,41 @@ class Studies:
 
 
 class DashboardFile:
-    """Finished trials in a file that optuna-dashboard opens; a trial that it holds is not added again."""
+    """Finished trials in a file that optuna-dashboard opens; a trial that it holds is not added again.
+
+    The journal tells all of it again, so a damaged file is begun anew, and one that cannot be written costs nothing.
+    """
 
     def __init__(self, path: Path, direction: StudyDirection) -> None:
-        self._storage = JournalStorage(JournalFileBackend(str(path)))
+        self._path = path
         self._direction = direction
         self._studies: dict[str, optuna.Study] = {}
-        names = optuna.study.get_all_study_names(self._storage)
-        self._held: set[int] = {
-            trial.user_attrs[TRIAL]
-            for name in names
-            for trial in optuna.load_study(study_name=name, storage=self._storage).get_trials(deepcopy=False)
-            if TRIAL in trial.user_attrs
-        }
+        try:
+            self._storage, self._held = self._open()
+        except (ValueError, KeyError):  # a line that a full disk or a crash tore
+            path.unlink()
+            self._storage, self._held = self._open()
 
     def add(self, study: str, trial: optuna.trial.FrozenTrial, number: int) -> None:
         """Add one trial to the study of that name."""
         if number in self._held:
             return
-        if study not in self._studies:
-            self._studies[study] = optuna.create_study(
-                storage=self._storage, study_name=study, direction=self._direction, load_if_exists=True
-            )
-        self._studies[study].add_trial(trial)
         self._held.add(number)
+        with suppress(OSError, ValueError):
+            if study not in self._studies:
+                self._studies[study] = optuna.create_study(
+                    storage=self._storage, study_name=study, direction=self._direction, load_if_exists=True
+                )
+            self._studies[study].add_trial(trial)
+
+    def _open(self) -> tuple[JournalStorage, set[int]]:
+        """Return the file's storage, and the numbers of the trials that it holds. Raises ValueError for a torn one."""
+        if self._path.exists() and not self._path.read_bytes().endswith(b"\n"):
+            raise ValueError("its last line is torn")
+        storage = JournalStorage(JournalFileBackend(str(self._path)))
+        studies = [optuna.load_study(study_name=n, storage=storage) for n in optuna.study.get_all_study_names(storage)]
+        trials = [trial for study in studies for trial in study.get_trials(deepcopy=False)]
+        return storage, {trial.user_attrs[TRIAL] for trial in trials if TRIAL in trial.user_attrs}
 
 
 def ask_space(space: Space, trial: optuna.Trial, prefix: str = "") -> dict[str, Scalar]:

@@ -4,6 +4,7 @@ import faulthandler
 import json
 import os
 import statistics
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,15 @@ LEAST_TIMEOUT_S = 120.0  # a busy disk or CPU can hold up the shortest epoch so 
 FIRST_TIMEOUT_S = 600.0  # weights may have to be read
 
 
+def _free_gpu() -> None:
+    """Give back what the last trial held; where that broke the GPU's context, go: the next gets another process."""
+    try:
+        torch.cuda.empty_cache()
+    except RuntimeError:
+        traceback.print_exc()
+        os._exit(1)
+
+
 class TrialActor(tune.Trainable):
     """Train the trial of the current config; nothing of the previous one is left after `reset_config`."""
 
@@ -45,13 +55,18 @@ class TrialActor(tune.Trainable):
             with self._ended_if_hanging():
                 record = next(self._epochs, None)
         except (TrainingFailed, torch.OutOfMemoryError) as error:
+            traceback.print_exc()  # into the trial's log
             return {FAILED: " ".join(str(error).split())[:500], "done": True}
         except WRITING_FAULTS as error:
             if not is_disk_full(error, self._folder):
+                traceback.print_exc()
                 raise
             for part in self._folder.glob("*.part"):
                 part.unlink()
             return {DISK_FULL: "a trial found no room for its weights", "done": True}
+        except Exception:
+            traceback.print_exc()
+            raise
         if record is None:
             return {STOPPED: "it had ended before", "done": True}
         self._epoch_s.append(record.metrics["perf/epoch_s"] or 0.0)  # one told from a state takes no time now
@@ -71,7 +86,7 @@ class TrialActor(tune.Trainable):
         self._epochs: Iterator[EpochRecord] = iter(())  # the model and images of the last trial go
         self._epoch_s: list[float] = []
         if self._setup.device == "cuda":
-            torch.cuda.empty_cache()
+            _free_gpu()
         self._folder = self._setup.trial_folder(config.trial)
         self._folder.mkdir(parents=True, exist_ok=True)
         speak_into(self._folder)

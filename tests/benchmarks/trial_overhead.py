@@ -23,6 +23,7 @@ from orchestrator.tuning import searcher as searcher_module
 from orchestrator.tuning.local_ray import local_ray
 from orchestrator.tuning.resources import Slots
 from orchestrator.tuning.runner import run_trials
+from orchestrator.tuning.scheduler import FairScheduler
 from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.trial_files import TrialFiles
 
@@ -58,8 +59,19 @@ def run(home: Home, trials: int, slots: int, sampler: str, nap_s: float) -> tupl
         for trial in sweep.state.trials.values():
             spans[trial.number] = [trial.started_at, trial.ended_at or 0.0]
         sync._process.kill()  # it draws two figures for every trial, which takes longer than trials that do nothing
+    _time_replay(folder)
     first, last = min(span[0] for span in spans.values()), max(span[1] for span in spans.values())
     return last - first, [(a, b) for a, b in spans.values()]
+
+
+def _time_replay(folder: Path) -> None:
+    """Print how long a resumed sweep takes to know what was done: journal, studies and rungs."""
+    began_s = time.perf_counter()
+    with opened(folder, lambda event, state: None) as sweep:
+        FairScheduler(sweep.state, sweep.past)
+        searcher_module.OptunaSearcher(sweep, folder / "trial_setup.json", [], Stopping(), lambda: 1)
+        read_s = time.perf_counter() - began_s
+        print(f"a journal of {len(sweep.state.trials)} trials is taken in within {read_s:.1f} s", flush=True)
 
 
 def _run(sweep: OpenSweep, setup: Path, slots: Slots, stopping: Stopping) -> None:

@@ -259,6 +259,11 @@ def test_a_journal_must_begin_with_its_sweep() -> None:
         replay([])
 
 
+def test_a_line_that_no_other_leads_to_is_named(started: SweepStarted) -> None:
+    with pytest.raises(ValueError, match="line 3: epoch_ended of trial 7, which was not suggested"):
+        replay([started, trial(0), epoch(7, 1, 0.5)])
+
+
 def test_ties_go_to_the_lower_log_loss(started: SweepStarted) -> None:
     rows = leaderboard([replay(history(started))])
     assert [(row.rank, row.trial_id) for row in rows] == [(1, 1), (2, 2), (3, 0)]

@@ -39,6 +39,7 @@ class Case:
     slots: int
     after_epochs: int
     faults_found: list[str] = field(default_factory=list)
+    end_s: float = 0.0
     redone_epochs: int = 0
     resume_s: float | None = None
     orphans: int = 0
@@ -107,6 +108,13 @@ def sigterm(running: Running, rng: random.Random) -> None:
     kill([running.process.pid], signal.SIGTERM)
 
 
+def twice(running: Running, rng: random.Random) -> None:
+    """An impatient user: the second signal ends it at once."""
+    kill([running.process.pid], signal.SIGINT)
+    time.sleep(rng.uniform(0.2, 2))
+    kill([running.process.pid], signal.SIGINT)
+
+
 def group(running: Running, rng: random.Random) -> None:
     """What a batch system does: SIGTERM to the driver and to all that belongs to it."""
     kill([running.process.pid, *descendants(running.process.pid)], signal.SIGTERM)
@@ -144,9 +152,12 @@ def checkpoint(running: Running, rng: random.Random) -> None:
 
 
 FAULTS = {
-    f.__name__: f for f in (driver, actor, raylet, gcs, sync, everything, sigterm, group, torn, power, checkpoint)
+    f.__name__: f
+    for f in (driver, actor, raylet, gcs, sync, everything, sigterm, twice, group, torn, power, checkpoint)
 }
 GOES_ON_BY_ITSELF = ("actor", "sync")
+ENDS_WITHIN_S = {"sigterm": 20.0, "group": 20.0, "twice": 5.0}
+MOST_REDONE_S = 60.0  # of a trial, where that is more than one epoch
 
 
 def sweep_arguments(sweep_id: str, slots: int) -> list[str]:
@@ -178,7 +189,11 @@ def run_case(case: Case, home: Path, rng: random.Random, without: str, reference
     family = [running.process.pid, *descendants(running.process.pid)]
     if case.fault != "none":
         FAULTS[case.fault](running, rng)
+    began_s = time.monotonic()
     code = end_of(running, case)
+    case.end_s = time.monotonic() - began_s
+    if case.fault in ENDS_WITHIN_S and (code != 130 or case.end_s > ENDS_WITHIN_S[case.fault]):
+        case.faults_found.append(f"it ended with exit {code} after {case.end_s:.1f} s")
     wait_for_end(family, case)
     for _ in range(MOST_RESUMES):
         if code == 0:
@@ -189,6 +204,9 @@ def run_case(case: Case, home: Path, rng: random.Random, without: str, reference
         return None
     found = records_of(running.folder, home)
     case.redone_epochs = found.redone_epochs()
+    epochs, seconds = found.most_redone()
+    if epochs > 1 and seconds > MOST_REDONE_S:
+        case.faults_found.append(f"{epochs} epochs of a trial were redone, {seconds:.0f} s")
     case.faults_found += compare(found, TRIALS, EPOCHS)
     if reference is not None and case.slots == 1 and found.suggestions != reference.suggestions:
         case.faults_found.append("other suggestions than an undisturbed sweep")
@@ -232,7 +250,10 @@ def resume(home: Path, sweep_id: str, without: str, folder: Path, case: Case) ->
 
     if running.wait_for(went_on, START_S):
         case.resume_s = time.monotonic() - began_s
-    return end_of(running, case)
+    family = descendants(running.process.pid)
+    code = end_of(running, case)
+    wait_for_end(family, case)
+    return code
 
 
 def main() -> None:

@@ -34,6 +34,15 @@ class Records:
     def redone_epochs(self) -> int:
         return sum(len(lines) - 1 for lines in self.witness.values())
 
+    def most_redone(self) -> tuple[int, float]:
+        """Return epochs and seconds that were trained again of the trial that lost most."""
+        lost: Counter = Counter()
+        for (trial, _), lines in self.witness.items():
+            lost[trial] += len(lines) - 1
+        trial, epochs = lost.most_common(1)[0]
+        known = self.state.trials[trial]
+        return epochs, epochs * known.compute_s / len(known.epochs)
+
 
 def records_of(sweep: Path, home: Path) -> Records:
     """Read all three records of a sweep."""

@@ -124,8 +124,8 @@ def test_a_store_that_is_down_costs_the_sweep_nothing(orchestrate: Orchestrate, 
     sent = orchestrate("sync", sweep_id, "--json")
     assert sent.exit_code == 0, sent.stderr
     assert sent.json["registered"]["version"] == "1"
-    (run,) = orchestrate("list", "runs", "--json").json["runs"]
-    assert run["registered"] == "stroke_phantom v1", "the journal knows it, too"
-    assert orchestrate("status", sweep_id, "--json").json["state"] == "completed"
+    state = replay(read_events(home / "sweeps" / sweep_id / "journal.jsonl")[0])
+    assert state.tracked.registered.version == "1", "the journal knows it, too"
+    assert state.has_completed
     found = trial_runs(open_store(Home(home), None), sweep_id)
     assert sorted(run.data.tags.get("orchestrate.trial_id", "parent") for run in found) == ["0", "1", "parent"]

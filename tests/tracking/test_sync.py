@@ -59,6 +59,14 @@ def sweep(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def small_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw in one test only: it takes most of their time."""
+    if request.node.name != "test_a_journal_becomes_runs_once":
+        for name in ("draw_confusion_matrix", "draw_training_curves"):
+            monkeypatch.setattr(f"orchestrator.tracking.runs.{name}", lambda path, *about: path.write_bytes(b"figure"))
+
+
 def started(sweep_id: str) -> SweepStarted:
     plan = make_plan()
     phantom = plan.data.model_copy(update={"kind": "phantom"})
@@ -163,6 +171,15 @@ def test_what_was_lost_in_the_store_is_sent_again(sweep: Path, store_home: Home)
     forget_what_was_sent(sweep)
     Sync(sweep, store_home, None).pass_once()
     check_against_journal(client, "lossy")
+
+
+def test_a_sweep_that_was_deleted_from_the_store_is_sent_whole_again(sweep: Path, store_home: Home) -> None:
+    write(sweep, events("deleted"))
+    client = open_store(store_home, None)
+    Sync(sweep, store_home, None).pass_once()
+    client.delete_run(runs_of(client, "deleted")["parent"].info.run_id)
+    Sync(sweep, store_home, None).pass_once()
+    check_against_journal(client, "deleted")
 
 
 def test_a_finalists_numbers_and_files_reach_its_run(sweep: Path, store_home: Home) -> None:

@@ -110,6 +110,22 @@ def test_a_disk_that_is_full_before_a_trial_begins_ends_the_sweep(sweep: OpenSwe
     assert recorded.stopping.cause == "disk"
 
 
+@pytest.mark.parametrize(
+    ("text", "decided"),
+    [
+        ("The actor died because its node has died. Node Id: 5f\n", [("goes on", 0)]),
+        ("OSError: [Errno 122] Disk quota exceeded: '/x'\n", []),
+    ],
+)
+def test_what_befell_the_machine_is_no_fault_of_the_trial(sweep: OpenSweep, tmp_path: Path, text: str, decided) -> None:
+    begin(sweep, 0)
+    (tmp_path / "error.txt").write_text(text)
+    recorded = Recorded(sweep)
+    assert recorded.error(0, tmp_path / "error.txt")[0] == "running"
+    assert recorded.decided == decided
+    assert recorded.stopping.cause == (None if decided else "disk")
+
+
 def test_one_that_breaks_down_while_it_trains_further_stays_what_it_was(sweep: OpenSweep) -> None:
     recorded = Recorded(sweep)
     begin(sweep, 1)

@@ -6,6 +6,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 from sweep_support import begin, epoch, make_plan, open_sweep
 
+from orchestrator.errors import BadInput
 from orchestrator.journal import SweepResumed, TrialEnded
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_sections import Budget, Scheduler, Search
@@ -191,6 +192,7 @@ def test_without_a_rule_nothing_is_stopped(tmp_path: Path) -> None:
     ("requested", "gpus", "gpu_share", "count", "share"),
     [
         (None, 2, None, 2, 1.0), (4, 2, None, 4, 0.5), (3, 2, None, 3, 0.5), (8, 1, None, 8, 0.125),
+        (3, 1, None, 3, 0.25), (6, 1, None, 6, 0.125), (9, 2, None, 9, 0.125),
         (1, 0, None, 1, 0.0), (2, 1, 0.5, 2, 0.5),
     ],
 )  # fmt: skip
@@ -199,6 +201,11 @@ def test_slots_share_the_machine(requested, gpus: int, gpu_share, count: int, sh
     assert (slots.count, slots.gpu_share) == (count, share)
     assert slots.device == ("cuda" if gpus else "cpu")
     assert slots.threads >= 1
+
+
+def test_more_trials_than_gpus_hold_are_refused() -> None:
+    with pytest.raises(BadInput, match="--slots 17: 9 trials on one GPU; 2 GPUs hold 16 at most"):
+        find_slots(17, 2)
 
 
 @pytest.mark.parametrize(("peak_mib", "share"), [(1000, 0.125), (12_000, 0.25), (30_000, 0.5), (60_000, 1.0), (1e6, 1)])

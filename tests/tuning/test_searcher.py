@@ -191,21 +191,32 @@ def test_a_sweep_that_goes_on_proposes_what_an_undisturbed_one_would(
 
 
 def test_an_interrupted_trial_comes_first_and_keeps_number_seed_and_epochs(tmp_path: Path) -> None:
-    with open_sweep(tmp_path / "s", make_plan(budget__trials=4)) as sweep:
+    def end_of_last(searched: Searched, trial_id: str) -> dict:
+        searched.complete(trial_id, result(EPOCHS, 0.9))
+        return searched.suggest("next")["hyperparameters"]
+
+    plan = make_plan(budget__trials=16)
+    with open_sweep(tmp_path / "whole", plan) as sweep:
+        whole = Searched(sweep)
+        whole.run_through(13)  # the sampler is past its random beginning
+        whole.suggest("t13")
+        whole.report("t13", result(1, 0.6))
+        undisturbed = end_of_last(whole, "t13")
+    with open_sweep(tmp_path / "s", plan) as sweep:
         searched = Searched(sweep)
-        searched.run_through(2)
-        config = searched.suggest("t2")
-        searched.report("t2", result(1, 0.6))
-        undisturbed = searched.told
+        searched.run_through(13)
+        config = searched.suggest("t13")
+        searched.report("t13", result(1, 0.6))
+        told = searched.told
     with open_sweep(tmp_path / "s") as sweep:
-        again = Searched(sweep, going_on=(2,))
+        again = Searched(sweep, going_on=(13,))
         assert again.suggest("x") == {**config, "known_epochs": 1}
         assert [(t.params, t.state, t.intermediate_values) for t in again.told] == [
-            (t.params, t.state, t.intermediate_values) for t in undisturbed
+            (t.params, t.state, t.intermediate_values) for t in told
         ]
         again.searcher.on_trial_result("x", result(1, 0.6))
-        assert again.told[2].intermediate_values == {1: 0.6}
-        assert again.suggest("y")["trial"] == 3
+        assert again.told[13].intermediate_values == {1: 0.6}
+        assert end_of_last(again, "x") == undisturbed
 
 
 def test_a_raised_budget_is_used(tmp_path: Path) -> None:
@@ -319,3 +330,26 @@ def test_optuna_dashboards_file_holds_every_trial_once(tmp_path: Path) -> None:
     assert [trial.user_attrs["orchestrate.trial"] for trial in study.trials] == [0, 1, 2, 3, 4]
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE", "PRUNED", "COMPLETE", "COMPLETE"]
     assert study.trials[2].intermediate_values.keys() == {1, 2, 3}
+
+
+def test_a_torn_dashboard_file_is_written_anew(tmp_path: Path) -> None:
+    with open_sweep(tmp_path / "s", make_plan(budget__trials=5)) as sweep:
+        Searched(sweep).run_through(3)
+    path = tmp_path / "s" / "optuna.log"
+    for tear in (lambda whole: whole[:-20], lambda whole: whole[:-20] + b"\n" + whole[-200:]):
+        path.write_bytes(tear(path.read_bytes()))
+        with open_sweep(tmp_path / "s") as sweep:
+            Searched(sweep)
+        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
+        study = optuna.load_study(study_name="resnet_vit", storage=storage)
+        assert [trial.user_attrs["orchestrate.trial"] for trial in study.trials] == [0, 1, 2]
+
+
+def test_a_dashboard_file_that_cannot_be_written_costs_nothing(make, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = make(budget__trials=3)
+
+    def full(self, logs) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(optuna.storages.journal.JournalFileBackend, "append_logs", full)
+    assert len(searched.run_through(3)) == 3

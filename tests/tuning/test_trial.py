@@ -126,6 +126,18 @@ def test_a_full_disk_is_no_fault_of_the_trial(setup, tmp_path, monkeypatch: pyte
     assert not list((tmp_path / "trials" / "0000").glob("*.part"))
 
 
+def test_what_a_trial_dies_of_is_in_its_log(setup, tmp_path, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("no such layer")
+
+    actor = Actor(config(tmp_path))
+    monkeypatch.setattr("trainables.training.learner.Learner.validate", broken)
+    with pytest.raises(KeyError):
+        actor.step()
+    assert "Traceback" in (told := capfd.readouterr().err)
+    assert "no such layer" in told
+
+
 def test_how_long_an_epoch_may_take(setup, tmp_path) -> None:
     actor = Actor(config(tmp_path))
     assert actor._timeout_s() == FIRST_TIMEOUT_S

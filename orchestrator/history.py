@@ -47,14 +47,14 @@ def sweeps_of(sweeps: list[SweepState], name: str) -> list[SweepState]:
 
 def same_data(sweeps: list[SweepState]) -> list[SweepState]:
     """Return the sweeps whose scores may be compared with the newest one's: same data, split and metric."""
-    newest = sweeps[-1].plan
+    return [state for state in sweeps if not why_apart(state, sweeps[-1])]
 
-    def comparable(state: SweepState) -> bool:
-        data = state.plan.data
-        return (data.digest, data.split_digest, state.plan.metric) == (
-            newest.data.digest,
-            newest.data.split_digest,
-            newest.metric,
-        )
 
-    return [state for state in sweeps if comparable(state)]
+def why_apart(state: SweepState, newest: SweepState) -> str:
+    """Return why the scores of two sweeps cannot be compared; empty where they can."""
+    one, other = state.plan, newest.plan
+    if one.data.digest != other.data.digest:
+        return f"other {one.data.kind} data"
+    if one.data.split_digest != other.data.split_digest:
+        return f"another split ({one.data.split})"
+    return "" if one.metric == other.metric else f"decided by {one.metric}"

@@ -1,15 +1,18 @@
 """Trials ranked by validation: rows for the terminal, for --json and for MLflow."""
 
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.journal import FinalistEvaluated, Metrics
 from orchestrator.sweep_state import SweepState, TrialState
+from trainables.catalog import default_hyperparameters
 from trainables.evaluation.intervals import FEW_GROUPS, Interval, few_groups_warning
 from trainables.evaluation.metrics import rank_key
 
+MOST_NOTE_CHARACTERS = 7800  # MLflow's limit of a tag is 8,000
 Spread = tuple[float, float, int]  # mean, standard deviation, folds
 
 
@@ -17,11 +20,13 @@ Spread = tuple[float, float, int]  # mean, standard deviation, folds
 class LeaderboardRow:
     """One trial; what concerns test and folds is there for finalists only.
 
-    `test_leak_free` is None where development has seen every test image; `folds` is mean and standard deviation over
-    the folds as validation.
+    Trials with the same score share a rank. `changed` is what differs from the published defaults, `parameters` None in
+    journals that do not tell. `test_leak_free` is None where development has seen every test image; `folds` is mean and
+    standard deviation over the folds as validation.
     """
 
     rank: int
+    is_tied: bool
     architecture: str
     trial_id: int
     run_id: str | None
@@ -34,11 +39,14 @@ class LeaderboardRow:
     test_groups: int | None
     folds: dict[str, Spread] | None
     epochs: int
+    seconds: float
+    parameters: int | None
     stop_reason: str
     state: str
     sweep_id: str
     is_winner: bool
     hyperparameters: dict[str, Any]
+    changed: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -69,7 +77,12 @@ def leaderboard(sweeps: Sequence[SweepState]) -> list[LeaderboardRow]:
     metric = sweeps[0].plan.metric if sweeps else "auroc"
     owners = {id(trial): state for state in sweeps for trial in state.trials.values()}
     ranked = rank_trials([trial for state in sweeps for trial in state.trials.values()], metric)
-    return [_row(rank, trial, owners[id(trial)]) for rank, trial in enumerate(ranked, start=1)]
+    scores = [trial.validation.get(metric) for trial in ranked]
+    counts = Counter(scores)
+    return [
+        _row(1 + scores.index(score), counts[score] > 1, trial, owners[id(trial)])
+        for score, trial in zip(scores, ranked, strict=True)
+    ]
 
 
 def with_interval(metrics: Metrics, intervals: Mapping[str, tuple[float, float]]) -> dict[str, Interval]:
@@ -110,15 +123,30 @@ def score_columns(rows: Sequence[LeaderboardRow], metric: str) -> dict[str, list
     return columns
 
 
+def rank_text(row: LeaderboardRow) -> str:
+    """Return a rank as it is shown; trials with the same score share one."""
+    return f"{row.rank}=" if row.is_tied else str(row.rank)
+
+
+def changes_text(row: LeaderboardRow) -> str:
+    """Return what differs from the published defaults, short."""
+    values = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in row.changed.items()}
+    return " ".join(f"{name}={value}" for name, value in values.items()) or "published defaults"
+
+
 def to_markdown(rows: Sequence[LeaderboardRow], metric: str) -> str:
-    """Return the leaderboard as a Markdown table, as the parent run's note shows it."""
+    """Return the leaderboard as a Markdown table, as the parent run's note shows it: as many rows as MLflow takes."""
     scores = score_columns(rows, metric)
     titles = ["rank", "trial", "architecture", *scores, "epochs", "state"]
     lines = [f"| {' | '.join(titles)} |", f"|{'|'.join(['---'] * len(titles))}|"]
     for number, row in enumerate(rows):
         name = f"{row.architecture} **winner**" if row.is_winner else row.architecture
         texts = [texts[number] for texts in scores.values()]
-        lines.append(f"| {' | '.join([str(row.rank), str(row.trial_id), name, *texts, str(row.epochs), row.state])} |")
+        line = f"| {' | '.join([rank_text(row), str(row.trial_id), name, *texts, str(row.epochs), row.state])} |"
+        if sum(map(len, lines)) + len(lines) + len(line) > MOST_NOTE_CHARACTERS:
+            lines.append(f"\n... and {len(rows) - number} more")
+            break
+        lines.append(line)
     return "\n".join(lines)
 
 
@@ -155,11 +183,14 @@ def _leak_free(row: LeaderboardRow, metric: str) -> str:
     return f"{_test(row.test_leak_free, metric)} ({row.leak_free_images} of {row.test_images})"
 
 
-def _row(rank: int, trial: TrialState, state: SweepState) -> LeaderboardRow:
+def _row(rank: int, is_tied: bool, trial: TrialState, state: SweepState) -> LeaderboardRow:
     finalist = state.finalists.get(trial.number)
+    published = default_hyperparameters(trial.architecture)
+    parameters = trial.epochs[0].metrics.get("perf/parameters") if trial.epochs else None
     run_ids = state.tracked.trial_run_ids if state.tracked else {}
     return LeaderboardRow(
         rank=rank,
+        is_tied=is_tied,
         architecture=trial.architecture,
         trial_id=trial.number,
         run_id=run_ids.get(trial.number),
@@ -172,9 +203,12 @@ def _row(rank: int, trial: TrialState, state: SweepState) -> LeaderboardRow:
         test_groups=finalist.test_groups if finalist else None,
         folds=spread_over_folds(state, trial.number),
         epochs=len(trial.epochs),
+        seconds=round(trial.compute_s, 3),
+        parameters=None if parameters is None else int(parameters),
         stop_reason=trial.reason,
         state=trial.state,
         sweep_id=state.started.sweep_id,
         is_winner=state.winner == trial.number,
         hyperparameters=dict(trial.hyperparameters),
+        changed={k: v for k, v in trial.hyperparameters.items() if k not in published or published[k] != v},
     )

@@ -12,6 +12,7 @@ from orchestrator.sweep_file import sweep_names
 from trainables.catalog import ARCHITECTURES, TASKS, TIMM
 
 if TYPE_CHECKING:
+    from orchestrator.leaderboard import LeaderboardRow
     from orchestrator.sweep_state import SweepState
 
 KINDS = ("tasks", "architectures", "sweeps", "runs")
@@ -48,15 +49,16 @@ def show_leaderboard(
 ) -> None:
     """Rank the trials of a sweep, or of every sweep of a task that shares data and split with the newest."""
     from orchestrator.cli import environment
-    from orchestrator.cli.console import messages, print_json
+    from orchestrator.cli.console import messages, print_json, results
     from orchestrator.cli.show import show_rows
-    from orchestrator.history import same_data, sweeps_of
+    from orchestrator.history import same_data, sweeps_of, why_apart
     from orchestrator.leaderboard import leaderboard
     from orchestrator.test_ledger import count_in_words, read_ledger
 
     sweeps = sweeps_of(_known_sweeps(), name)
     kept = same_data(sweeps)
     rows = leaderboard(kept)
+    apart = [(state, why) for state in sweeps if (why := why_apart(state, kept[-1]))]
     metric = kept[0].plan.metric
     ledger = environment.home_to_read().test_ledger
     reads, unknown = (read_ledger(ledger, digest) for digest in (kept[-1].plan.data.test_digest, ""))
@@ -66,16 +68,11 @@ def show_leaderboard(
                 "task": kept[0].plan.task,
                 "rows": [row.to_json() for row in rows],
                 "test_reads": [asdict(read) for read in reads],
+                "apart": [{"sweep_id": state.started.sweep_id, "reason": why} for state, why in apart],
             }
         )
     elif as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        scores = [f"validation_{metric}", *(f"test_{metric}{end}" for end in ("", "_low", "_high"))]
-        writer.writerow(["rank", "sweep_id", "trial_id", "architecture", *scores, "state"])
-        for row in rows:
-            test = row.test.get(metric, (None, None, None)) if row.test else (None, None, None)
-            value = row.validation.get(metric)
-            writer.writerow([row.rank, row.sweep_id, row.trial_id, row.architecture, value, *test, row.state])
+        _print_csv(rows, metric)
     else:
         show_rows(rows, metric)
     images = sum(kept[-1].plan.data.images.get("test", {}).values())
@@ -83,8 +80,28 @@ def show_leaderboard(
     messages().print(f"these {images} test images so far: {count_in_words(reads)}{further}", soft_wrap=True)
     if kept[0].plan.data.kind == "phantom":
         messages().print("trained on phantom data")
-    if len(kept) < len(sweeps):
-        messages().print(f"{len(sweeps) - len(kept)} sweeps on other data, split or metric are left out")
+    leaking = sum(kept[-1].plan.data.leaks.values())
+    if leaking:
+        messages().print(f"{leaking} of these {images} test images leak: development has seen them or their likes")
+    if not as_json and not as_csv:
+        for state, why in apart:
+            results().print(f"\n[bold]{state.started.sweep_id}[/] stands apart: {why}")
+            show_rows(leaderboard([state]), state.plan.metric)
+
+
+def _print_csv(rows: "list[LeaderboardRow]", metric: str) -> None:
+    from orchestrator.leaderboard import changes_text
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    scores = [f"validation_{metric}", *(f"test_{metric}{end}" for end in ("", "_low", "_high"))]
+    cost = ["epochs", "seconds", "parameters"]
+    writer.writerow(["rank", "sweep_id", "trial_id", "architecture", *scores, *cost, "state", "stop_reason", "changed"])
+    for row in rows:
+        test = row.test.get(metric, (None, None, None)) if row.test else (None, None, None)
+        about = [row.rank, row.sweep_id, row.trial_id, row.architecture, row.validation.get(metric), *test]
+        writer.writerow(
+            [*about, row.epochs, row.seconds, row.parameters, row.state, row.stop_reason, changes_text(row)]
+        )
 
 
 def _defined(what: str) -> list[dict[str, str]]:

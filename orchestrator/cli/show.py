@@ -5,13 +5,21 @@ import json
 from rich.markup import escape
 from rich.table import Table
 
-from orchestrator.cli.console import print_json, results
-from orchestrator.leaderboard import LeaderboardRow, few_groups_note, leaderboard, score_columns
+from orchestrator.cli.console import in_words, print_json, results
+from orchestrator.leaderboard import (
+    LeaderboardRow,
+    changes_text,
+    few_groups_note,
+    leaderboard,
+    rank_text,
+    score_columns,
+)
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Choice, Fixed, Parameter
 from orchestrator.sweep_result import SweepResult
 
 TOP_ROWS = 10
+WIDE_COLUMNS = 120
 
 
 def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
@@ -68,18 +76,21 @@ def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
     several = len({row.sweep_id for row in rows}) > 1
     columns = ["rank", *(["sweep"] if several else []), "trial", "architecture"]
     scores = score_columns(rows[:TOP_ROWS], metric)
-    table = Table(*columns, *scores, "epochs", "state", box=None)
+    console = results()
+    is_wide = console.width >= WIDE_COLUMNS
+    table = Table(*columns, *scores, "epochs", "state", *(["size", "time", "changed"] if is_wide else []), box=None)
     for number, row in enumerate(rows[:TOP_ROWS]):
+        size = "-" if row.parameters is None else f"{row.parameters / 1e6:.1f} M"
         table.add_row(
-            str(row.rank),
+            rank_text(row),
             *([row.sweep_id] if several else []),
             str(row.trial_id),
             row.architecture + (" *" if row.is_winner else ""),
             *(escape(texts[number]) for texts in scores.values()),
             str(row.epochs),
             row.state,
+            *([size, in_words(row.seconds), escape(changes_text(row))] if is_wide else []),
         )
-    console = results()
     console.print(table)
     if len(rows) > TOP_ROWS:
         console.print(f"... and {len(rows) - TOP_ROWS} more")

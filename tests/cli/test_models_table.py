@@ -34,7 +34,12 @@ def test_the_test_score_is_that_of_the_whole_test_side(
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """One sweep in a home of its own, as the leaderboard and `predict` see it."""
     data = SimpleNamespace(
-        test_digest="t", digest="d", split_digest="s", kind="real", images={"test": {"normal": 6, "stroke": 4}}
+        test_digest="t",
+        digest="d",
+        split_digest="s",
+        kind="real",
+        images={"test": {"normal": 6, "stroke": 4}},
+        leaks={},
     )
     plan = SimpleNamespace(task="stroke", metric="auroc", data=data)
     state = SimpleNamespace(started=SimpleNamespace(sweep_id="sweep-1"), plan=plan)

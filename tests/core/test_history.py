@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import BadInput
-from orchestrator.history import all_sweeps, same_data, sweeps_of
+from orchestrator.history import all_sweeps, same_data, sweeps_of, why_apart
 from orchestrator.home import Home
 from orchestrator.journal import JournalWriter, SweepStarted
+from orchestrator.sweep_state import replay
 
 
 def write(home: Home, started: SweepStarted) -> None:
@@ -38,6 +39,8 @@ def test_only_sweeps_on_the_same_data_are_compared(tmp_path: Path, started: Swee
     sweeps = sweeps_of(all_sweeps(home)[0], "stroke_phantom")
     assert len(sweeps) == 3
     assert [state.started.sweep_id for state in same_data(sweeps)] == [started.sweep_id, "same-data-later"]
+    assert [why_apart(state, sweeps[-1]) for state in sweeps] == ["", "another split (shipped)", ""]
+    assert why_apart(replay([changed(started, "x", digest="other")]), sweeps[-1]) == "other phantom data"
 
 
 def test_real_sweeps_come_before_phantom_ones(tmp_path: Path, started: SweepStarted) -> None:

@@ -22,17 +22,24 @@ from orchestrator.journal import (
     WinnerChosen,
     read_events,
 )
-from orchestrator.leaderboard import choose_finalists, few_groups_note, leaderboard, to_markdown
+from orchestrator.leaderboard import (
+    changes_text,
+    choose_finalists,
+    few_groups_note,
+    leaderboard,
+    rank_text,
+    to_markdown,
+)
 from orchestrator.plan import SweepPlan
 from orchestrator.sweep_state import replay
+from trainables.catalog import default_hyperparameters
 
 trial = suggested
 
 
-def epoch(number: int, at: int, auroc: float | None, log_loss: float = 0.5) -> EpochEnded:
-    return EpochEnded(
-        trial=number, epoch=at, metrics={"val/auroc": auroc, "val/log_loss": log_loss, "perf/epoch_s": 2.0}
-    )
+def epoch(number: int, at: int, auroc: float | None, log_loss: float = 0.5, **further: float) -> EpochEnded:
+    metrics = {"val/auroc": auroc, "val/log_loss": log_loss, "perf/epoch_s": 2.0, **further}
+    return EpochEnded(trial=number, epoch=at, metrics=metrics)
 
 
 def history(started: SweepStarted) -> list:
@@ -266,7 +273,8 @@ def test_a_line_that_no_other_leads_to_is_named(started: SweepStarted) -> None:
 
 def test_ties_go_to_the_lower_log_loss(started: SweepStarted) -> None:
     rows = leaderboard([replay(history(started))])
-    assert [(row.rank, row.trial_id) for row in rows] == [(1, 1), (2, 2), (3, 0)]
+    assert [(row.rank, row.is_tied, row.trial_id) for row in rows] == [(1, False, 1), (2, True, 2), (2, True, 0)]
+    assert [rank_text(row) for row in rows] == ["1", "2=", "2="]
     assert rows[1].is_winner
     assert rows[1].test == {"auroc": (0.75, None, None)}
     assert rows[0].test is None
@@ -282,6 +290,32 @@ def test_finalists_are_pruned_trials_only_where_none_finished(started: SweepStar
     assert [trial.number for trial in choose_finalists(replay(events))] == [0]
     failed = [started, trial(0), TrialEnded(trial=0, state="failed", reason="NaN")]
     assert choose_finalists(replay(failed)) == []
+
+
+def test_what_differs_from_the_published_defaults_is_computed(started: SweepStarted) -> None:
+    published = default_hyperparameters("resnet_vit")
+    events = [
+        started,
+        trial(0).model_copy(update={"hyperparameters": published}),
+        epoch(0, 1, 0.7),
+        trial(1).model_copy(update={"hyperparameters": {**published, "lr": 1.23456e-5, "hidden": 64}}),
+        epoch(1, 1, 0.6, **{"perf/parameters": 1_200_000.0}),
+    ]
+    first, second = leaderboard([replay(events)])
+    assert (first.changed, changes_text(first), first.parameters) == ({}, "published defaults", None)
+    assert second.changed == {"lr": 1.23456e-5, "hidden": 64}
+    assert sorted(changes_text(second).split()) == ["hidden=64", "lr=1.23e-05"]
+    assert (second.parameters, second.seconds) == (1_200_000, 2.0)
+
+
+def test_a_note_is_as_long_as_mlflow_takes(started: SweepStarted) -> None:
+    events = [started]
+    for number in range(400):
+        events += [trial(number), epoch(number, 1, 0.5)]
+    note = to_markdown(leaderboard([replay(events)]), "auroc")
+    assert 7000 < len(note) < 8000
+    shown = sum(line.startswith("| 1= ") for line in note.splitlines())
+    assert note.splitlines()[-1] == f"... and {400 - shown} more"
 
 
 def test_the_note_marks_the_winner(started: SweepStarted) -> None:

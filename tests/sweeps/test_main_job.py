@@ -189,10 +189,14 @@ def test_leaderboard_and_lists_read_the_journal(demo: tuple[Path, Finished], sta
     home, finished = demo
     board = run_command(home, "leaderboard", "stroke_phantom", "--json").json
     assert board["task"] == "stroke"
-    assert [row["rank"] for row in board["rows"]] == list(range(1, len(state.trials) + 1))
+    scores = [row["validation"]["auroc"] for row in board["rows"]]
+    assert scores == sorted(scores, reverse=True)
+    assert [row["rank"] for row in board["rows"]] == [1 + scores.index(score) for score in scores]
     assert {"rank", "architecture", "trial_id", "run_id", "validation", "test", "epochs", "stop_reason"} <= set(
         board["rows"][0]
     )
+    assert all(row["parameters"] > 1e6 and row["seconds"] > 0 for row in board["rows"])
+    assert board["apart"] == []
     same = run_command(home, "leaderboard", finished.json["sweep_id"], "--csv").stdout
     assert len(same.splitlines()) == 1 + len(state.trials)
     runs = run_command(home, "list", "runs", "--json").json["runs"]

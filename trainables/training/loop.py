@@ -12,7 +12,7 @@ from trainables.errors import OutOfMemory, TrainingFailed, WeightsError
 from trainables.evaluation.metrics import classification_metrics, is_better
 from trainables.evaluation.temperature import probabilities
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS, epoch_weights
-from trainables.models import save_weights
+from trainables.models import count_parameters, save_weights
 from trainables.training.checkpoint import Checkpoint
 from trainables.training.development import DevelopmentData
 from trainables.training.learner import BatchWatch, Learner
@@ -28,6 +28,8 @@ def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = No
     """
     with _told("building"):
         learner = Learner(run, data)
+        trainable, total = count_parameters(learner.model)
+    sizes = {"perf/trainable_parameters": float(trainable), "perf/parameters": float(total)}
     checkpoint = Checkpoint(run)
     progress = checkpoint.load(learner)
     yield from (record for record in progress.records if record.epoch > run.known_epochs)
@@ -57,6 +59,7 @@ def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = No
             **{f"val/{name}": value for name, value in scores.items()},
             "perf/epoch_s": time.perf_counter() - started_s,
             "perf/images_per_s": len(data.training_rows) / trained_s,
+            **(sizes if epoch == 1 else {}),
         }
         stop_reason = _stop_reason(run, epoch, epoch if is_best else progress.best_epoch)
         record = EpochRecord(epoch, measured, is_best, stop_reason)

@@ -106,7 +106,8 @@ def _is_done(sweep: OpenSweep, asked: SweepRequest) -> bool:
     return (
         state.has_completed
         and registered
-        and (asked.trials, asked.epochs) == (state.plan.budget.trials, state.plan.budget.epochs)
+        and (asked.trials, asked.epochs, asked.time_budget_s)
+        == (state.plan.budget.trials, state.plan.budget.epochs, state.plan.budget.time_s)
     )
 
 

@@ -87,7 +87,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
         try:
             sync.wait_until(lambda outcome: outcome.has_registered(sweep.state))
         finally:  # an interruption here does not undo what sync has registered
-            sweep.append(read_outcome(outcome_file(folder, request.home, request.tracking_uri)).told())
+            sweep.append(read_outcome(outcome_file(folder, request.home, request.tracking_uri)).told(sweep.state))
         sweep.append(SweepEnded(state="completed"))
     shutil.rmtree(folder / "ray", ignore_errors=True)
 

@@ -72,7 +72,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
     written: set[int] = set()
     for name, tensor in model.state_dict().items():
         place = tensor.untyped_storage().data_ptr()
-        tensors[name] = tensor.clone() if place in written else tensor.contiguous()
+        tensors[name] = tensor.contiguous().clone() if place in written else tensor.contiguous()
         written.add(place)
     save_file(tensors, part)
     os.replace(part, path)

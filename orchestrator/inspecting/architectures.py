@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,10 +80,7 @@ def check_architecture(
         weights=weights,
     )
     try:
-        try:
-            measured = _measure(run, development)
-        except torch.OutOfMemoryError:
-            measured = _measure(_halved(run), development)  # a trial does so, too
+        measured = _measure_with_room(run, development)
     except WeightsError as error:
         raise BadInput(f"--weights: {error}") from error
     except Exception as error:
@@ -109,6 +107,15 @@ class _Measured:
     peak_mib: float
     trainable_parameters: int
     total_parameters: int
+
+
+def _measure_with_room(run: "TrainingRun", development: "PreparedPart") -> _Measured:
+    """Measure a run; where memory ends with half as many images at a time, as a trial then goes on with."""
+    import torch
+
+    with suppress(torch.OutOfMemoryError):
+        return _measure(run, development)
+    return _measure(_halved(run), development)  # here the first attempt's frames, and what they held, are gone
 
 
 def _measure(run: "TrainingRun", development: "PreparedPart") -> _Measured:

@@ -36,7 +36,8 @@ def catch_up(sweep: Path, home: Home, uri: str | None, told: Callable[[int, int]
 def note_registration(sweep: Path, outcome: SyncOutcome) -> None:
     """Write into the journal of a sweep that has ended what was registered late; later commands read it there."""
     state = state_of(sweep)
-    late = state.tracked is None or state.tracked.registered is None
-    if state.ended is not None and late and outcome.registered is not None and outcome.has_registered(state):
+    if state.winner is None or state.ended is None or not outcome.has_registered(state):
+        return
+    if state.tracked is None or state.tracked.registered != outcome.registered:
         with opened(sweep, lambda event, state: None) as journal:
-            journal.append(outcome.told())
+            journal.append(outcome.told(state))

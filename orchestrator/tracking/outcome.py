@@ -26,14 +26,15 @@ class SyncOutcome(BaseModel):
         """Tell whether the sweep's winner, as it is now, has its version."""
         return self.registered is not None and self.registered_for == model_key(state)
 
-    def told(self) -> SweepTracked:
+    def told(self, state: SweepState) -> SweepTracked:
         """Return the line of the journal that says what became of it in the store."""
+        registered = self.registered if self.has_registered(state) else None  # not that of an earlier winner
         return SweepTracked(
             tracking_uri=self.tracking_uri,
             run_id=self.run_id,
             trial_run_ids=self.trial_run_ids,
-            registered=self.registered,
-            fault=self.error or ("" if self.registered else "sync ended before it registered the winner"),
+            registered=registered,
+            fault=self.error or ("" if registered else "sync ended before it registered the winner"),
         )
 
 
@@ -61,10 +62,10 @@ def outcome_files(sweep: Path) -> list[Path]:
 
 
 def read_outcome(path: Path) -> SyncOutcome:
-    """Return the outcome so far; an empty one before sync has begun."""
+    """Return the outcome so far; an empty one before sync has begun, or for a damaged file: all is found by tag."""
     try:
         return SyncOutcome.model_validate_json(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return SyncOutcome()
 
 

@@ -55,8 +55,10 @@ def register_winner(
             name, f"models:/{model_id}", run_id, tags=_version_tags(state), model_id=model_id
         )
         version = str(created.version)
-    client.set_registered_model_alias(name, "challenger", version)
-    if "champion" not in client.get_registered_model(name).aliases:
+    known = client.get_registered_model(name).aliases
+    if int(version) >= int(known.get("challenger", 0)):  # an old sweep that is sent again proposes nothing anew
+        client.set_registered_model_alias(name, "challenger", version)
+    if "champion" not in known:
         client.set_registered_model_alias(name, "champion", version)
     aliases = client.get_registered_model(name).aliases
     return Registered(name=name, version=version, aliases=sorted(a for a, v in aliases.items() if str(v) == version))

@@ -151,12 +151,15 @@ class SweepRuns:
             metrics += [Metric(f"folds/{name}_mean", mean, at_ms, 0), Metric(f"folds/{name}_sd", deviation, at_ms, 0)]
         self._client.log_batch(run_id, metrics=metrics)
 
+    def can_register(self, state: SweepState) -> bool:
+        """Tell whether the winner is one of now: a resumed sweep may have made its evaluation void, or its files go."""
+        return state.winner in state.finalists and self._weights(state).is_file()
+
     def register(self, state: SweepState) -> Registered:
         """Register the winner's best weights as a version of the task's model."""
         assert state.winner is not None
         run_id = self._run_id(state, state.trials[state.winner])
-        weights = self._sweep / "trials" / f"{state.winner:04d}" / BEST_WEIGHTS
-        return register_winner(self._client, state, weights, self._experiment_id, run_id)
+        return register_winner(self._client, state, self._weights(state), self._experiment_id, run_id)
 
     def send_sweep_end(self, state: SweepState) -> None:
         """Close every run that is still open; the parent's note is the leaderboard."""
@@ -190,6 +193,14 @@ class SweepRuns:
                 self._client.update_run(run.info.run_id, "RUNNING")
             if trial.state not in ("running", "waiting") and (run is None or run.info.status != STATUS[trial.state]):
                 self.send_trial_end(state, trial)
+            if run is None and trial.number in state.finalists:
+                self.send_finalist(state, state.finalists[trial.number])
+            for fold in state.folds.get(trial.number, {}).values() if run is None else ():
+                self.send_fold(state, fold)
+
+    def _weights(self, state: SweepState) -> Path:
+        assert state.winner is not None
+        return self._sweep / "trials" / f"{state.winner:04d}" / BEST_WEIGHTS
 
     def _new_to_store(self, run_id: str, metrics: list[Metric]) -> list[Metric]:
         if run_id not in self._adopted:

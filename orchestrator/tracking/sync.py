@@ -144,7 +144,7 @@ class Sync:
                 runs.send_finalist(state, event)
             elif isinstance(event, FoldEvaluated):
                 runs.send_fold(state, event)
-            elif isinstance(event, WinnerChosen):
+            elif isinstance(event, WinnerChosen) and event.trial == state.winner and runs.can_register(state):
                 self.outcome.registered, self.outcome.registered_for = runs.register(state), model_key(state)
             elif isinstance(event, SweepEnded) and event == state.ended:
                 runs.send_sweep_end(state)

@@ -62,14 +62,13 @@ def run_trials(
     )
     try:
         tuner.fit()
-    except (OSError, TuneError) as error:
+    except (RayError, OSError, TuneError) as error:
+        time.sleep(LOSS_SHOWS_AFTER_S)
         raise_if_asked_to_end(stopping)
         if any(words in str(error) for words in NO_SPACE):
             raise DiskFull("the disk is full: Ray Tune could not write what it has to") from error
-        raise
-    except RayError as error:
-        time.sleep(LOSS_SHOWS_AFTER_S)
-        raise_if_asked_to_end(stopping)
+        if not isinstance(error, RayError):
+            raise
         raise Interrupted(f"Ray was lost: {str(error).strip().splitlines()[0]}") from error
     raise_if_asked_to_end(stopping)
     if stopping.out_of_time:  # one whose process was killed just before had no time to go on

@@ -85,11 +85,11 @@ class TrialActor(tune.Trainable):
         self._config, self._setup = config, TrialSetup.model_validate_json(config.setup.read_text())
         self._epochs: Iterator[EpochRecord] = iter(())  # the model and images of the last trial go
         self._epoch_s: list[float] = []
-        if self._setup.device == "cuda":
-            _free_gpu()
         self._folder = self._setup.trial_folder(config.trial)
         self._folder.mkdir(parents=True, exist_ok=True)
         speak_into(self._folder)
+        if self._setup.device == "cuda":
+            _free_gpu()
         self._epochs = begin_or_begin_anew(config, self._setup)
 
     @contextmanager

@@ -115,7 +115,10 @@ def judge_trial(
     task = TASKS[setup.task]
     model = build_model(config.architecture, config.hyperparameters, len(task.classes))
     load_weights(model, setup.trial_folder(config.trial) / BEST_WEIGHTS)
-    model.to(setup.device)
+    try:
+        model.to(setup.device)
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory("evaluation: the device has no room for the model; free it and resume") from error
     side_px = int(config.hyperparameters["image_px"])
     rows = read_rows(setup.development, setup.development_digest)
     return judge(

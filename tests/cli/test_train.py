@@ -4,6 +4,7 @@ import csv
 import fcntl
 import json
 import os
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,8 +181,17 @@ def test_a_training_that_ran_out_of_memory_goes_on_where_there_is_more(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(self, x_BCHW)
 
+    built: list[weakref.ref] = []
+    begin = Learner.__init__
+
+    def noted(self: Learner, *about: object) -> None:
+        assert len(built) != 1 or built[0]() is None, "the first attempt of the preflight still holds its memory"
+        built.append(weakref.ref(self))
+        begin(self, *about)
+
     with monkeypatch.context() as little:
         little.setattr(Learner, "_forward", limited)
+        little.setattr(Learner, "__init__", noted)
         trained(request_for(out=tmp_path / "x", epochs=1))
     trained(request_for(out=tmp_path / "x", epochs=2, resume=True))
     assert [row["perf/micro_batch_size"] for row in history(tmp_path / "x")] == ["4.0", ""]

@@ -9,7 +9,7 @@ from sweep_support import make_plan, open_sweep, started
 
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
-from orchestrator.journal import SweepEnded
+from orchestrator.journal import SweepEnded, SweepTracked
 from orchestrator.resume import ResumeRequest, require_same_device, resume_sweep
 from orchestrator.sweep_request import SweepRequest, keep_request, kept_request
 from orchestrator.sweep_state import replay
@@ -26,6 +26,10 @@ def machine(tmp_path: Path) -> SweepRequest:
     plan = make_plan(budget__trials=4, budget__epochs=6, budget__time_s=60)
     with open_sweep(folder, plan) as sweep:
         sweep.append(SweepEnded(state="completed", time=sweep.past[0].time + 100))
+        late = SweepTracked(
+            tracking_uri="", run_id=None, trial_run_ids={}, registered=None, time=sweep.past[0].time + 1e6
+        )
+        sweep.append(late)  # told days later: no time of the sweep's
     return machine
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,16 +22,20 @@ from orchestrator.journal import (
     Event,
     FinalistEvaluated,
     JournalWriter,
+    Registered,
     SweepEnded,
     SweepResumed,
     SweepStarted,
     TrialEnded,
     TrialStarted,
+    WinnerChosen,
 )
 from orchestrator.sweep_lock import owned
+from orchestrator.sweep_state import replay
 from orchestrator.tracking.catch_up import catch_up
-from orchestrator.tracking.outcome import outcome_file, read_outcome
+from orchestrator.tracking.outcome import SyncOutcome, model_key, outcome_file, read_outcome
 from orchestrator.tracking.process import SyncProcess
+from orchestrator.tracking.registry import register_winner
 from orchestrator.tracking.store import open_store, told_as_bad_input, without_password
 from orchestrator.tracking.sync import Sync, follow, lock_file
 from trainables.catalog import TASKS
@@ -208,6 +213,52 @@ def test_a_finalists_numbers_and_files_reach_its_run(sweep: Path, store_home: Ho
     written = {f"evaluation/{path.name}" for path in (sweep / "finalists" / "0000").iterdir()}
     assert {item.path for item in client.list_artifacts(run.info.run_id, "evaluation")} == written
     assert len(written) == 6
+    client.delete_run(run.info.run_id)
+    Sync(sweep, store_home, None).pass_once()
+    again = runs_of(client, "finalist")["0"]
+    assert again.data.metrics == run.data.metrics, "a run that was deleted is made whole again"
+    assert {item.path for item in client.list_artifacts(again.info.run_id, "evaluation")} == written
+
+
+def test_a_winner_whose_evaluation_is_void_is_not_registered(sweep: Path, store_home: Home) -> None:
+    """A resumed sweep trained its winner further, and the store has heard nothing of it so far."""
+    finalist = FinalistEvaluated(trial=0, validation={"auroc": 0.8}, test={"auroc": 0.7})
+    first = [*events("void", end=False), finalist, WinnerChosen(trial=0), SweepEnded(state="completed")]
+    plan = make_plan()
+    resumed = SweepResumed(plan=plan, plan_digest=plan.digest, slots=1, device="cpu", versions={}, git={}, extended=[0])
+    better = EpochEnded(trial=0, epoch=4, metrics={"val/auroc": 0.95, "val/log_loss": 0.4, "perf/epoch_s": 1.0})
+    write(sweep, [*first, resumed, TrialStarted(trial=0, after_epoch=3), better])
+    (sweep / "trials" / "0000" / "best.safetensors").write_bytes(b"weights")
+    (sweep / "finalists" / "0000").mkdir(parents=True)
+    sync = Sync(sweep, store_home, None)
+    sync.pass_once()
+    assert sync.outcome.registered is None
+    assert runs_of(open_store(store_home, None), "void")["parent"].info.status == "RUNNING"
+
+
+def test_what_an_earlier_winner_became_is_not_told_of_a_later_one() -> None:
+    lines = [*events("told", end=False), FinalistEvaluated(trial=0, validation={}, test={}), WinnerChosen(trial=0)]
+    state = replay(lines)
+    version = Registered(name="stroke_phantom", version="2", aliases=[])
+    now = SyncOutcome(registered=version, registered_for=model_key(state)).told(state)
+    before = SyncOutcome(registered=version, registered_for="1@3").told(state)
+    assert (now.registered, now.fault) == (version, "")
+    assert (before.registered, before.fault) == (None, "sync ended before it registered the winner")
+
+
+@pytest.mark.parametrize(("held", "proposed"), [({}, ["challenger", "champion"]), ({"challenger": "3"}, ["champion"])])
+def test_an_old_sweep_that_is_sent_again_proposes_nothing_anew(
+    monkeypatch: pytest.MonkeyPatch, held: dict, proposed: list[str]
+) -> None:
+    state = replay([*events("old", end=False), WinnerChosen(trial=0)])
+    aliases: list[str] = []
+    client = SimpleNamespace(
+        get_registered_model=lambda name: SimpleNamespace(aliases=held),
+        set_registered_model_alias=lambda name, alias, version: aliases.append(alias),
+    )
+    monkeypatch.setattr("orchestrator.tracking.registry._version_of_winner", lambda *about: "2")
+    register_winner(client, state, Path(), "0", "run")
+    assert aliases == proposed
 
 
 def test_the_embedded_store_is_in_wal_mode_with_artifacts_beside_it(store_home: Home) -> None:

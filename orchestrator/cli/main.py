@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from orchestrator.cli import data, machine, models, replay, results, running, sweeps, sync, train
+from orchestrator.cli import data, machine, models, remove, replay, results, running, sweeps, sync, train
 from orchestrator.errors import Interrupted, OrchestratorError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -24,6 +24,7 @@ app.command("models")(models.show_models)
 app.command("predict")(models.predict)
 app.add_typer(data.app, name="data")
 app.command("gc")(data.gc)
+app.command("rm")(remove.remove)
 app.command("ui")(machine.ui)
 app.command("doctor")(machine.doctor)
 

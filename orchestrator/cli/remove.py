@@ -1,0 +1,40 @@
+"""`orchestrate rm`: the folder of a sweep goes, once what would go was shown."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.removal import Removal
+
+
+def remove(
+    sweep_ids: Annotated[list[str], typer.Argument(metavar="SWEEP_ID...")],
+    yes: Annotated[bool, typer.Option("--yes", help="remove it; without, what would go is shown")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Remove sweeps from this home: journals, states, weights, figures. MLflow keeps its runs and registered models."""
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import messages, print_json, results
+    from orchestrator.removal import remove_sweep, what_would_go
+
+    home = environment.home_to_read()
+    going = [what_would_go(home.sweep_folder(sweep_id)) for sweep_id in dict.fromkeys(sweep_ids)]
+    if yes:
+        for one in going:
+            remove_sweep(one)
+    if as_json:
+        print_json({"removed": yes, "sweeps": [_json(one) for one in going]})
+        return
+    for one in going:
+        size = f"{one.files:,} files, {one.size_bytes / 2**20:.1f} MiB"
+        said = f"{one.folder.name}: {size}, {one.trials} trials, {one.state}"
+        results().print(said, markup=False, soft_wrap=True)
+        messages().print(f"  {one.kept_elsewhere}", markup=False, soft_wrap=True)
+    if not yes:
+        messages().print("nothing is removed yet; add --yes to remove it for good")
+
+
+def _json(one: "Removal") -> dict[str, Any]:
+    about: dict[str, Any] = {"sweep_id": one.folder.name, "files": one.files, "size_bytes": one.size_bytes}
+    return about | {"trials": one.trials, "state": one.state, "kept_elsewhere": one.kept_elsewhere}

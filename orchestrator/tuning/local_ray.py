@@ -19,6 +19,8 @@ from orchestrator.tuning.stopping import Stopping
 OBJECT_STORE_BYTES = 200 * 2**20  # images go by memory map, so Ray's store carries only small results
 WATCH_S = 0.25
 LOST_GRACE_S = 12.0  # a lost Ray leaves calls that never return; those who made them have so long
+SHUTDOWN_S = 2.0  # our own end of Ray looks like its loss for a moment
+STOPPING_GRACE_S = 14.0  # a Ray that was asked to end with its driver takes long to be lost
 CORE_PROCESSES = ("gcs_server", "raylet")
 
 ENVIRONMENT = {
@@ -124,7 +126,9 @@ def _watch(
         if lost and lost_at_s is None:
             lost_at_s = time.monotonic()
             stopping.request("ray", f"its {lost} ended")
-        if lost_at_s is not None and time.monotonic() - lost_at_s > LOST_GRACE_S:
+        lost_for_s = 0.0 if lost_at_s is None else time.monotonic() - lost_at_s
+        too_late = lost_for_s > SHUTDOWN_S and stopping.requested_for_s > STOPPING_GRACE_S
+        if lost_for_s > LOST_GRACE_S or too_late:
             last_words(stopping.reason)
             _end_at_once(core)
 

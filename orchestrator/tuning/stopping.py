@@ -46,6 +46,11 @@ class Stopping(tune.Stopper):
         assert self.cause is not None
         return WORDS[self.cause] + (f": {self.detail}" if self.detail else "")
 
+    @property
+    def requested_for_s(self) -> float:
+        """Return how long ago the end was asked for; 0 where it was not."""
+        return 0.0 if self._requested_at_s is None else time.monotonic() - self._requested_at_s
+
     def request(self, cause: Cause, detail: str = "") -> None:
         """Ask for the end."""
         if self.cause is None:
@@ -58,10 +63,9 @@ class Stopping(tune.Stopper):
 
     def stop_all(self) -> bool:
         """Tell whether the run ends now."""
-        if self._requested_at_s is None:
+        if not self.requested:
             return False
-        waited_s = time.monotonic() - self._requested_at_s
-        return self.cause == "ray" or not self.running or waited_s > EPOCH_GRACE_S
+        return self.cause == "ray" or not self.running or self.requested_for_s > EPOCH_GRACE_S
 
     def __getstate__(self) -> dict[str, object]:
         """Pickle nothing: Ray pickles the whole Tuner once, and never reads it back here."""

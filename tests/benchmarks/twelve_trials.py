@@ -1,6 +1,6 @@
 """Twelve small trials three ways on two slots: this project, a tutorial-style Ray Tune script, two Optuna processes.
 
-    PYTHONPATH=tests/support python tests/benchmarks/twelve_trials.py --data DIR/alzheimer_parquet [--epochs 3]
+    PYTHONPATH=tests/support python tests/benchmarks/twelve_trials.py --data DIR/alzheimer_parquet [--image-px 64]
 
 Twelve learning rates of the Alzheimer baseline, the same rows, seeds and training loop for all; the other two are given
 the images that this project decoded, and train nothing else. Printed: wall seconds from command to end over the epochs'
@@ -97,21 +97,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--image-px", type=int, default=64)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        losses = {"this project": ours(root, options.data, options.epochs)}
+        losses = {"this project": ours(root, options.data, options.epochs, options.image_px)}
         for title, script, processes in (("Ray Tune script", RAY_TUNE, 1), ("two Optuna processes", OPTUNA, 2)):
             losses[title] = theirs(root, title, script, processes)
     apart = max(abs(a - b) for other in losses.values() for a, b in zip(losses["this project"], other, strict=True))
     print(f"largest difference between final losses: {apart:.2g}")
 
 
-def ours(root: Path, data: Path, epochs: int) -> list[float]:
+def ours(root: Path, data: Path, epochs: int, image_px: int) -> list[float]:
     points = ", ".join(f"{{lr: {rate}}}" for rate in RATES[1:])
     line = ["sweep", "alzheimer_cnn", "--data", data, "--trials", len(RATES), "--epochs", epochs, "--slots", SLOTS,
-            "--preset", "quick", "--set", f"search.enqueue={{baseline_cnn: [{points}]}}", "--set", "image_px=128",
-            "--set", "scheduler.name=none", "--finalists", "1", "--id", "twelve", "--json"]  # fmt: skip
+            "--preset", "quick", "--set", f"search.enqueue={{baseline_cnn: [{points}]}}",
+            "--set", f"image_px={image_px}", "--set", "scheduler.name=none", "--finalists", "1", "--id", "twelve", "--json"]  # fmt: skip
     for _ in range(2):  # the first decodes and audits, as the first sweep on a set does
         home = root / "home"
         began_s = time.monotonic()

@@ -44,7 +44,9 @@ class Timed:
         setattr(owner, name, timed)
 
 
-def run(home: Home, trials: int, slots: int, sampler: str, nap_s: float) -> tuple[float, list[tuple[float, float]]]:
+def run(
+    home: Home, trials: int, slots: int, sampler: str, nap_s: float, synced: bool
+) -> tuple[float, list[tuple[float, float]]]:
     """Return the seconds from the first trial's start to the last one's end, and start and end of each."""
     plan = make_plan(budget__trials=trials, budget__epochs=EPOCHS, algorithm=sampler, scheduler__name="none")
     folder = home.new_sweep("overhead")
@@ -52,13 +54,14 @@ def run(home: Home, trials: int, slots: int, sampler: str, nap_s: float) -> tupl
     with opened(folder, lambda event, state: None) as sweep:
         sweep.append(started(plan, folder.name))
         setup = write_setup(folder, nap_s)
-        sync = SyncProcess(folder, home, None)
+        sync = SyncProcess(folder, home, None) if synced else None
         stopping = Stopping()
         with local_ray(Slots(slots, 1, 0.0, 0), stopping, sweep.stop_request, lambda reason: None):
             _run(sweep, setup, Slots(slots, 1, 0.0, 0), stopping)
         for trial in sweep.state.trials.values():
             spans[trial.number] = [trial.started_at, trial.ended_at or 0.0]
-        sync._process.kill()  # it draws two figures for every trial, which takes longer than trials that do nothing
+        if sync is not None:
+            sync._process.kill()  # it draws two figures for every trial, which takes longer than trials that do nothing
     _time_replay(folder)
     first, last = min(span[0] for span in spans.values()), max(span[1] for span in spans.values())
     return last - first, [(a, b) for a, b in spans.values()]
@@ -84,6 +87,7 @@ def main() -> None:
     parser.add_argument("--sampler", default="random")
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--sleep-s", type=float, default=0.0, help="how long each trial naps in all")
+    parser.add_argument("--no-sync", action="store_true", help="without the process that talks to MLflow")
     options = parser.parse_args()
     asked = Timed(searcher_module.Studies, "ask")
     before = (0, 0.0, 0.0)
@@ -92,7 +96,7 @@ def main() -> None:
         open_store(home, None)  # its tables are made once
         for trials in map(int, options.trials.split(",")):
             asked.seconds = 0.0
-            wall_s, spans = run(home, trials, options.slots, options.sampler, options.sleep_s)
+            wall_s, spans = run(home, trials, options.slots, options.sampler, options.sleep_s, not options.no_sync)
             busy_s = sum(end - begin for begin, end in spans)
             more = trials - before[0]
             print(

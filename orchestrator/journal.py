@@ -329,6 +329,11 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
             events.append(_EVENT.validate_json(line))
         except ValidationError as error:
             fault = error.errors()[0]
-            where = ".".join(map(str, fault["loc"]))
-            raise BadInput(f"{path}: line {number} after byte {offset} is damaged: {where}: {fault['msg']}") from None
+            if fault["loc"][-1:] == ("schema_version",):
+                ours = SweepStarted.model_fields["schema_version"].default
+                versions = f"a journal of version {fault['input']}, this orchestrate reads version {ours}"
+                raise BadInput(f"{path}: {versions}; use the one that wrote it") from None
+            where = ".".join(map(str, fault["loc"])) or "it is no event"
+            line_of = f"line {number}" + (f" after byte {offset}" if offset else "")
+            raise BadInput(f"{path}: {line_of} is damaged ({where}: {fault['msg']}); put back a whole copy") from None
     return events, offset + len(whole)

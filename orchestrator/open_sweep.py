@@ -80,4 +80,4 @@ def state_of(folder: Path) -> SweepState:
     try:
         return replay(read_events(folder / JOURNAL)[0])
     except (ValueError, KeyError) as error:
-        raise BadInput(f"{folder / JOURNAL}: is empty or damaged: {error}") from error
+        raise BadInput(f"{folder / JOURNAL}: is damaged: {error}; put back a whole copy") from error

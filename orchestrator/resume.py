@@ -46,6 +46,9 @@ def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch
     with opened(folder, watch) as sweep:
         if not sweep.past:
             raise BadInput(f"{folder.name}: nothing was started before it ended; run the sweep again")
+        own_id = sweep.state.started.sweep_id
+        if own_id != folder.name:
+            raise BadInput(f"{folder.name}: is a copy of {own_id} and would write to its runs in MLflow; resume that")
         asked = _raised(sweep, request, kept_request(folder, request.machine))
         state = sweep.state
         if _is_done(sweep, asked):

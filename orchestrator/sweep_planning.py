@@ -16,6 +16,7 @@ from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.space import Space, defaults
 from orchestrator.sweep_file import SweepFile, find_sweep_file, load_sweep_file
 from orchestrator.sweep_request import SweepRequest
+from orchestrator.sweep_sections import MOST
 from trainables.catalog import TASKS, Task, Weights, architecture, default_hyperparameters
 from trainables.data.records import is_phantom
 from trainables.evaluation.metrics import METRICS, ORDERED_METRICS, TWO_CLASS_METRICS
@@ -115,8 +116,8 @@ def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:
         raise BadInput(f"--folds {request.folds}: expected a whole number of at least 1")
     given = {"trials": request.trials, "epochs": request.epochs, "finalists": request.finalists}
     for name, value in given.items():
-        if value is not None and value < 1:
-            raise BadInput(f"--{name} {value}: expected a whole number of at least 1")
+        if value is not None and not 1 <= value <= MOST:
+            raise BadInput(f"--{name} {str(value)[:20]}: expected a whole number from 1 to {MOST:,}")
     chosen = [name for name in request.architectures or file.architectures if name not in request.exclude]
     if not chosen:
         raise BadInput(f"--exclude: leaves no architecture of {', '.join(file.architectures)}")

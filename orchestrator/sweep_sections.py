@@ -18,6 +18,9 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+MOST = 1_000_000  # trials, epochs: a slip of the keyboard is no budget
+
+
 class Budget(Section):
     """How much is tried: trials in all, epochs per trial at most, finalists that see the test set.
 
@@ -26,12 +29,12 @@ class Budget(Section):
     that takes longer is hanging and ends its trial; 0: ten times the usual one.
     """
 
-    trials: Annotated[int, Field(ge=1)] = 20
-    epochs: Annotated[int, Field(ge=1)] = 30
-    finalists: Annotated[int, Field(ge=1)] = 3
-    time_s: Annotated[float, Field(gt=0)] | None = None
+    trials: Annotated[int, Field(ge=1, le=MOST)] = 20
+    epochs: Annotated[int, Field(ge=1, le=MOST)] = 30
+    finalists: Annotated[int, Field(ge=1, le=MOST)] = 3
+    time_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     checkpoint_every_epochs: Annotated[int, Field(ge=0)] = 0
-    epoch_timeout_s: Annotated[float, Field(ge=0)] = 0.0
+    epoch_timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class Search(Section):

@@ -370,3 +370,13 @@ def test_folds_and_the_leak_free_part_of_the_test_stand_beside_the_scores(starte
     assert "| 0.8000 | 0.7500 | none of 10 |" in to_markdown(leaderboard([replay(nothing_left)]), "auroc")
     clean = [*events[:-2], finalist({"auroc": 0.75}, 10), *events[-2:]]
     assert "leak-free" not in to_markdown(leaderboard([replay(clean)]), "auroc")
+
+
+def test_a_journal_of_another_version_is_called_so(tmp_path: Path, started: SweepStarted) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text(started.model_dump_json().replace('"schema_version":3', '"schema_version":99') + "\n")
+    with pytest.raises(BadInput, match="a journal of version 99, this orchestrate reads version 3; use the one that"):
+        read_events(path)
+    path.write_text(started.model_dump_json() + "\nnothing\n")
+    with pytest.raises(BadInput, match=r"line 2 is damaged \(it is no event: .*\); put back a whole copy"):
+        read_events(path)

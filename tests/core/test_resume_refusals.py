@@ -1,5 +1,6 @@
 """What a sweep is not resumed with, told before anything is planned or read."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ def machine(tmp_path: Path) -> SweepRequest:
     machine = SweepRequest(name="stroke_hybrid", home=home)
     keep_request(folder, machine)
     plan = make_plan(budget__trials=4, budget__epochs=6, budget__time_s=60)
-    with open_sweep(folder, plan) as sweep:
+    with open_sweep(folder, plan, "spent") as sweep:
         sweep.append(SweepEnded(state="completed", time=sweep.past[0].time + 100))
         late = SweepTracked(
             tracking_uri="", run_id=None, trial_run_ids={}, registered=None, time=sweep.past[0].time + 1e6
@@ -45,6 +46,13 @@ def machine(tmp_path: Path) -> SweepRequest:
 def test_a_budget_that_is_no_raise_is_refused(machine: SweepRequest, changes: dict, words: str) -> None:
     request = ResumeRequest(sweep_id="spent", machine=machine, **changes)
     with pytest.raises(BadInput, match=words):
+        resume_sweep(request, lambda what, done, of: None, lambda event, state: None)
+
+
+def test_a_copy_is_not_resumed_into_the_runs_of_the_first(machine: SweepRequest) -> None:
+    shutil.copytree(machine.home.sweeps / "spent", machine.home.sweeps / "copy")
+    request = ResumeRequest(sweep_id="copy", machine=machine)
+    with pytest.raises(BadInput, match="copy: is a copy of spent"):
         resume_sweep(request, lambda what, done, of: None, lambda event, state: None)
 
 

@@ -37,12 +37,12 @@ def started(plan: SweepPlan, sweep_id: str = "s") -> SweepStarted:
 
 
 @contextmanager
-def open_sweep(folder: Path, plan: SweepPlan | None = None) -> Iterator[OpenSweep]:
+def open_sweep(folder: Path, plan: SweepPlan | None = None, sweep_id: str = "s") -> Iterator[OpenSweep]:
     """Open a folder as a sweep; a new one begins with the plan."""
     folder.mkdir(exist_ok=True)
     with opened(folder, lambda event, state: None) as sweep:
         if not sweep.past:
-            sweep.append(started(plan or make_plan()))
+            sweep.append(started(plan or make_plan(), sweep_id))
         yield sweep
 
 

@@ -115,6 +115,7 @@ def test_ctrl_c_keeps_every_epoch_and_resume_goes_on_as_if_nothing_had_been(
     assert done.json["winner"]["test"] == undisturbed[1]["winner"]["test"]
 
 
+@pytest.mark.faults  # tests/faults/run.py kills far more
 def test_a_killed_driver_loses_nothing(data: Path, undisturbed: tuple[Path, dict], tmp_path: Path) -> None:
     home = tmp_path / "home"
     sweep = Started(home, "killed", "--data", data)

@@ -79,8 +79,11 @@ def leaderboard(sweeps: Sequence[SweepState]) -> list[LeaderboardRow]:
     ranked = rank_trials([trial for state in sweeps for trial in state.trials.values()], metric)
     scores = [trial.validation.get(metric) for trial in ranked]
     counts = Counter(scores)
+    ranks: dict[float | None, int] = {}
+    for place, score in enumerate(scores, start=1):
+        ranks.setdefault(score, place)
     return [
-        _row(1 + scores.index(score), counts[score] > 1, trial, owners[id(trial)])
+        _row(ranks[score], counts[score] > 1, trial, owners[id(trial)])
         for score, trial in zip(scores, ranked, strict=True)
     ]
 

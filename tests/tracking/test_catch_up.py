@@ -1,0 +1,122 @@
+"""Sweeps that are sent later, again, or elsewhere: what is registered, proposed and closed then."""
+
+import fcntl
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from sweep_support import make_plan
+from sync_support import check_against_journal, events, runs_of, write
+
+from orchestrator.errors import BadInput
+from orchestrator.home import Home
+from orchestrator.journal import (
+    EpochEnded,
+    FinalistEvaluated,
+    Registered,
+    SweepEnded,
+    SweepResumed,
+    TrialStarted,
+    WinnerChosen,
+)
+from orchestrator.sweep_lock import owned
+from orchestrator.sweep_state import replay
+from orchestrator.tracking.catch_up import catch_up
+from orchestrator.tracking.outcome import SyncOutcome, model_key
+from orchestrator.tracking.registry import register_winner
+from orchestrator.tracking.store import open_store
+from orchestrator.tracking.sync import Sync, lock_file
+
+
+def test_a_winner_whose_evaluation_is_void_is_not_registered(sweep: Path, store_home: Home) -> None:
+    """A resumed sweep trained its winner further, and the store has heard nothing of it so far."""
+    finalist = FinalistEvaluated(trial=0, validation={"auroc": 0.8}, test={"auroc": 0.7})
+    first = [*events("void", end=False), finalist, WinnerChosen(trial=0), SweepEnded(state="completed")]
+    plan = make_plan()
+    resumed = SweepResumed(plan=plan, plan_digest=plan.digest, slots=1, device="cpu", versions={}, git={}, extended=[0])
+    better = EpochEnded(trial=0, epoch=4, metrics={"val/auroc": 0.95, "val/log_loss": 0.4, "perf/epoch_s": 1.0})
+    write(sweep, [*first, resumed, TrialStarted(trial=0, after_epoch=3), better])
+    (sweep / "trials" / "0000" / "best.safetensors").write_bytes(b"weights")
+    (sweep / "finalists" / "0000").mkdir(parents=True)
+    sync = Sync(sweep, store_home, None)
+    sync.pass_once()
+    assert sync.outcome.registered is None
+    assert runs_of(open_store(store_home, None), "void")["parent"].info.status == "RUNNING"
+
+
+def test_what_an_earlier_winner_became_is_not_told_of_a_later_one() -> None:
+    lines = [*events("told", end=False), FinalistEvaluated(trial=0, validation={}, test={}), WinnerChosen(trial=0)]
+    state = replay(lines)
+    version = Registered(name="stroke_phantom", version="2", aliases=[])
+    now = SyncOutcome(registered=version, registered_for=model_key(state)).told(state)
+    before = SyncOutcome(registered=version, registered_for="1@3").told(state)
+    assert (now.registered, now.fault) == (version, "")
+    assert (before.registered, before.fault) == (None, "sync ended before it registered the winner")
+
+
+@pytest.mark.parametrize(("held", "proposed"), [({}, ["challenger", "champion"]), ({"challenger": "3"}, ["champion"])])
+def test_an_old_sweep_that_is_sent_again_proposes_nothing_anew(
+    monkeypatch: pytest.MonkeyPatch, held: dict, proposed: list[str]
+) -> None:
+    state = replay([*events("old", end=False), WinnerChosen(trial=0)])
+    aliases: list[str] = []
+    client = SimpleNamespace(
+        get_registered_model=lambda name: SimpleNamespace(aliases=held),
+        set_registered_model_alias=lambda name, alias, version: aliases.append(alias),
+    )
+    monkeypatch.setattr("orchestrator.tracking.registry._version_of_winner", lambda *about: "2")
+    register_winner(client, state, Path(), "0", "run")
+    assert aliases == proposed
+
+
+def test_a_sweep_can_be_sent_to_a_second_store(sweep: Path, store_home: Home, tmp_path_factory) -> None:
+    write(sweep, events("twice"))
+    other = f"sqlite:///{tmp_path_factory.mktemp('other') / 'other.db'}"
+    heard = []
+    catch_up(sweep, store_home, None, lambda sent, of: None)
+    catch_up(sweep, store_home, other, lambda sent, of: heard.append((sent, of)))
+    catch_up(sweep, store_home, None, lambda sent, of: heard.append("again"))
+    check_against_journal(open_store(store_home, other), "twice")
+    check_against_journal(open_store(store_home, None), "twice")
+    lines = len(events("twice"))
+    assert heard == [(lines, lines)], "what was sent to the first is not sent again"
+
+
+def test_a_long_journal_goes_in_batches_and_what_was_sent_stays_sent(
+    sweep: Path, store_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(sweep, events("batches"))
+    monkeypatch.setattr("orchestrator.tracking.sync.EVENTS_PER_BATCH", 4)
+    heard: list[int] = []
+
+    def broken_off_after_two(sent: int, of: int) -> None:
+        heard.append(sent)
+        if len(heard) == 2:
+            raise OSError("the cable is out")
+
+    with pytest.raises(BadInput, match="the cable is out"):
+        catch_up(sweep, store_home, None, broken_off_after_two)
+    assert heard == [4, 8]
+    outcome = catch_up(sweep, store_home, None, lambda sent, of: heard.append(sent))
+    assert heard[2:] == [12, 16, len(events("batches"))]
+    assert outcome.events_sent == len(events("batches"))
+    check_against_journal(open_store(store_home, None), "batches")
+
+
+def test_a_store_that_another_process_is_sending_to_is_left_to_it(sweep: Path, store_home: Home) -> None:
+    write(sweep, events("held"))
+    with lock_file(sweep, store_home, None).open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(BadInput, match="another process is sending it to this store"):
+            catch_up(sweep, store_home, None, lambda sent, of: None)
+
+
+def test_what_nobody_runs_any_more_is_closed_and_what_somebody_runs_is_not(sweep: Path, store_home: Home) -> None:
+    write(sweep, events("abandoned", end=False)[:-1])
+    client = open_store(store_home, None)
+    with owned(sweep):
+        catch_up(sweep, store_home, None, lambda sent, of: None)
+        assert runs_of(client, "abandoned")["parent"].info.status == "RUNNING"
+    catch_up(sweep, store_home, None, lambda sent, of: None)
+    statuses = {key: run.info.status for key, run in runs_of(client, "abandoned").items()}
+    assert statuses == {"parent": "KILLED", "0": "FINISHED", "1": "KILLED", "2": "KILLED"}

@@ -30,6 +30,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def hear_ctrl_c() -> None:
+    """Undo what a shell does to commands that it starts in the background: they ignore Ctrl-C, and so would a sweep."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Started:
     """A sweep in a process of its own."""
 
@@ -38,7 +43,7 @@ class Started:
         line = ["sweep", "stroke_hybrid", *TINY, *BUDGET, "--id", sweep_id, "--witness", "--json", *arguments]
         self.process = subprocess.Popen(
             command(*map(str, line)), env=clean_environment(with_store(home)), cwd=home.parent, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=hear_ctrl_c,
         )  # fmt: skip
 
     def wait_for(self, happened: Callable[[SweepState], bool]) -> None:

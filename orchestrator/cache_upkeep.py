@@ -29,25 +29,31 @@ def cache_entries(cache: Path) -> list[CacheEntry]:
     return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.used_at)
 
 
-def collect_garbage(cache: Path, max_bytes: int, keep_s: float = DAY_S) -> list[CacheEntry]:
-    """Remove leftovers and the longest unused entries until at most `max_bytes` are held; return what was removed.
+def garbage(cache: Path, max_bytes: int, keep_s: float = DAY_S) -> list[CacheEntry]:
+    """Return what has to go so that at most `max_bytes` are held: leftovers, then what was unused longest.
 
-    Nothing that was used within `keep_s`, or that a running sweep holds, is touched.
+    Nothing that was used within `keep_s`, or that a running sweep holds, is among it.
     """
     entries = cache_entries(cache)
-    now = time.time()
     size_bytes = sum(entry.size_bytes for entry in entries)
-    removed = []
+    going = []
     for entry in sorted(entries, key=lambda entry: (not entry.is_leftover, entry.used_at)):
-        if not (entry.is_leftover or size_bytes > max_bytes) or _is_held(entry.path):
-            continue
-        if now - _used_at(entry.path) < keep_s:  # looked up again: a sweep may have begun meanwhile
+        if (entry.is_leftover or size_bytes > max_bytes) and _may_go(entry, keep_s):
+            size_bytes -= entry.size_bytes
+            going.append(entry)
+    return going
+
+
+def collect_garbage(cache: Path, max_bytes: int, keep_s: float = DAY_S) -> list[CacheEntry]:
+    """Remove what `garbage` returns; return what was removed."""
+    removed = []
+    for entry in garbage(cache, max_bytes, keep_s):
+        if not _may_go(entry, keep_s):  # looked up again: a sweep may have begun meanwhile
             continue
         if entry.path.is_dir():
             shutil.rmtree(entry.path, ignore_errors=True)
         else:
             entry.path.unlink(missing_ok=True)
-        size_bytes -= entry.size_bytes
         removed.append(entry)
     return removed
 
@@ -60,6 +66,10 @@ def held(arrays: Iterable[Path]) -> Iterator[None]:
             file = stack.enter_context(path.open("rb"))
             fcntl.flock(file, fcntl.LOCK_SH)
         yield
+
+
+def _may_go(entry: CacheEntry, keep_s: float) -> bool:
+    return not _is_held(entry.path) and time.time() - _used_at(entry.path) >= keep_s
 
 
 def _is_held(entry: Path) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from orchestrator.errors import BadInput, DiskFull
 from orchestrator.plan import SweepPlan
@@ -22,6 +22,17 @@ RESERVE_BYTES = 2**20
 Metrics = dict[str, float | None]
 TrialEnd = Literal["completed", "pruned", "failed"]
 SweepEnd = Literal["completed", "interrupted", "failed"]
+MOST_WORDS_CHARACTERS = 4000  # an MLflow tag holds 8,000, a PostgreSQL text no zero byte
+
+
+def _storable(text: object) -> object:
+    """Return a text as every store takes it: an exception may quote a file name that is no text."""
+    if not isinstance(text, str):
+        return text
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")[:MOST_WORDS_CHARACTERS]
+
+
+Words = Annotated[str, BeforeValidator(_storable)]
 
 
 class _Event(BaseModel):
@@ -42,6 +53,7 @@ class SweepStarted(_Event):
     device: str
     versions: dict[str, str]
     git: dict[str, str]
+    hardware: dict[str, str] = Field(default_factory=dict)
 
 
 class SweepResumed(_Event):
@@ -103,7 +115,7 @@ class EpochEnded(_Event):
     trial: int
     epoch: int
     metrics: Metrics
-    stop_reason: str = ""  # why training ends with this epoch, where that is before the last one
+    stop_reason: Words = ""  # why training ends with this epoch, where that is before the last one
 
 
 class MicroBatchLimited(_Event):
@@ -120,7 +132,7 @@ class ArchitectureGivenUp(_Event):
 
     kind: Literal["architecture_given_up"] = "architecture_given_up"
     architecture: str
-    reason: str
+    reason: Words
 
 
 class TrialEnded(_Event):
@@ -129,7 +141,7 @@ class TrialEnded(_Event):
     kind: Literal["trial_ended"] = "trial_ended"
     trial: int
     state: TrialEnd
-    reason: str
+    reason: Words
 
 
 class FinalistEvaluated(_Event):
@@ -144,7 +156,7 @@ class FinalistEvaluated(_Event):
     test_leak_free: Metrics | None = None  # on the test images that development has not seen
     leak_free_intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
     leak_free_images: int = 0
-    leak_free_reason: str = ""  # why a metric of the leak-free part is None
+    leak_free_reason: Words = ""  # why a metric of the leak-free part is None
     further: dict[str, float] = Field(default_factory=dict)  # per class and modality, calibrated: test/MR/auroc ...
 
 
@@ -181,7 +193,7 @@ class SweepTracked(_Event):
     run_id: str | None
     trial_run_ids: dict[int, str]
     registered: Registered | None
-    fault: str = ""  # why nothing was registered
+    fault: Words = ""  # why nothing was registered
 
 
 class SweepEnded(_Event):
@@ -189,7 +201,7 @@ class SweepEnded(_Event):
 
     kind: Literal["sweep_ended"] = "sweep_ended"
     state: SweepEnd
-    reason: str = ""
+    reason: Words = ""
 
 
 Event = Annotated[

@@ -12,7 +12,7 @@ from orchestrator.cache_upkeep import collect_garbage, held
 from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial, OrchestratorError
 from orchestrator.inspecting.architectures import batch_growth, check_architecture
 from orchestrator.inspecting.data import require_unchanged, write_data_report, write_unreadable
-from orchestrator.inspecting.machine import git_state, gpu_memory_mib, versions
+from orchestrator.inspecting.machine import git_diff, git_state, gpu_memory_mib, hardware, versions
 from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, WinnerChosen
 from orchestrator.leaderboard import choose_finalists
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trainables.data.decoding import Progress
 
 SEND_AFTER_INTERRUPTION_S = 6.0  # then sync goes on alone
+MOST_DIFF_CHARACTERS = 1_000_000
 KEEP_STATE_S = 30.0  # of training that a crash may cost a trial whose epochs are shorter
 
 
@@ -50,6 +51,7 @@ def run_sweep(request: SweepRequest, progress: "Progress", watch: SweepWatch) ->
         with told_if_broken_off(sweep):
             for event in checked:
                 sweep.append(event)
+            _write_code_state(folder)
             _write_data_report(folder / "data", planned)
             carry_out(sweep, planned, request)
         return SweepResult(folder, sweep.state, time.monotonic() - began_s)
@@ -184,7 +186,15 @@ def _started(sweep_id: str, planned: PlannedSweep) -> SweepStarted:
         device=planned.slots.device,
         versions=versions(),
         git=git_state(),
+        hardware=hardware(),
     )
+
+
+def _write_code_state(folder: Path) -> None:
+    """Write how the code differs from its commit, code.patch; nothing where it does not."""
+    difference = git_diff()
+    if difference:
+        (folder / "code.patch").write_text(difference[:MOST_DIFF_CHARACTERS] + "\n", encoding="utf-8")
 
 
 def check_architectures(planned: PlannedSweep, known: SweepState | None = None) -> list[ArchitectureChecked]:

@@ -1,6 +1,7 @@
 """`orchestrate data check|phantom|fetch` and `orchestrate gc`: data before, and after, a sweep."""
 
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,25 +83,35 @@ def fetch(
 
 def gc(
     max_cache: Annotated[str | None, typer.Option(help="keep at most this much, e.g. 20GiB", metavar="SIZE")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would go, remove nothing")] = False,
 ) -> None:
     """Remove decoded images that no sweep has used for long, and what killed sweeps left half done."""
-    from orchestrator.cache_upkeep import MIB, cache_entries, collect_garbage
+    from orchestrator.cache_upkeep import MIB, cache_entries, collect_garbage, garbage
     from orchestrator.cli import environment
-    from orchestrator.cli.console import messages, results
+    from orchestrator.cli.console import in_words, messages, results
 
     cache = environment.home_to_read().cache
     limit = environment.max_cache_bytes(max_cache)
-    removed = collect_garbage(cache, limit)
+    going = garbage(cache, limit)
+    for entry in going:
+        unused = (
+            "left by a killed sweep" if entry.is_leftover else f"unused for {in_words(time.time() - entry.used_at)}"
+        )
+        about = f"{entry.path.relative_to(cache)}: {entry.size_bytes / MIB:.1f} MiB, {unused}"
+        messages().print(about, markup=False, soft_wrap=True)
+    removed = [] if dry_run else collect_garbage(cache, limit)
     kept = cache_entries(cache)
     kept_bytes = sum(entry.size_bytes for entry in kept)
     freed = sum(entry.size_bytes for entry in removed)
+    if dry_run and going:
+        messages().print("nothing is removed yet; leave --dry-run out to remove it")
     free = shutil.disk_usage(cache if cache.is_dir() else Path()).free
     results().print(
         f"removed {len(removed)} {'entry' if len(removed) == 1 else 'entries'}, {freed / MIB:.1f} MiB; "
         f"{kept_bytes / MIB:.1f} MiB of decoded images are kept, "
         f"{free / 2**30:.1f} GiB of disk are free"
     )
-    if kept_bytes > limit:
+    if kept_bytes > limit and not dry_run:
         messages().print("more than asked for is kept: it was used within a day, or a running sweep holds it")
 
 

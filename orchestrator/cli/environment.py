@@ -28,6 +28,11 @@ def tracking_uri() -> str | None:
     return store_uri("MLFLOW_TRACKING_URI", uri) if uri else None
 
 
+def ui_password() -> str | None:
+    """Return ORCHESTRATE_UI_PASSWORD, which `orchestrate ui --host` beyond this machine asks of everybody."""
+    return os.environ.get("ORCHESTRATE_UI_PASSWORD")
+
+
 def store_uri(where: str, uri: str) -> str:
     """Return the URI of an MLflow store as given. Raises BadInput that names where for one that none answers to."""
     scheme = uri.partition(":")[0].partition("+")[0] if ":" in uri else ""

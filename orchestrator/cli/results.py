@@ -53,14 +53,18 @@ def show_leaderboard(
     from orchestrator.cli.show import show_rows
     from orchestrator.history import same_data, sweeps_of, why_apart
     from orchestrator.leaderboard import leaderboard
+    from orchestrator.open_sweep import JOURNAL, state_of
     from orchestrator.test_ledger import count_in_words, read_ledger
 
+    home = environment.home_to_read()
+    if (home.sweeps / name / JOURNAL).exists():
+        state_of(home.sweep_folder(name))  # says what is wrong with a damaged one, which is not known below
     sweeps = sweeps_of(_known_sweeps(), name)
     kept = same_data(sweeps)
     rows = leaderboard(kept)
     apart = [(state, why) for state in sweeps if (why := why_apart(state, kept[-1]))]
     metric = kept[0].plan.metric
-    ledger = environment.home_to_read().test_ledger
+    ledger = home.test_ledger
     reads, unknown = (read_ledger(ledger, digest) for digest in (kept[-1].plan.data.test_digest, ""))
     if as_json:
         print_json(

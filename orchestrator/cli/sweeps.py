@@ -23,8 +23,8 @@ def sweep(
     trials: Annotated[int | None, typer.Option(help="trials in all")] = None,
     epochs: Annotated[int | None, typer.Option(help="epochs per trial at most")] = None,
     preset: Annotated[str, typer.Option(help="auto, quick or full; auto is full where there is a GPU")] = "auto",
-    architectures: Annotated[str, typer.Option(help="some of the sweep's architectures", metavar="A,B")] = "",
-    exclude: Annotated[str, typer.Option(help="all but these architectures", metavar="A,B")] = "",
+    architectures: Annotated[str | None, typer.Option(help="some of the sweep's architectures", metavar="A,B")] = None,
+    exclude: Annotated[str | None, typer.Option(help="all but these architectures", metavar="A,B")] = None,
     allocation: Annotated[
         str | None, typer.Option(help="equal trials for each architecture, or adaptive", metavar="equal|adaptive")
     ] = None,
@@ -70,14 +70,15 @@ def sweep(
         "weights": one_of("--weights", weights, ("pretrained", "random")),
         "allocation": one_of("--allocation", allocation, ALLOCATIONS),
         "overrides": settings(overrides or []),
-        "architectures": _names(architectures),
-        "exclude": _names(exclude),
+        "architectures": _names("--architectures", architectures),
+        "exclude": _names("--exclude", exclude),
         "time_budget_s": None if time_budget is None else _seconds(time_budget),
         "sweep_id": sweep_id,
     }
     from orchestrator.cli import environment
-    from orchestrator.cli.progress import DataProgress, SweepProgress
+    from orchestrator.cli.progress import DataProgress
     from orchestrator.cli.show import show_plan, show_result
+    from orchestrator.cli.sweep_progress import SweepProgress
     from orchestrator.home import check_sweep_id
 
     check_sweep_id(sweep_id)
@@ -125,8 +126,9 @@ def resume(
     """Go on with a sweep that was interrupted, or raise the budget of one that ended."""
     from orchestrator.cli import environment
     from orchestrator.cli.console import messages
-    from orchestrator.cli.progress import DataProgress, SweepProgress
+    from orchestrator.cli.progress import DataProgress
     from orchestrator.cli.show import show_result
+    from orchestrator.cli.sweep_progress import SweepProgress
     from orchestrator.resume import ResumeRequest, resume_sweep, trials_that_stay
     from orchestrator.sweep_request import SweepRequest
 
@@ -154,8 +156,11 @@ def resume(
     show_result(result, as_json)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+def _names(flag: str, text: str | None) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    if text is not None and not names:
+        raise BadInput(f"{flag} {text}: expected names, with commas between them")
+    return names
 
 
 def _preset(value: str) -> Preset | None:

@@ -1,7 +1,10 @@
 """Hardware, versions, the checkout: what a result depends on besides data and settings. Imports torch late."""
 
+import os
 import subprocess
 import sys
+from collections import Counter
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,16 +50,36 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in (*names, "opencv-python-headless")}
 
 
+def hardware() -> dict[str, str]:
+    """Return what trials run on, in words: processors, memory, GPUs."""
+    found = {"cpus": str(os.cpu_count())}
+    with suppress(ValueError, OSError, AttributeError):  # not every system tells
+        memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        found["memory"] = f"{memory_bytes / 2**30:.0f} GiB"
+    if count_gpus():
+        found["gpus"] = ", ".join(f"{count} x {name}" for name, count in Counter(gpu_names()).items())
+    return found
+
+
 def git_state() -> dict[str, str]:
-    """Return commit and dirty flag of the checkout this code runs from; empty where there is none."""
-    folder = Path(__file__).parent
-
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain")
+    """Return commit and dirty flag of the checkout this code runs from; empty where it is of none."""
+    if _git("ls-files", "--error-unmatch", __file__) is None:  # another project's, with this one installed in it
+        return {}
+    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
     return {} if commit is None else {"commit": commit, "dirty": str(bool(changes)).lower()}
+
+
+def git_diff() -> str:
+    """Return what of the tracked files of that checkout differs from its commit; empty where there is none."""
+    return (_git("diff", "HEAD") or "") if git_state() else ""
+
+
+def _git(*arguments: str) -> str | None:
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, errors="replace", timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,14 +1,20 @@
 """MLflow's application without the routes that run shell commands, coding agents, jobs and language models.
 
+Where LOGIN is set, everything but the health check asks for that name and password (HTTP Basic).
 Started by `mlflow server --app-name orchestrate-hardened` (entry point `mlflow.app` in pyproject.toml). MLflow has
 switches for jobs and gateway, none for its assistant, which any user of this machine could call without a login.
 """
 
+import base64
+import hmac
+import os
 import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+LOGIN = "ORCHESTRATE_UI_LOGIN"  # name:password
 
 # Not anchored, so that a static prefix does not open them again; /gateway itself could be part of an artifact's path.
 SWITCHED_OFF = re.compile(
@@ -25,9 +31,23 @@ def create_app() -> "ASGIApp":
     from starlette.responses import PlainTextResponse
 
     switched_off = PlainTextResponse("switched off on this server\n", status_code=404)
+    ask = {"WWW-Authenticate": 'Basic realm="orchestrate"'}
+    login_wanted = PlainTextResponse("name and password, please\n", status_code=401, headers=ask)
+    login = os.environ.get(LOGIN, "")
 
     async def hardened(scope: "Scope", receive: "Receive", send: "Send") -> None:
-        is_off = scope["type"] == "http" and SWITCHED_OFF.search(scope["path"])
-        await (switched_off if is_off else mlflow_app)(scope, receive, send)
+        answer = mlflow_app
+        if scope["type"] in ("http", "websocket"):
+            if login and scope["path"] != "/health" and not _is_logged_in(scope, login):
+                answer = login_wanted
+            elif SWITCHED_OFF.search(scope["path"]):
+                answer = switched_off
+        await answer(scope, receive, send)
 
     return hardened
+
+
+def _is_logged_in(scope: "Scope", login: str) -> bool:
+    wanted = b"Basic " + base64.b64encode(login.encode())
+    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    return hmac.compare_digest(given, wanted)

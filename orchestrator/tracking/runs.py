@@ -11,7 +11,9 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from orchestrator.journal import EpochEnded, FinalistEvaluated, FoldEvaluated, Registered
 from orchestrator.leaderboard import leaderboard, spread_over_folds, to_markdown
 from orchestrator.sweep_state import SweepState, TrialState
+from orchestrator.tracking.dataset_inputs import log_dataset
 from orchestrator.tracking.finalist_metrics import finalist_metrics, finalist_tags
+from orchestrator.tracking.image_grid import show_in_grid
 from orchestrator.tracking.outcome import SyncOutcome
 from orchestrator.tracking.registry import SWEEP_TAG, register_winner
 from trainables.evaluation.figures import draw_confusion_matrix, draw_training_curves
@@ -74,6 +76,9 @@ class SweepRuns:
         }
         self._client.log_batch(self._outcome.run_id, params=[Param(key, str(value)) for key, value in params.items()])
         self._client.log_text(self._outcome.run_id, plan.model_dump_json(indent=2), "plan.json")
+        log_dataset(self._client, self._outcome.run_id, plan, "sweep")
+        if (self._sweep / "code.patch").is_file():
+            self._client.log_artifact(self._outcome.run_id, str(self._sweep / "code.patch"))
         if (self._sweep / "data").is_dir():  # what was found in the data, the split, sheets of samples
             self._client.log_artifacts(self._outcome.run_id, str(self._sweep / "data"), "data")
 
@@ -96,6 +101,8 @@ class SweepRuns:
         assert self._outcome.run_id is not None
         parent = RunTag("mlflow.parentRunId", self._outcome.run_id)  # another one where somebody deleted the first
         self._client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))], tags=[parent])
+        if not known:
+            log_dataset(self._client, run_id, state.plan, "training and validation")
         if known and trial.state == "running":
             self._client.update_run(run_id, "RUNNING")
 
@@ -255,6 +262,7 @@ class SweepRuns:
                 history = [{"epoch": ended.epoch, **ended.metrics} for ended in trial.epochs]
                 draw_training_curves(Path(folder, "training_curves.png"), history, state.plan.metric, title)
             self._client.log_artifacts(run_id, folder, "figures")
+            show_in_grid(self._client, run_id, Path(folder), trial.last_epoch)
 
 
 def _ms(time_s: float) -> int:
@@ -293,6 +301,7 @@ def _sweep_tags(state: SweepState) -> dict[str, str]:
         "orchestrate.sweep": plan.sweep,
         "orchestrate.weights": plan.weights,
         "orchestrate.device": started.device,
+        **{f"orchestrate.hardware.{name}": value for name, value in started.hardware.items()},
         "orchestrate.grouped_by": plan.data.grouped_by,
         "orchestrate.split": plan.data.split,
         "orchestrate.test_digest": plan.data.test_digest,

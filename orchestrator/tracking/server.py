@@ -1,5 +1,6 @@
-"""MLflow's own server, hardened: this machine only, one worker, and nothing on it that runs jobs, models or agents."""
+"""MLflow's own server, hardened: one worker, this machine only unless told otherwise, no jobs, models or agents."""
 
+import errno
 import os
 import signal
 import socket
@@ -8,13 +9,19 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import MappingProxyType
 
 from orchestrator.errors import BadInput, OrchestratorError
+from orchestrator.tracking.hardened_app import LOGIN
 
 HOST = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"
+PASSWORD = "ORCHESTRATE_UI_PASSWORD"
+USER = "orchestrate"
+LEAST_PASSWORD_CHARACTERS = 12
 READY_WITHIN_S = 60.0
 END_WITHIN_S = 10.0
 POLL_S = 0.1
@@ -37,6 +44,48 @@ STILL_INHERITED = ("MLFLOW_S3_", "MLFLOW_GCS_", "MLFLOW_SQLALCHEMYSTORE_")
 SQLALCHEMY_TRAILERS = ("(Background on this error", "[SQL:", "[parameters:")  # follow the line that names the fault
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where the server listens; beyond loopback nobody gets in without `login`, name:password."""
+
+    host: str
+    port: int
+    login: str = ""
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether only this machine can reach it."""
+        return _is_loopback(self.host)
+
+    @property
+    def near_host(self) -> str:
+        """Return the host by which this machine reaches it."""
+        return HOST if self.host == EVERYWHERE else self.host
+
+    @property
+    def names(self) -> list[str]:
+        """Return the hosts by which requests may address it; others are answered 403 (DNS rebinding)."""
+        if self.host != EVERYWHERE:
+            return list(dict.fromkeys([self.host, *([HOST, "localhost"] if self.is_loopback else [])]))
+        _, aliases, addresses = socket.gethostbyname_ex(socket.gethostname())
+        return list(dict.fromkeys([HOST, "localhost", socket.gethostname(), socket.getfqdn(), *aliases, *addresses]))
+
+
+def address_to_serve(host: str, port: int | None, password: str | None) -> Address:
+    """Return where to serve; a free port where none is given.
+
+    Raises BadInput for a host that is none of this machine's, and for one beyond loopback without a long password.
+    """
+    if not _is_loopback(host) and (password is None or len(password) < LEAST_PASSWORD_CHARACTERS):
+        raise BadInput(
+            f"--host {host}: others could reach it; set {PASSWORD} to a password of at least "
+            f"{LEAST_PASSWORD_CHARACTERS} characters (name: {USER}), and put TLS in front of it; or leave the flag out"
+        )
+    address = Address(host, free_port() if port is None else port, "" if _is_loopback(host) else f"{USER}:{password}")
+    _require_free(address, is_given=port is not None)
+    return address
+
+
 def free_port() -> int:
     """Return a loopback port that nobody listens on; another process may still take it first."""
     with socket.socket() as probe:
@@ -45,44 +94,47 @@ def free_port() -> int:
 
 
 @contextmanager
-def mlflow_server(uri: str, artifacts: Path, port: int) -> Iterator[str]:
+def mlflow_server(uri: str, artifacts: Path, address: Address) -> Iterator[str]:
     """Run the server on the store `uri` for the length of the block; yield its URL once it answers.
 
     Experiments made through the server keep their files below `artifacts`; those of all others are read from wherever
-    the experiment says. What the server says goes to `server.log` beside that folder. Raises BadInput for a port that
-    cannot be had, OrchestratorError when the server does not answer within READY_WITHIN_S.
+    the experiment says. What the server says goes to `server.log` beside that folder. Raises OrchestratorError when the
+    server does not answer within READY_WITHIN_S.
     """
-    _require_free(port)
     artifacts.mkdir(parents=True, exist_ok=True)
     log = artifacts.parent / "server.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            _command(artifacts, port),
-            env=_environment(uri),
+            _command(artifacts, address),
+            env=_environment(uri, address),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,  # a process group of its own: Ctrl-C does not reach it, and it ends as a whole
         )
     try:
-        _wait_until_healthy(process, port, log)
-        yield f"http://{HOST}:{port}"
+        _wait_until_healthy(process, address, log)
+        yield f"http://{address.near_host}:{address.port}"
     finally:
         _end(process)
 
 
-def _command(artifacts: Path, port: int) -> list[str]:
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host.startswith("127.")
+
+
+def _command(artifacts: Path, address: Address) -> list[str]:
     return [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--app-name", "orchestrate-hardened"),
-        *("--host", HOST, "--port", str(port), "--workers", "1"),
-        *("--allowed-hosts", f"{HOST}:{port},localhost:{port}"),
+        *("--host", address.host, "--port", str(address.port), "--workers", "1"),
+        *("--allowed-hosts", ",".join(f"{name}:{address.port}" for name in address.names)),
         *("--default-artifact-root", artifacts.absolute().as_uri(), "--no-serve-artifacts"),
         *("--uvicorn-opts", "--log-level=warning"),
     ]
 
 
-def _environment(uri: str) -> dict[str, str]:
+def _environment(uri: str, address: Address) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -90,35 +142,40 @@ def _environment(uri: str) -> dict[str, str]:
     }
     own = {
         "MLFLOW_BACKEND_STORE_URI": uri,  # it may hold a password, which a command line would show to everybody
+        LOGIN: address.login,
         "PYTHONSAFEPATH": "1",  # no file of the working folder is imported in place of a package
     }
     return inherited | dict(SERVER_ENVIRONMENT) | own
 
 
-def _require_free(port: int) -> None:
+def _require_free(address: Address, is_given: bool) -> None:
+    port = address.port
     if not 0 < port < 2**16:
         raise BadInput(f"--port {port}: expected 1 to 65535; leave the flag out for a free one")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: just closed is free
         try:
-            probe.bind((HOST, port))
+            probe.bind((address.host, port))
         except OSError as error:
-            reason = "reserved by the system" if isinstance(error, PermissionError) else "in use"
-            raise BadInput(f"--port {port}: {reason}; leave the flag out for a free one") from None
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise BadInput(f"--host {address.host}: is no address of this machine ({error.strerror})") from None
+            reason = "reserved by the system" if error.errno == errno.EACCES else "in use"
+            way_out = "; leave the flag out for a free one" if is_given else ""
+            raise BadInput(f"--port {port}: {reason}{way_out}") from None
 
 
-def _wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_until_healthy(process: subprocess.Popen[bytes], address: Address, log: Path) -> None:
     deadline_s = time.monotonic() + READY_WITHIN_S
     while process.poll() is None and time.monotonic() < deadline_s:
-        if _is_healthy(port):
+        if _is_healthy(address):
             return
         time.sleep(POLL_S)
     fault = "did not start" if process.poll() is not None else f"does not answer after {READY_WITHIN_S:.0f} s"
     raise OrchestratorError(f"the MLflow server {fault}: {_last_line(log)} (more in {log})")
 
 
-def _is_healthy(port: int) -> bool:
-    connection = HTTPConnection(HOST, port, timeout=5)  # urllib would ask a configured proxy
+def _is_healthy(address: Address) -> bool:
+    connection = HTTPConnection(address.near_host, address.port, timeout=5)  # urllib would ask a configured proxy
     try:
         connection.request("GET", "/health")
         return connection.getresponse().status == 200

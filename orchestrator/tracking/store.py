@@ -19,6 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
 from orchestrator.tracking.outcome import tracking_uri
+from trainables.catalog import TASKS
+from trainables.evaluation.metrics import METRICS
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -30,9 +32,6 @@ ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-
-# Without its kind the UI opens an experiment as one of language models.
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def without_password(uri: str) -> str:
@@ -69,7 +68,7 @@ def ensure_experiment(client: MlflowClient, name: str, home: Home) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, _artifacts(client, name, home), EXPERIMENT_TAGS))
+            return str(client.create_experiment(name, _artifacts(client, name, home), _experiment_tags(name)))
         except MlflowException:
             found = client.get_experiment_by_name(name)
             if found is None:
@@ -78,6 +77,16 @@ def ensure_experiment(client: MlflowClient, name: str, home: Home) -> str:
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
+
+
+def _experiment_tags(task: str) -> dict[str, str]:
+    """Return what MLflow's UI needs to know of a task: without its kind it opens as one of language models."""
+    metric = TASKS[task].primary_metric
+    return {
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.experiment.primaryMetric.name": f"best/{metric}",
+        "mlflow.experiment.primaryMetric.greaterIsBetter": str(METRICS[metric] == "max"),
+    }
 
 
 def _artifacts(client: MlflowClient, name: str, home: Home) -> str | None:

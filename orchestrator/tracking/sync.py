@@ -32,6 +32,7 @@ from orchestrator.journal import (
 from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.outcome import model_key, outcome_file, read_outcome, write_outcome
 from orchestrator.tracking.runs import SweepRuns
+from orchestrator.tracking.saved_views import ship_views
 from orchestrator.tracking.store import ensure_experiment, open_store, without_password
 
 POLL_S = 0.5
@@ -117,6 +118,7 @@ class Sync:
     def _open(self, state: SweepState) -> SweepRuns:
         client = open_store(self._home, self._given_uri)
         experiment_id = ensure_experiment(client, state.plan.task, self._home)
+        ship_views(client, experiment_id, state.plan.task, state.plan.data.kind)
         self.outcome.tracking_uri = without_password(str(client.tracking_uri))
         runs = SweepRuns(client, experiment_id, self._sweep, self.outcome)
         runs.adopt(state.started.sweep_id)

@@ -141,8 +141,12 @@ def test_gc_removes_what_a_killed_sweep_left(orchestrate: Orchestrate, tmp_path:
     (left / "64px.npy").write_bytes(b"\0" * 2**20)
     old = time.time() - 3 * 86_400
     os.utime(left, (old, old))
+    shown = orchestrate("gc", "--dry-run")
+    assert "staging-1-abc: 1.0 MiB, left by a killed sweep" in shown.stderr and "removed 0 entries" in shown.stdout
+    assert left.exists()
     done = orchestrate("gc")
     assert done.exit_code == 0, done.stderr
+    assert "staging-1-abc: 1.0 MiB" in done.stderr
     assert "removed 1 entry, 1.0 MiB" in done.stdout
     assert not left.exists()
 

@@ -380,3 +380,12 @@ def test_a_journal_of_another_version_is_called_so(tmp_path: Path, started: Swee
     path.write_text(started.model_dump_json() + "\nnothing\n")
     with pytest.raises(BadInput, match=r"line 2 is damaged \(it is no event: .*\); put back a whole copy"):
         read_events(path)
+
+
+@pytest.mark.parametrize("reason", ["no text: \udcff", "zero: \0", "long: " + "x" * 100_000, "<b>|\n`é😀"])
+def test_reasons_that_no_store_takes_are_written_as_far_as_they_go(tmp_path: Path, reason: str) -> None:
+    with JournalWriter(tmp_path / "journal.jsonl", lambda event: None) as journal:
+        journal.append(TrialEnded(trial=0, state="failed", reason=reason))
+    ((told,), _) = read_events(tmp_path / "journal.jsonl")
+    assert told.reason.startswith(reason[:5]) and len(told.reason) <= 4000
+    assert "\0" not in told.reason and told.reason.isascii() == reason.replace("\udcff", "").isascii()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from tests_support import Finished, clean_environment, run_command
+from tests_support import SECRET, Finished, clean_environment, run_command
 
 from orchestrator.home import Home
 from orchestrator.journal import read_events
@@ -91,6 +92,43 @@ def test_mlflow_holds_every_run_and_every_metric_point_once(client: MlflowClient
             assert run.data.metrics["best/auroc"] == trial.validation["auroc"]
             figures = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
             assert figures == {"figures/confusion_matrix_validation.png", "figures/training_curves.png"}
+
+
+def test_nothing_of_this_machine_or_its_environment_stands_in_mlflow(demo: tuple[Path, Finished]) -> None:
+    home, _ = demo
+    secrets = (str(home), str(Path.home()) + "/", SECRET)
+    with_locations = ("runs", "experiments", "model_versions", "logged_models")  # where artifacts lie, and no more
+    with sqlite3.connect(home / "mlflow" / "mlflow.db") as store:
+        told = [
+            line
+            for line in store.iterdump()
+            if not line.startswith(tuple(f'INSERT INTO "{t}"' for t in with_locations))
+        ]
+    assert any("orchestrate.architecture" in line for line in told)
+    assert [line[:300] for line in told if any(secret in line for secret in secrets)] == []
+    files = [path for path in (home / "mlflow" / "artifacts").rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {
+        "plan.json",
+        "audit.html",
+        "samples.png",
+        "split.csv",
+        "weights.safetensors",
+    }
+    hold = [path.name for path in files if any(secret.encode() in path.read_bytes() for secret in secrets)]
+    assert hold == []
+
+
+def test_figures_stand_in_the_image_grid_and_data_in_the_dataset_column(
+    client: MlflowClient, state: SweepState
+) -> None:
+    experiment = client.get_experiment_by_name("stroke")
+    for run in client.search_runs([experiment.experiment_id], "tags.`orchestrate.role` = 'trial'"):
+        (dataset,) = run.inputs.dataset_inputs
+        assert (dataset.dataset.name, dataset.dataset.digest) == ("stroke_phantom", state.plan.data.digest)
+        if state.trials[int(run.data.tags["orchestrate.trial_id"])].best is not None:
+            shown = [Path(item.path).name for item in client.list_artifacts(run.info.run_id, "images")]
+            keys = sorted(name.split("+")[0] for name in shown if name.endswith(".png"))
+            assert keys == ["confusion_matrix_validation", "training_curves"], "each once"
 
 
 def test_the_winner_is_best_by_validation_and_only_finalists_saw_test(state: SweepState) -> None:

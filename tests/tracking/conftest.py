@@ -1,10 +1,13 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from orchestrator.home import Home
 from orchestrator.tracking.store import open_store
+
+FIGURE = cv2.imencode(".png", np.full((8, 8, 3), 200, dtype=np.uint8))[1].tobytes()
 
 
 @pytest.fixture(scope="module")
@@ -30,4 +33,4 @@ def small_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     """Draw in one test only: it takes most of their time."""
     if request.node.name != "test_a_journal_becomes_runs_once":
         for name in ("draw_confusion_matrix", "draw_training_curves"):
-            monkeypatch.setattr(f"orchestrator.tracking.runs.{name}", lambda path, *about: path.write_bytes(b"figure"))
+            monkeypatch.setattr(f"orchestrator.tracking.runs.{name}", lambda path, *about: path.write_bytes(FIGURE))

@@ -1,5 +1,6 @@
 """The server of `orchestrate ui`, started for real: who is answered, what is off, and that nothing is left behind."""
 
+import base64
 import json
 import os
 import socket
@@ -14,7 +15,7 @@ import pytest
 from orchestrator.errors import BadInput, OrchestratorError
 from orchestrator.tracking import server
 from orchestrator.tracking.hardened_app import SWITCHED_OFF
-from orchestrator.tracking.server import SERVER_ENVIRONMENT, free_port, mlflow_server
+from orchestrator.tracking.server import HOST, SERVER_ENVIRONMENT, Address, address_to_serve, free_port, mlflow_server
 
 SERVER_ENV = Path(__file__).parents[2] / "mlflow" / "server.env"
 
@@ -38,7 +39,7 @@ def url(store: Path) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in weakening.items():
             patch.setenv(name, value)
-        with mlflow_server(f"sqlite:///{store / 'mlflow.db'}", store / "artifacts", free_port()) as url:
+        with mlflow_server(f"sqlite:///{store / 'mlflow.db'}", store / "artifacts", Address(HOST, free_port())) as url:
             yield url
 
 
@@ -199,7 +200,7 @@ def test_no_process_is_left_even_after_a_fault_in_the_block(url: str, store: Pat
     port = free_port()
     with (
         pytest.raises(RuntimeError, match="in the block"),
-        mlflow_server(f"sqlite:///{store / 'mlflow.db'}", store / "artifacts", port),
+        mlflow_server(f"sqlite:///{store / 'mlflow.db'}", store / "artifacts", Address(HOST, port)),
     ):
         pids = pids_on(port)
         assert len(pids) == 2  # mlflow and its one worker
@@ -216,7 +217,7 @@ def test_a_store_that_cannot_be_opened_is_one_line_and_no_process(tmp_path: Path
     port = free_port()
     with (
         pytest.raises(OrchestratorError, match=r"did not start: .*not a database.*server\.log") as caught,
-        mlflow_server(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", port),
+        mlflow_server(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", Address(HOST, port)),
     ):
         pytest.fail("the block must not be entered")
     assert len(str(caught.value).splitlines()) == 1
@@ -228,38 +229,69 @@ def test_a_server_that_never_answers_is_ended(tmp_path: Path, monkeypatch: pytes
     port = free_port()
     with (
         pytest.raises(OrchestratorError, match="does not answer after 0 s"),
-        mlflow_server(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", port),
+        mlflow_server(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", Address(HOST, port)),
     ):
         pytest.fail("the block must not be entered")
     assert pids_on(port) == []
 
 
-def test_a_taken_port_is_refused(tmp_path: Path) -> None:
+def test_a_taken_port_is_refused() -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind((HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with (
-            pytest.raises(BadInput, match=rf"^--port {port}: in use; leave the flag out for a free one$"),
-            mlflow_server("sqlite://", tmp_path / "artifacts", port),
-        ):
-            pytest.fail("the block must not be entered")
-    assert list(tmp_path.iterdir()) == []
+        with pytest.raises(BadInput, match=rf"^--port {port}: in use; leave the flag out for a free one$"):
+            address_to_serve(HOST, port, None)
 
 
 @pytest.mark.parametrize("port", [-1, 0, 65536])
-def test_a_port_that_does_not_exist_is_refused(tmp_path: Path, port: int) -> None:
-    with (
-        pytest.raises(BadInput, match=f"--port {port}: expected 1 to 65535"),
-        mlflow_server("sqlite://", tmp_path / "artifacts", port),
-    ):
-        pytest.fail("the block must not be entered")
+def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
+    with pytest.raises(BadInput, match=f"--port {port}: expected 1 to 65535"):
+        address_to_serve(HOST, port, None)
+
+
+@pytest.mark.parametrize("password", [None, "", "too short"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "gpu-node"])
+def test_beyond_this_machine_a_long_password_is_demanded(host: str, password: str | None) -> None:
+    with pytest.raises(BadInput, match=f"--host {host}: others could reach it; set ORCHESTRATE_UI_PASSWORD"):
+        address_to_serve(host, None, password)
+
+
+def test_a_host_that_is_none_of_this_machine_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"--host 192\.0\.2\.7: is no address of this machine"):
+        address_to_serve("192.0.2.7", None, "correct horse battery")
+
+
+def test_on_this_machine_nobody_logs_in() -> None:
+    assert address_to_serve("localhost", None, "correct horse battery").login == ""
+
+
+def test_everywhere_answers_to_the_names_of_this_machine_only() -> None:
+    address = address_to_serve("0.0.0.0", None, "correct horse battery")
+    assert address.login == "orchestrate:correct horse battery"
+    assert {HOST, "localhost", socket.gethostname()} <= set(address.names)
+    assert not any("*" in name for name in address.names)
+
+
+def test_with_a_login_only_the_health_check_is_free(tmp_path: Path) -> None:
+    address = Address(HOST, free_port(), "orchestrate:correct horse battery")
+    right = base64.b64encode(b"orchestrate:correct horse battery").decode()
+    wrong = base64.b64encode(b"orchestrate:correct horse").decode()
+    search = "/api/2.0/mlflow/experiments/search?max_results=5"
+    with mlflow_server(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", address) as url:
+        assert ask(url, "GET", "/health")[0] == 200
+        for path in ("/", search, "/static-files/index.html", "/get-artifact?run_uuid=a&path=b"):
+            assert ask(url, "GET", path)[0] == 401, path
+            assert ask(url, "GET", path, headers={"Authorization": f"Basic {wrong}"})[0] == 401, path
+        assert ask(url, "GET", search, headers={"Authorization": f"Basic {right}"})[0] == 200
+        assert ask(url, "GET", search, headers={"Authorization": f"Bearer {right}"})[0] == 401
 
 
 def test_a_password_in_the_uri_is_on_no_command_line(tmp_path: Path) -> None:
     uri = "postgresql://mlflow:secret@db.example/mlflow"
-    assert "secret" not in " ".join(server._command(tmp_path, 5000))
-    assert server._environment(uri)["MLFLOW_BACKEND_STORE_URI"] == uri
+    address = Address("0.0.0.0", 5000, "orchestrate:secret")
+    assert "secret" not in " ".join(server._command(tmp_path, address))
+    assert server._environment(uri, address)["MLFLOW_BACKEND_STORE_URI"] == uri
 
 
 def test_server_env_holds_the_same_settings_for_operators() -> None:

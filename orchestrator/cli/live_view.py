@@ -1,0 +1,179 @@
+"""The live view of a sweep in a terminal: what it is, trials that train, the best ones, and how long it takes yet."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Column, Table
+from rich.text import Text
+
+from orchestrator.cli.console import in_words
+from orchestrator.journal import (
+    EpochEnded,
+    Event,
+    FinalistEvaluated,
+    SweepResumed,
+    SweepStarted,
+    TrialEnded,
+    TrialStarted,
+)
+from orchestrator.leaderboard import format_metric, rank_trials
+from orchestrator.sweep_state import SweepState, TrialState
+
+BEST_ROWS = 5
+OTHER_LINES = 14  # of the view beside its running trials, and of what is said above it
+FEWEST_RUNNING_ROWS = 4
+WIDE_COLUMNS = 110
+
+
+@dataclass
+class _Now:
+    """What the view shows; written by the thread that hears events, read by the one that draws."""
+
+    state: SweepState
+    running: dict[int, TrialState]
+    best: list[TrialState]
+    ended: int
+    evaluated: int = 0
+    began_s: float | None = None
+    fraction_before: float = 0.0  # of the trials' epochs, when this process began
+
+    @property
+    def fraction(self) -> float:
+        """Return how much of all trials is trained, if each took all its epochs."""
+        budget = self.state.plan.budget
+        partly = sum(min(1.0, trial.last_epoch / budget.epochs) for trial in self.running.values())
+        return min(1.0, (self.ended + partly) / budget.trials) if budget.trials else 1.0
+
+
+class LiveView:
+    """What a sweep does just now; `hear` keeps it up to date, and a `rich.live.Live` draws it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now: _Now | None = None
+
+    def hear(self, event: Event, state: SweepState) -> None:
+        """Take in one event; costs the same however many trials there are."""
+        with self._lock:
+            match event:
+                case SweepStarted() | SweepResumed():
+                    ended = sum(trial.has_ended for trial in state.trials.values())
+                    best = rank_trials(list(state.trials.values()), state.plan.metric)[:BEST_ROWS]
+                    self._now = _Now(state, {}, best, ended)
+                case TrialStarted() if self._now is not None:
+                    self._now.running[event.trial] = state.trials[event.trial]
+                    if self._now.began_s is None:
+                        self._now.began_s, self._now.fraction_before = time.monotonic(), self._now.fraction
+                case EpochEnded() if self._now is not None:
+                    trial = state.trials[event.trial]
+                    known = [one for one in self._now.best if one.number != trial.number]
+                    self._now.best = rank_trials([*known, trial], state.plan.metric)[:BEST_ROWS]
+                case TrialEnded() if self._now is not None:
+                    self._now.running.pop(event.trial, None)
+                    self._now.ended += 1
+                case FinalistEvaluated() if self._now is not None:
+                    self._now.evaluated += 1
+                case _:
+                    pass
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the view as wide as the terminal is."""
+        with self._lock:
+            now = self._now
+            if now is None:
+                return
+            rows = max(FEWEST_RUNNING_ROWS, console.height - OTHER_LINES - BEST_ROWS)
+            is_wide = options.max_width >= WIDE_COLUMNS
+            parts: list[Text | Table] = [_header(now), _total(now), Text()]
+            if now.running:
+                parts.append(_running(now, rows, is_wide))
+            if now.best:
+                parts += [Text(), _best(now, is_wide)]
+        yield Group(*parts)
+
+
+def _header(now: _Now) -> Text:
+    plan = now.state.plan
+    task = f"{plan.task} (phantom)" if plan.data.kind == "phantom" else plan.task
+    about = f"{task} · {', '.join(plan.architectures)} · {now.state.slots} slots on {_device(now.state)}"
+    line = Text.assemble((now.state.started.sweep_id, "bold"), "  ", about, no_wrap=True, overflow="ellipsis")
+    return line
+
+
+def _device(state: SweepState) -> str:
+    return state.resumed.device if state.resumed else state.started.device
+
+
+def _total(now: _Now) -> Table:
+    """Return one line: a bar of all trials, slots busy, time left."""
+    budget = now.state.plan.budget
+    line = Table.grid(Column(no_wrap=True), Column(width=16), Column(no_wrap=True, overflow="ellipsis"), padding=(0, 1))
+    bar = ProgressBar(total=1.0, completed=now.fraction, width=16)
+    line.add_row(f"{now.ended} of {budget.trials} trials", bar, " · ".join(_doing(now)))
+    return line
+
+
+def _doing(now: _Now) -> list[str]:
+    budget, state = now.state.plan.budget, now.state
+    if not now.running and now.ended >= min(budget.trials, len(state.trials)) and state.trials:
+        if state.winner is not None:
+            return ["sending to MLflow, registering the winner"]
+        return [f"finalists: {now.evaluated} of {budget.finalists} evaluated"]
+    said = [f"{len(now.running)} of {state.slots} slots busy"]
+    left_s = _left_s(now)
+    if left_s is not None:
+        said.append(f"about {in_words(left_s)} left")
+    return said
+
+
+def _left_s(now: _Now) -> float | None:
+    """Return how long the trials still take, at the pace so far; early stopping makes it shorter."""
+    if now.began_s is None or now.fraction - now.fraction_before < 0.01:
+        return None
+    spent_s = time.monotonic() - now.began_s
+    left_s = spent_s / (now.fraction - now.fraction_before) * (1 - now.fraction)
+    time_s = now.state.plan.budget.time_s
+    return left_s if time_s is None else min(left_s, max(0.0, time_s - spent_s))
+
+
+def _running(now: _Now, rows: int, is_wide: bool) -> Table:
+    metric, epochs = now.state.plan.metric, now.state.plan.budget.epochs
+    wide = [Column("s per epoch", justify="right")] if is_wide else []
+    table = _table(
+        "training", Column("epoch", no_wrap=True), Column(width=12), Column(metric, justify="right"),
+        Column("best", justify="right"), *wide,
+    )  # fmt: skip
+    shown = list(now.running.values())[:rows]
+    for trial in shown:
+        last = trial.epochs[-1].metrics if trial.epochs else {}
+        seconds = last.get("perf/epoch_s")
+        table.add_row(
+            str(trial.number), escape(trial.architecture), f"{trial.last_epoch:>{len(str(epochs))}}/{epochs}",
+            ProgressBar(total=epochs, completed=min(trial.last_epoch, epochs), width=12),
+            format_metric(last.get(f"val/{metric}")), format_metric(trial.validation.get(metric)),
+            *(["-" if seconds is None else f"{seconds:.1f}"] if is_wide else []),
+        )  # fmt: skip
+    if len(now.running) > len(shown):
+        table.add_row("", f"and {len(now.running) - len(shown)} more")
+    return table
+
+
+def _best(now: _Now, is_wide: bool) -> Table:
+    metric = now.state.plan.metric
+    wide = [Column("why it ended", no_wrap=True, overflow="ellipsis", ratio=2)] if is_wide else []
+    table = _table("best so far", Column(metric, justify="right"), Column("epochs", justify="right"), "state", *wide)
+    for trial in now.best:
+        score = format_metric(trial.validation.get(metric))
+        reason = [escape(trial.reason)] if is_wide else []
+        table.add_row(str(trial.number), escape(trial.architecture), score, str(trial.last_epoch), trial.state, *reason)
+    return table
+
+
+def _table(title: str, *further: Column | str) -> Table:
+    """Return a table whose first columns say which trial a row is of."""
+    columns = [Column("trial", justify="right"), Column(title, no_wrap=True, overflow="ellipsis", max_width=34)]
+    return Table(*columns, *further, box=None, header_style="dim", pad_edge=False)

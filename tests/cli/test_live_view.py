@@ -1,0 +1,82 @@
+"""The live view, drawn as a terminal of 80 or 160 columns would show it; and what stands in a pipe instead."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from sweep_support import begin, epoch, make_plan, open_sweep, started, suggested
+
+from orchestrator.cli import sweep_progress
+from orchestrator.cli.live_view import LiveView
+from orchestrator.cli.sweep_progress import SweepProgress
+from orchestrator.journal import Event, SweepEnded, TrialEnded, TrialStarted
+from orchestrator.sweep_state import replay
+
+
+def lines_of(events: list[Event], width: int, height: int = 40) -> list[str]:
+    """Let a view hear some events and return what it draws."""
+    view, state = LiveView(), replay(events[:1])
+    view.hear(events[0], state)
+    for event in events[1:]:
+        state.apply(event)
+        view.hear(event, state)
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    console.print(view)
+    return console.file.getvalue().splitlines()
+
+
+def running(trials: int, slots: int = 2) -> list[Event]:
+    """Return the events of a sweep with some trials in their second epoch."""
+    plan = make_plan(budget__trials=40, budget__epochs=35)
+    events: list[Event] = [started(plan, "stroke_hybrid-20260101-1200").model_copy(update={"slots": slots})]
+    for number in range(trials):
+        events += [suggested(number), TrialStarted(trial=number), epoch(number, 1, 0.5), epoch(number, 2, 0.6)]
+    return events
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    events = [*running(3), TrialEnded(trial=1, state="pruned", reason="ASHA at epoch 3: " + "below the cut " * 20)]
+    lines = lines_of(events, width)
+    assert max(map(len, lines)) <= width
+    assert len(lines) < 20  # nothing wrapped
+
+
+def test_it_says_what_trains_what_is_best_and_what_is_left() -> None:
+    lines = lines_of([*running(2), TrialEnded(trial=0, state="pruned", reason="ASHA at epoch 2")], 80)
+    assert "stroke_hybrid-20260101-1200" in lines[0] and "2 slots on cpu" in lines[0]
+    assert "1 of 40 trials" in lines[1] and "1 of 2 slots busy" in lines[1] and "left" in lines[1]
+    (row,) = [line for line in lines if "2/35" in line]
+    assert row.split()[0] == "1" and row.split()[-2:] == ["0.6000", "0.6000"]
+    assert any("pruned" in line and "0.6000" in line for line in lines)
+
+
+def test_more_running_trials_than_the_terminal_has_lines_are_counted() -> None:
+    lines = lines_of(running(64, slots=64), 80, height=30)
+    assert len(lines) < 30
+    assert any("and 53 more" in line for line in lines)
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
+    events = running(1)
+    events[1] = suggested(0, "timm/[bold]x[/bold]")
+    assert any("timm/[bold]x[/bold]" in line for line in lines_of(events, 80))
+
+
+def test_without_a_terminal_lines_are_plain_and_nothing_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=False)
+    monkeypatch.setattr(sweep_progress, "messages", lambda: console)
+    with open_sweep(tmp_path / "s", make_plan(budget__trials=2)) as sweep, SweepProgress() as progress:
+        progress(sweep.past[0], sweep.state)
+        begin(sweep, 0)
+        progress(sweep.past[-1], sweep.state)
+        sweep.append(epoch(0, 1, 0.75))
+        sweep.append(TrialEnded(trial=0, state="pruned", reason="ASHA at epoch 1: auroc 0.7500 below the cut 0.8"))
+        progress(sweep.past[-1], sweep.state)
+        sweep.append(SweepEnded(state="interrupted", reason="interrupted by the user"))
+        progress(sweep.past[-1], sweep.state)
+    text = console.file.getvalue()
+    assert "\x1b" not in text and "━" not in text
+    assert "trial   0 resnet_vit: pruned, best auroc 0.7500; ASHA at epoch 1: auroc 0.7500 below the cut 0.8" in text
+    assert "orchestrate resume s" in text

@@ -1,0 +1,74 @@
+"""The saved views of an experiment: shipped once, left alone when changed, and opened in a browser as they will be."""
+
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from sync_support import events, write
+
+from orchestrator.home import Home
+from orchestrator.tracking.saved_views import IMAGES, LEADERBOARD, TAG, ship_views, shipped_views
+from orchestrator.tracking.server import HOST, Address, free_port, mlflow_server
+from orchestrator.tracking.store import ensure_experiment, open_store
+from orchestrator.tracking.sync import Sync
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+)  # fmt: skip
+
+
+def dump(url: str, *flags: str) -> str:
+    """Return a page's document once its scripts have run for a while."""
+    assert CHROMIUM is not None
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [CHROMIUM, *QUIET, f"--user-data-dir={profile}", "--virtual-time-budget=40000", *flags, url]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def test_views_are_shipped_for_each_kind_of_data_and_changed_ones_stay(store_home: Home) -> None:
+    client = open_store(store_home, None)
+    experiment_id = ensure_experiment(client, "tumor_4class", store_home)
+    ship_views(client, experiment_id, "tumor_4class", "real")
+    ship_views(client, experiment_id, "tumor_4class", "phantom")
+    tag = f"{TAG}.{LEADERBOARD.key('real')}"
+    held = client.get_experiment(experiment_id).tags
+    named = {json.loads(text)["name"] for key, text in held.items() if key.startswith(TAG)}
+    assert named == {f"{view}{kind}" for view in ("Leaderboard", "Curves", "Images") for kind in ("", " (phantom)")}
+    state = json.loads(json.loads(held[tag])["state"])
+    assert state["orderByKey"] == "metrics.`best/auroc`" and state["orderByAsc"] is False
+    assert "`orchestrate.data_kind` = 'real'" in state["searchFilter"]
+    client.set_experiment_tag(experiment_id, tag, "mine")
+    ship_views(client, experiment_id, "tumor_4class", "real")
+    assert client.get_experiment(experiment_id).tags[tag] == "mine"
+    (real, phantom) = [view for view in shipped_views(client) if view.registered_name.startswith("tumor_4class")]
+    assert (real.registered_name, phantom.registered_name) == ("tumor_4class", "tumor_4class_phantom")
+    assert real.addresses["Leaderboard"].endswith(
+        f"/experiments/{experiment_id}/runs?viewStateShareKey=orchestrate-leaderboard-real&workflowType=machine_learning"
+    )
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH to open MLflow's UI with")
+def test_the_browser_opens_on_the_leaderboard_with_the_best_trial_first(sweep: Path, store_home: Home) -> None:
+    write(sweep, events("viewed"))
+    Sync(sweep, store_home, None).pass_once()
+    client = open_store(store_home, None)
+    best = client.search_runs(
+        [ensure_experiment(client, "stroke", store_home)],
+        "tags.`orchestrate.role` = 'trial' AND tags.`orchestrate.data_kind` = 'phantom'",
+        order_by=["metrics.`best/auroc` DESC"],
+    )[0]
+    (view,) = [one for one in shipped_views(client) if one.registered_name == "stroke_phantom"]
+    uri = f"sqlite:///{store_home.mlflow / 'mlflow.db'}"
+    with mlflow_server(uri, store_home.mlflow / "artifacts", Address(HOST, free_port())) as url:
+        page = dump(f"{url}{view.addresses[LEADERBOARD.name]}", "--dump-dom", "--window-size=1600,900")
+        pictures = dump(f"{url}{view.addresses[IMAGES.name]}", "--dump-dom", "--window-size=1600,1200")
+    assert "Leaderboard (phantom)" in page
+    assert best.info.run_name in page
+    for column in ("best/auroc", "orchestrate.architecture", "orchestrate.stop_reason"):
+        assert column in page, column
+    assert "get-artifact?path=images%2Fconfusion_matrix_validation" in pictures

@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 from plan_support import data_summary
 from sweep_support import started, suggested
@@ -19,7 +20,7 @@ from orchestrator.journal import (
 from orchestrator.leaderboard import choose_finalists
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Choice, Fixed, IntRange, Parameter, Scalar, Space, is_active
-from orchestrator.sweep_file import find_sweep_file, load_sweep_file
+from orchestrator.sweep_file import SweepFile, find_sweep_file, load_sweep_file
 from orchestrator.sweep_state import SweepState, replay
 from trainables.catalog import default_hyperparameters
 from trainables.evaluation.metrics import METRICS
@@ -37,9 +38,14 @@ HOSTILE = [
 ]
 
 
+@cache
+def _file(sweep: str, preset: str) -> SweepFile:
+    return load_sweep_file(find_sweep_file(sweep), preset)
+
+
 def search_plan(sweep: str = "stroke_hybrid", preset: str = "full", **changes: object) -> SweepPlan:
     """Return the plan of a sweep file."""
-    file = load_sweep_file(find_sweep_file(sweep), preset)
+    file = _file(sweep, preset)
     plan = SweepPlan(
         sweep=sweep, task=file.task, classes=("normal", "stroke"), preset=preset, weights="random", seed=0,
         data=data_summary("real"), metric="auroc", direction="max", architectures=file.architectures,
@@ -68,7 +74,9 @@ def _value(parameter: Parameter, draw: random.Random) -> Scalar:
         value = math.exp(draw.uniform(math.log(low), math.log(high)))
     else:
         value = draw.uniform(low, high)
-    return min(max(round(value), int(low)), int(high)) if isinstance(parameter, IntRange) else min(max(value, low), high)
+    return (
+        min(max(round(value), int(low)), int(high)) if isinstance(parameter, IntRange) else min(max(value, low), high)
+    )
 
 
 def metrics_at(auroc: float | None, draw: random.Random) -> dict[str, float | None]:

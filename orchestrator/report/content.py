@@ -12,7 +12,15 @@ from orchestrator.sweep_state import SweepState, TrialState
 Importances = Mapping[str, Mapping[str, float]]  # architecture -> searched parameter -> share
 
 NONE = "–"
-_TITLES = {"auroc": "AUROC", "mcc": "MCC", "ece": "ECE", "ece_adaptive": "adaptive ECE", "macro_f1": "macro F1"}
+_SMALL = 1e-3
+_TITLES = {
+    "auroc": "AUROC",
+    "mcc": "MCC",
+    "ece": "ECE",
+    "ece_adaptive": "adaptive ECE",
+    "macro_f1": "macro F1",
+    "brier": "Brier score",
+}
 
 
 @dataclass(frozen=True)
@@ -90,8 +98,10 @@ def shown(value: Scalar | None) -> str:
 
 
 def rounded(value: float | None) -> float | None:
-    """Return a number to six digits; None for one that JSON does not know."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
+    """Return a number to four decimals as tables show it, a small one to four digits; None for one beyond JSON."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.4f}") if abs(value) >= _SMALL else float(f"{value:.4g}")
 
 
 def duration(seconds: float) -> str:

@@ -19,6 +19,7 @@ from trainables.evaluation.metrics import METRICS
 
 Figures = Mapping[int, Sequence[str]]  # trial -> paths below the figures' folder of that trial
 SIDES = ("test", "validation")  # in this order; others follow by name
+_LIKE = ("confusion", "roc", "precision", "reliability", "probability", "classification", "most_wrong")  # likewise
 
 
 def draw_finalists(content: ReportContent, figures: Figures) -> Markup:
@@ -53,7 +54,7 @@ def _about(row: LeaderboardRow) -> str:
         + (f" from {counted(row.test_groups, 'group')}." if row.test_groups else ".")
     ]
     if row.test_groups:
-        said.append("Intervals come from draws of whole groups.")
+        said.append("Intervals come from draws of whole groups; a bar runs over the whole range of its metric.")
     if row.leak_free_images is not None and row.leak_free_images < row.test_images:
         said.append(f"Leak-free: {row.leak_free_images:,} of them.")
     if row.leak_free_reason:
@@ -104,7 +105,14 @@ def _by_side(figures: Sequence[str]) -> dict[str, list[str]]:
     for name in figures:
         sides.setdefault(name.rpartition("/")[0], []).append(name)
     order = {side: place for place, side in enumerate(SIDES)}
+    for names in sides.values():
+        names.sort(key=_place)
     return dict(sorted(sides.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+
+
+def _place(name: str) -> tuple[int, str]:
+    own = name.rpartition("/")[2]
+    return next((place for place, start in enumerate(_LIKE) if own.startswith(start)), len(_LIKE)), own
 
 
 def _side(trial: int, side: str, names: Sequence[str]) -> Markup:

@@ -75,12 +75,13 @@ def _result(content: ReportContent) -> Markup:
     what = "Winner, chosen by validation" if row.is_winner else "Best by validation so far"
     metric, name = content.metric, title_of(content.metric)
     validation_images = sum(state.plan.data.images.get("validation", {}).values())
+    on = f"on {counted(validation_images, 'image')}; " if validation_images else ""
     cards = [
         _card(what, f"trial {row.trial_id}", row.architecture),
         _card(
             f"Validation {name}",
             format_metric(row.validation.get(metric)),
-            f"on {counted(validation_images, 'image')}; it is the best of {len(state.trials):,}, so it flatters",
+            f"{on}the best of {counted(len(state.trials), 'trial')}, so it flatters",
         ),
     ]
     if row.test is None:
@@ -111,7 +112,7 @@ def _card(title: str, value: str, words: str, picture: Markup | None = None) -> 
 
 
 def _facts(content: ReportContent) -> Markup:
-    facts = {**_about_search(content), **_about_data(content.state), **_about_run(content.state)}
+    facts = {**_about_run(content.state), **_about_search(content), **_about_data(content.state)}
     return tag(
         "dl",
         {"class": "facts"},

@@ -17,9 +17,9 @@ def draw_leaderboard(content: ReportContent) -> Markup:
         return tag("p", {"class": "quiet"}, "No trial was suggested yet.")
     common = {name: _common(content.of_architecture(name)) for name in content.architectures}
     numeric = ["epochs", "seconds", "M parameters"]
-    titles = ["rank", "trial", "architecture", *content.score_titles, *numeric, "state", "why it ended", "changed"]
+    titles = ["rank", "trial", "architecture", *content.score_titles, *numeric, "state, and why", "changed"]
     heads = [
-        tag("th", {"scope": "col", "class": "n" if place in (0, 1) or 3 <= place < len(titles) - 3 else None}, title)
+        tag("th", {"scope": "col", "class": "n" if place in (0, 1) or 3 <= place < len(titles) - 2 else None}, title)
         for place, title in enumerate(titles)
     ]
     rows = [_row(line, place, content, common[line.trial.architecture]) for place, line in enumerate(content.lines)]
@@ -39,7 +39,10 @@ def _row(line: TrialLine, place: int, content: ReportContent, common: Mapping[st
     parameters = trial.epochs[0].metrics.get("perf/parameters") if trial.epochs else None
     is_winner = content.state.winner == line.number
     changed = {name: value for name, value in changed_from_published(trial).items() if name not in common}
-    own = settings_text(changed) or ("nothing else" if common else "published defaults")
+    share = content.importances.get(trial.architecture, {})
+    telling = sorted(changed, key=lambda name: (-share.get(name, 0.0), name not in line.chosen))
+    own = settings_text({name: changed[name] for name in telling})
+    own = own or ("nothing else" if common else "published defaults")
     numbers = [
         *line.scores,
         str(len(trial.epochs)),
@@ -54,9 +57,8 @@ def _row(line: TrialLine, place: int, content: ReportContent, common: Mapping[st
         tag("th", {"scope": "row", "class": "n"}, line.number),
         tag("td", None, tag("i", {"class": f"swatch a{colour}"}), trial.architecture, _badge(role)),
         *(tag("td", {"class": "n"}, text) for text in numbers),
-        tag("td", {"class": f"state {mark}"}, trial.state),
-        tag("td", {"class": "words"}, trial.reason),
-        tag("td", {"class": "words"}, own),
+        tag("td", {"class": "words"}, tag("span", {"class": f"state {mark}"}, trial.state), " ", trial.reason),
+        tag("td", {"class": "words wide"}, tag("div", None, own)),
     )
 
 

@@ -68,7 +68,7 @@ def page_of(content: ReportContent, beside: Beside) -> str:
         _navigation(),
         tag("main", None, draw_header(content), *_sections(content, beside), _footer()),
         tag("div", {"id": "tip", "role": "status", "hidden": ""}),
-        tag("script", {"type": "application/json", "id": "data"}, json_for_script(payload_of(content))),
+        tag("script", {"type": "application/json", "id": "trials"}, json_for_script(payload_of(content))),
         tag("script", None, Markup(script)),
     )
     kind = content.state.plan.data.kind

@@ -1,4 +1,4 @@
-"""Every trial of an architecture as a line through its hyperparameters to its score."""
+"""Every trial of an architecture as a line from its score through its hyperparameters, the most important first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,12 +55,23 @@ def draw_parallel_coordinates(content: ReportContent, architecture: str) -> Mark
         return None
     scores = [score for line in lines if (score := _score(line, content)) is not None]
     low, high, is_cut = fitting_range(scores, content.state.plan.direction == "max")
-    last = Axis(content.metric, Scale(low, high, BOTTOM, TOP))
+    first = Axis(content.metric, Scale(low, high, BOTTOM, TOP))
     gap = max(_LEAST_GAP, max(min(len(axis.name), _LONGEST) for axis in axes) * _LETTER + 12)
     width = SIDE * 2 + gap * len(axes) + 40
     x_of = [SIDE + 14 + gap * place for place in range(len(axes) + 1)]
     has_absent = any(axis.is_conditional for axis in axes)
-    drawn = [_path(line, axes, last, x_of, content) for line in reversed(lines)]
+    worse = _counts_of_worse(scores, content.state.plan.direction == "max")
+    drawn = [
+        _path(
+            line,
+            [first, *axes],
+            x_of,
+            score,
+            step_of(worse[score], len(scores)),
+            line.number in content.state.finalists,
+        )
+        for line, score in zip(reversed(lines), reversed(scores), strict=True)
+    ]
     drawing = tag(
         "svg",
         {
@@ -72,27 +83,24 @@ def draw_parallel_coordinates(content: ReportContent, architecture: str) -> Mark
         },
         *drawn,
         tag("g", {"class": "hot"}),
-        *(_axis(axis, x) for axis, x in zip([*axes, last], x_of, strict=True)),
+        *(_axis(axis, x) for axis, x in zip([first, *axes], x_of, strict=True)),
     )
-    said = [
-        f"{counted(len(lines), 'trial')} of {architecture}, the validation {title_of(content.metric)} on the right."
-    ]
+    said = [f"{counted(len(lines), 'trial')} of {architecture}, the validation {title_of(content.metric)} on the left."]
     if has_absent:
         said.append("At the foot: the parameter is not in force for that trial.")
     said.append("Scores far below are drawn at the end." if is_cut else "")
     return tag(
         "figure",
         {"class": "wide", "data-parallel": architecture},
-        _colour_key(content, low, high),
+        _colour_key(content, scores),
         tag("div", {"class": "box"}, drawing),
         tag("figcaption", None, " ".join(part for part in said if part)),
     )
 
 
-def step_of(score: float, low: float, high: float, higher_is_better: bool) -> int:
-    """Return the step of the colour scale, 0 for the worst."""
-    share = min(max((score - low) / (high - low), 0.0), 1.0) if high > low else 0.5
-    return min(int((share if higher_is_better else 1 - share) * STEPS), STEPS - 1)
+def step_of(worse: int, trials: int) -> int:
+    """Return the step of the colour scale for a trial with so many worse ones: a ninth of the trials on each."""
+    return min(worse * STEPS // max(trials - 1, 1), STEPS - 1)
 
 
 def _score(line: TrialLine, content: ReportContent) -> float | None:
@@ -119,14 +127,21 @@ def _axis_of(name: str, parameter: Parameter, is_conditional: bool) -> Axis:
     return Axis(name, scale, is_conditional=is_conditional)
 
 
-def _path(line: TrialLine, axes: list[Axis], last: Axis, x_of: list[float], content: ReportContent) -> Markup:
-    score = _score(line, content)
-    assert score is not None
-    heights = [axis.at(line.chosen.get(axis.name), line.number) for axis in axes] + [last.at(score, line.number)]
+def _counts_of_worse(scores: Sequence[float], higher_is_better: bool) -> dict[float, int]:
+    """Return score -> how many are worse; the same for the same score."""
+    counts: dict[float, int] = {}
+    for place, score in enumerate(sorted(scores, reverse=not higher_is_better)):
+        counts.setdefault(score, place)
+    return counts
+
+
+def _path(line: TrialLine, axes: list[Axis], x_of: list[float], score: float, step: int, is_finalist: bool) -> Markup:
+    values = [score, *(line.chosen.get(axis.name) for axis in axes[1:])]
+    heights = [axis.at(value, line.number) for axis, value in zip(axes, values, strict=True)]
     points = "L".join(f"{x:.0f} {y:.1f}" for x, y in zip(x_of, heights, strict=True))
-    step = step_of(score, last.scale.low, last.scale.high, content.state.plan.direction == "max")
-    is_best = line.number in content.state.finalists
-    return tag("path", {"class": f"l q{step}{' best' if is_best else ''}", "data-t": line.number, "d": f"M{points}"})
+    return tag(
+        "path", {"class": f"l q{step}{' best' if is_finalist else ''}", "data-t": line.number, "d": f"M{points}"}
+    )
 
 
 def _axis(axis: Axis, x: float) -> Markup:
@@ -150,17 +165,10 @@ def _axis(axis: Axis, x: float) -> Markup:
     )
 
 
-def _colour_key(content: ReportContent, low: float, high: float) -> Markup:
+def _colour_key(content: ReportContent, scores: Sequence[float]) -> Markup:
+    """Return the scale; `scores` come best first."""
     steps = joined(tag("i", {"class": f"step q{step}"}) for step in range(STEPS))
-    worst, best = (low, high) if content.state.plan.direction == "max" else (high, low)
-    return tag(
-        "div",
-        {"class": "legend"},
-        tag(
-            "span",
-            {"class": "key"},
-            f"{title_of(content.metric)} {short(worst)}",
-            tag("span", {"class": "steps"}, steps),
-            short(best),
-        ),
-    )
+    title = f"Colour by rank of the {title_of(content.metric)}: worst {short(scores[-1])}"
+    key = tag("span", {"class": "key"}, title, tag("span", {"class": "steps"}, steps), f"best {short(scores[0])}")
+    heavy = [tag("span", {"class": "key"}, tag("b", None, "heavy"), "finalist")] if content.state.finalists else []
+    return tag("div", {"class": "legend"}, key, *heavy)

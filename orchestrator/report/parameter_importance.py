@@ -1,10 +1,11 @@
 """How much each searched parameter mattered, as bars with words beside."""
 
 from orchestrator.report.content import ReportContent, counted, title_of
-from orchestrator.report.markup import Markup, tag
+from orchestrator.report.markup import Markup, joined, tag
 
 LEAST_COMPLETED = 10  # completed trials of an architecture without which nothing is said
 BEST_SHARE = 0.25  # of the completed trials count as good
+_MOST_BARS = 10
 
 HOW = (
     "PED-ANOVA (Optuna): how much the values that good trials have differ from those of all trials. Good is the best "
@@ -19,6 +20,8 @@ def draw_importance(content: ReportContent, architecture: str) -> Markup:
     if not shares:
         return tag("p", {"class": "quiet"}, _why_none(content, architecture))
     largest = max(shares.values()) or 1.0
+    named = dict(list(shares.items())[:_MOST_BARS])
+    rest = [name for name in shares if name not in named]
     bars = [
         tag(
             "tr",
@@ -27,9 +30,15 @@ def draw_importance(content: ReportContent, architecture: str) -> Markup:
             tag("td", {"class": "bar"}, tag("i", {"style": f"width:{100 * share / largest:.1f}%"})),
             tag("td", {"class": "n"}, f"{share:.0%}"),
         )
-        for name, share in shares.items()
+        for name, share in named.items()
     ]
-    return tag("table", {"class": "bars"}, tag("tbody", None, *bars))
+    words = f"Below {min(named.values()):.1%}: {', '.join(rest)}."
+    return joined(
+        [
+            tag("table", {"class": "bars"}, tag("tbody", None, *bars)),
+            tag("p", {"class": "small"}, words) if rest else None,
+        ]
+    )
 
 
 def _why_none(content: ReportContent, architecture: str) -> str:

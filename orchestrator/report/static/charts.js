@@ -67,7 +67,7 @@ function sift() {
   const of = active.reduce((sum, chart) => sum + linesOf(chart).length, 0);
   find("brushed").textContent = active.length ? `${kept.size} of ${of} trials pass.` : "";
   for (const id of ["compare-brushed", "clear-brushes"]) find(id).hidden = !active.length;
-  return [...kept];
+  return data.trials.map((trial) => trial.n).filter((n) => kept.has(n)); // best first
 }
 
 function brush(chart, axis, place) {
@@ -88,6 +88,7 @@ function brush(chart, axis, place) {
   strip.addEventListener("pointermove", (event) => {
     if (from === null) return;
     event.stopPropagation();
+    tell(null);
     const to = toUser(chart, event)[1];
     if (Math.abs(to - from) > 4) set([Math.min(from, to), Math.max(from, to)]);
   });
@@ -108,4 +109,5 @@ find("compare-brushed")?.addEventListener("click", () => {
   compared.set(sift());
   find("compare").scrollIntoView();
 });
+document.addEventListener("scroll", () => tell(null), { passive: true });
 document.addEventListener("pointerdown", (event) => { if (!event.target.closest("svg.chart")) tell(null); });

@@ -31,6 +31,15 @@ function ticks(low, high, most) {
   return found;
 }
 
+// Numbers at the ends of lines that would stand on each other are moved down.
+function apart(labels) {
+  labels.sort((one, other) => one.y - other.y);
+  labels.forEach((label, place) => {
+    const above = labels.slice(0, place).filter((other) => Math.abs(other.x - label.x) < 30).at(-1);
+    if (above) label.y = Math.max(label.y, above.y + 12);
+  });
+}
+
 function curves(chosen, which) {
   const series = chosen.map((trial) => trial.x.map((epoch, place) => [epoch, trial.y[which][place]]).filter(([, value]) => value !== null));
   const values = series.flat().map(([, value]) => value);
@@ -43,15 +52,18 @@ function curves(chosen, which) {
   for (const value of ticks(low, high, 5)) grid.append(make("path", { d: `M52 ${y(value)}H680` }), make("text", { x: 46, y: y(value), class: "y" }, String(value)));
   for (const epoch of ticks(1, last, 8).filter(Number.isInteger)) grid.append(make("text", { x: x(epoch), y: 274, class: "x" }, String(epoch)));
   const drawn = make("svg", { viewBox: "0 0 720 300", class: `chart compared ${chosen.length > 40 ? "" : "few"}`, role: "img", "aria-label": data.curves[which] }, grid);
+  const labels = [];
   chosen.forEach((trial, place) => {
     if (!series[place].length) return;
     const points = series[place].map(([epoch, value]) => `${x(epoch).toFixed(1)} ${y(value).toFixed(1)}`);
     const own = make("g", { class: look(place), "data-t": trial.n }, make("path", { class: "l", d: `M${points.join("L")}` }));
     const [endX, endY] = points.at(-1).split(" ").map(Number);
     own.append(make("path", { class: "end dot", d: `M${endX} ${endY}h0` }));
-    if (chosen.length <= 12) own.append(make("text", { x: endX + 7, y: endY + 4 }, String(trial.n)));
+    if (chosen.length <= 12) labels.push({ x: endX + 7, y: endY, text: String(trial.n) });
     drawn.append(own);
   });
+  apart(labels);
+  drawn.append(...labels.map(({ x: at, y: height, text }) => make("text", { x: at, y: height + 4 }, text)));
   drawn.append(make("g", { class: "hot" }));
   watch(drawn, which);
   return drawn;
@@ -68,7 +80,7 @@ function rowOf(title, values, { long = false, best = null, marks = false } = {})
 }
 
 function part(title, width) {
-  return make("tr", { class: "part" }, make("th", { scope: "row" }, title), make("td", { colspan: width }));
+  return make("tr", { class: "part" }, make("th", { scope: "rowgroup", colspan: width + 1 }, title));
 }
 
 function sideBySide(chosen, withSame) {
@@ -81,19 +93,19 @@ function sideBySide(chosen, withSame) {
     rowOf("why it ended", chosen.map((trial) => trial.why || NONE), { long: true }),
     rowOf("epochs (best)", chosen.map((trial) => `${trial.epochs} (${trial.best ?? NONE})`)),
     rowOf("seconds", chosen.map((trial) => trial.seconds.toFixed(1))),
-    part("validation, best in bold", chosen.length),
-    ...data.metrics.map(({ title, better }, place) => rowOf(title, chosen.map((trial) => trial.val[place] ?? null), { best: better })),
   ];
-  if (chosen.some((trial) => trial.test)) {
-    rows.push(part("test [95 % interval]", chosen.length));
-    data.metrics.forEach(({ title }, place) => rows.push(rowOf(title, chosen.map((trial) => trial.test?.[place] ?? null))));
-  }
   rows.push(part(withSame ? "hyperparameters; tinted: other than in the first column" : "hyperparameters that differ; tinted: other than in the first column", chosen.length));
   data.hyperparameters.forEach((name, place) => {
     const values = chosen.map((trial) => trial.h[place]);
     const differs = values.some((value) => value !== values[0]);
     if (differs || withSame) rows.push(rowOf(name, values, { marks: true }));
   });
+  rows.push(part("validation, best in bold", chosen.length));
+  rows.push(...data.metrics.map(({ title, better }, place) => rowOf(title, chosen.map((trial) => trial.val[place] ?? null), { best: better })));
+  if (chosen.some((trial) => trial.test)) {
+    rows.push(part("test [95 % interval]", chosen.length));
+    data.metrics.forEach(({ title }, place) => rows.push(rowOf(title, chosen.map((trial) => trial.test?.[place] ?? null))));
+  }
   return make("table", null, make("thead", null, head), make("tbody", null, ...rows));
 }
 
@@ -114,4 +126,4 @@ find("compare-finalists").addEventListener("click", () => compared.set(data.fina
 find("compare-none").addEventListener("click", () => compared.set([]));
 compared.heard.push(() => { find("compared").value = inRanges(compared.numbers); }, render);
 compared.set(data.trials.filter((trial) => trial.best !== null).slice(0, 3).map((trial) => trial.n));
-document.documentElement.dataset.ready = "yes";
+document.documentElement.dataset.ready = Math.round(performance.now()); // ms since it was opened; tests read it

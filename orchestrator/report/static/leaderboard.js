@@ -55,7 +55,11 @@ if (ranked) {
   });
   for (const key of ["of-architecture", "of-state"]) find(key).addEventListener("change", show);
   find("all-rows")?.addEventListener("click", () => { all = true; show(); });
-  body.addEventListener("pointerover", (event) => heat(Number(event.target.closest("tr").dataset.t)));
+  body.addEventListener("pointerover", (event) => {
+    const row = event.target.closest("tr");
+    heat(Number(row.dataset.t));
+    row.lastElementChild.title ||= row.lastElementChild.textContent; // it may be cut off
+  });
   body.addEventListener("pointerleave", () => heat(null));
   compared.heard.push(() => {
     for (const box of body.querySelectorAll("input")) box.checked = compared.numbers.includes(Number(box.closest("tr").dataset.t));

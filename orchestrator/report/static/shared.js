@@ -1,5 +1,5 @@
 // What all parts of the page share. Texts of data only ever become textContent.
-const data = JSON.parse(document.getElementById("data").textContent);
+const data = JSON.parse(document.getElementById("trials").textContent);
 const trials = new Map(data.trials.map((trial) => [trial.n, trial]));
 const NONE = "–";
 const find = (id) => document.getElementById(id);
@@ -42,7 +42,7 @@ function tell(lines, event) {
 }
 
 function about(trial, at, which) {
-  const best = `${data.curves[0]}, best ${number(trial.val[0])}`;
+  const best = `best ${data.curves[0]} ${number(trial.val[0])}, rank ${trial.rank}`;
   const value = at === undefined ? best : `epoch ${trial.x[at]}: ${data.curves[which]} ${number(trial.y[which][at])}\n${best}`;
   return [`trial ${trial.n}, ${data.architectures[trial.a]}`, value, `${trial.state}${trial.why ? `: ${trial.why}` : ""}`];
 }

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.journal import FinalistEvaluated, Metrics
+from orchestrator.space import Scalar
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.catalog import default_hyperparameters
 from trainables.evaluation.intervals import FEW_GROUPS, Interval, few_groups_warning
@@ -131,10 +132,21 @@ def rank_text(row: LeaderboardRow) -> str:
     return f"{row.rank}=" if row.is_tied else str(row.rank)
 
 
+def changed_from_published(trial: TrialState) -> dict[str, Scalar]:
+    """Return the hyperparameters that differ from the architecture's published defaults."""
+    published = default_hyperparameters(trial.architecture)
+    return {k: v for k, v in trial.hyperparameters.items() if k not in published or published[k] != v}
+
+
 def changes_text(row: LeaderboardRow) -> str:
     """Return what differs from the published defaults, short."""
-    values = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in row.changed.items()}
-    return " ".join(f"{name}={value}" for name, value in values.items()) or "published defaults"
+    return settings_text(row.changed) or "published defaults"
+
+
+def settings_text(values: Mapping[str, Scalar]) -> str:
+    """Return hyperparameters on one line, numbers to three digits."""
+    shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in values.items()}
+    return " ".join(f"{name}={value}" for name, value in shown.items())
 
 
 def to_markdown(rows: Sequence[LeaderboardRow], metric: str) -> str:
@@ -188,7 +200,6 @@ def _leak_free(row: LeaderboardRow, metric: str) -> str:
 
 def _row(rank: int, is_tied: bool, trial: TrialState, state: SweepState) -> LeaderboardRow:
     finalist = state.finalists.get(trial.number)
-    published = default_hyperparameters(trial.architecture)
     parameters = trial.epochs[0].metrics.get("perf/parameters") if trial.epochs else None
     run_ids = state.tracked.trial_run_ids if state.tracked else {}
     return LeaderboardRow(
@@ -213,5 +224,5 @@ def _row(rank: int, is_tied: bool, trial: TrialState, state: SweepState) -> Lead
         sweep_id=state.started.sweep_id,
         is_winner=state.winner == trial.number,
         hyperparameters=dict(trial.hyperparameters),
-        changed={k: v for k, v in trial.hyperparameters.items() if k not in published or published[k] != v},
+        changed=changed_from_published(trial),
     )

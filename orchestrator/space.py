@@ -113,6 +113,15 @@ def is_active(parameter: Parameter, values: Mapping[str, Scalar]) -> bool:
     return all(values.get(parent) in allowed for parent, allowed in parameter.when.items())
 
 
+def searched(space: Space, hyperparameters: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return what of a whole configuration is of the search space and in force: what was once chosen."""
+    chosen: dict[str, Scalar] = {}
+    for name, parameter in space.items():
+        if is_active(parameter, chosen):
+            chosen[name] = hyperparameters[name]
+    return chosen
+
+
 class _Fault(Exception):
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)

@@ -16,10 +16,12 @@ from orchestrator.inspecting.machine import git_diff, git_state, gpu_memory_mib,
 from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, WinnerChosen
 from orchestrator.leaderboard import choose_finalists
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
+from orchestrator.report.writer import page_of_sweep
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
+from orchestrator.sweep_report import write_sweep_report
 from orchestrator.sweep_request import SweepRequest, keep_request
 from orchestrator.sweep_result import SweepResult
-from orchestrator.sweep_state import SweepState
+from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.outcome import outcome_file, read_outcome
 from orchestrator.tracking.process import SyncProcess
 from trainables.catalog import TASKS
@@ -90,8 +92,18 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
             sync.wait_until(lambda outcome: outcome.has_registered(sweep.state))
         finally:  # an interruption here does not undo what sync has registered
             sweep.append(read_outcome(outcome_file(folder, request.home, request.tracking_uri)).told(sweep.state))
-        sweep.append(SweepEnded(state="completed"))
+        ended = SweepEnded(state="completed")
+        _write_report(sweep, ended)
+        sweep.append(ended)  # sync sends the report when it reads this
     shutil.rmtree(folder / "ray", ignore_errors=True)
+
+
+def _write_report(sweep: OpenSweep, ended: SweepEnded) -> None:
+    """Write the report as of the sweep's end; a fault of it costs no sweep, for `orchestrate report` tells it again."""
+    try:
+        write_sweep_report(sweep.folder, replay([*sweep.past, ended]))
+    except Exception:  # noqa: BLE001
+        page_of_sweep(sweep.folder).unlink(missing_ok=True)  # of an earlier end
 
 
 @contextmanager

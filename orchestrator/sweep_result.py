@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.leaderboard import leak_free, spread_over_folds, with_interval
+from orchestrator.report.writer import page_of_sweep
 from orchestrator.sweep_state import SweepState
 
 
@@ -15,6 +16,12 @@ class SweepResult:
     folder: Path
     state: SweepState
     wall_s: float
+
+    @property
+    def report(self) -> Path | None:
+        """Return the page for people; None where it could not be written."""
+        page = page_of_sweep(self.folder)
+        return page if page.is_file() else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys that the command line's contract names."""
@@ -31,7 +38,7 @@ class SweepResult:
             "winner": _winner_json(state),
             "registered": state.tracked.registered.model_dump() if state.tracked and state.tracked.registered else None,
             "journal": str(self.folder / "journal.jsonl"),
-            "report": None,
+            "report": None if self.report is None else str(self.report),
             "tracking_uri": state.tracked.tracking_uri if state.tracked else None,
             "wall_s": round(self.wall_s, 3),
             "epoch_compute_s": round(sum(trial.compute_s for trial in state.trials.values()), 3),

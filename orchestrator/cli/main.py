@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from orchestrator.cli import data, machine, models, remove, replay, results, running, sweeps, sync, train
+from orchestrator.cli import data, machine, models, remove, replay, report, results, running, sweeps, sync, train
 from orchestrator.errors import Interrupted, OrchestratorError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -20,6 +20,7 @@ app.command("train")(train.train)
 app.command("replay")(replay.replay)
 app.command("list")(results.list_things)
 app.command("leaderboard")(results.show_leaderboard)
+app.command("report")(report.report)
 app.command("models")(models.show_models)
 app.command("predict")(models.predict)
 app.add_typer(data.app, name="data")

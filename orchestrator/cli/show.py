@@ -68,6 +68,8 @@ def show_result(result: SweepResult, as_json: bool) -> None:
         console.print(f"later: orchestrate sync {state.started.sweep_id}")
     else:
         console.print("not registered: the sweep did not end")
+    told = "not written; orchestrate report " + state.started.sweep_id if result.report is None else str(result.report)
+    console.print(f"report: {escape(told)}", soft_wrap=True)
     console.print(f"{result.wall_s:.0f} s; journal: {escape(str(result.folder / 'journal.jsonl'))}", soft_wrap=True)
 
 

@@ -178,6 +178,8 @@ class SweepRuns:
         tags = {"mlflow.note.content": note, "orchestrate.state": state.ended.state}
         tags["orchestrate.winner_trial_id"] = "none" if state.winner is None else str(state.winner)
         self._client.log_batch(self._outcome.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        if state.has_completed and (self._sweep / "report").is_dir():  # of other ends there is none, or an old one
+            self._client.log_artifacts(self._outcome.run_id, str(self._sweep / "report"), "report")
         status = {"completed": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}[state.ended.state]
         self._client.set_terminated(self._outcome.run_id, status, _ms(state.ended.time))
 

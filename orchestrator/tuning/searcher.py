@@ -18,10 +18,10 @@ from orchestrator.journal import ArchitectureGivenUp, EpochEnded, Event, TrialEn
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.plan import SweepPlan
 from orchestrator.seeds import SeedPath, child_seed
-from orchestrator.space import Scalar
+from orchestrator.space import Scalar, searched
 from orchestrator.sweep_state import SweepState
 from orchestrator.tuning.stopping import Stopping
-from orchestrator.tuning.studies import Studies, Suggestion, searched
+from orchestrator.tuning.studies import Studies, Suggestion
 from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial_setup import TrialConfig
 from trainables.catalog import default_hyperparameters

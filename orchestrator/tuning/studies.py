@@ -196,15 +196,6 @@ def ask_space(space: Space, trial: optuna.Trial, prefix: str = "") -> dict[str, 
     return chosen
 
 
-def searched(space: Space, hyperparameters: dict[str, Scalar]) -> dict[str, Scalar]:
-    """Return what of a whole configuration is of the search space and in force: what was once chosen."""
-    chosen: dict[str, Scalar] = {}
-    for name, parameter in space.items():
-        if is_active(parameter, chosen):
-            chosen[name] = hyperparameters[name]
-    return chosen
-
-
 def _ask(name: str, parameter: Parameter, trial: optuna.Trial) -> Scalar:
     match parameter:
         case FloatRange():

@@ -116,6 +116,7 @@ def in_process(
         ([*SWEEP, "--set", "budget.time_s=.inf"], "budget.time_s"),
         ([*SWEEP, "--slots", "9999"], "--slots 9999: more than"),
         (["resume", "x"], "no sweep 'x'; Known: none"),
+        (["report", "x"], "no sweep 'x'; Known: none"),
         ([*SWEEP, "--set", "vit=resnet18"], "cannot be trained with its defaults"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

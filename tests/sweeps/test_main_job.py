@@ -51,6 +51,7 @@ def test_json_is_one_object_with_the_contracts_keys(demo: tuple[Path, Finished])
         else:
             assert low <= value <= high, name
             assert low < high, name
+    assert Path(result["report"]).is_file()
     assert "phantom data" in demo[1].stderr
     assert "preset quick" in demo[1].stderr
 
@@ -156,6 +157,21 @@ def test_finalists_are_judged_by_modality_and_class(client: MlflowClient, state:
         assert {"test/ece_calibrated", "test/operating_point/sensitivity"} <= set(metrics)
         files = {Path(item.path).name for item in client.list_artifacts(run.info.run_id, "evaluation")}
         assert files >= {"metrics.json", "summary_statistics.csv", "stroke_classification_results.csv"}
+
+
+def test_the_report_is_an_artifact_with_the_finalists_figures(
+    client: MlflowClient, demo: tuple[Path, Finished], state: SweepState
+) -> None:
+    page = Path(demo[1].json["report"])
+    text = page.read_text(encoding="utf-8")
+    assert "had not ended" not in text, "it is of the sweep's end"
+    assert state.tracked is not None
+    sent = {item.path for item in client.list_artifacts(state.tracked.run_id, "report")}
+    assert sent == {"report/index.html", "report/figures"}
+    for number in state.finalists:
+        name = f"figures/{number:04d}/test/roc.png"
+        assert f'src="{name}"' in text
+        assert (page.parent / name).is_file()
 
 
 def test_no_trial_is_told_where_the_test_images_are(demo: tuple[Path, Finished]) -> None:

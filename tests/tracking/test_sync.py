@@ -74,6 +74,20 @@ def test_a_sync_that_died_anywhere_leaves_no_twins(sweep: Path, store_home: Home
     check_against_journal(client, "dying")
 
 
+def test_the_report_of_a_sweep_that_came_to_its_end_is_an_artifact(sweep: Path, store_home: Home) -> None:
+    client = open_store(store_home, None)
+    (sweep / "report" / "figures").mkdir(parents=True)
+    (sweep / "report" / "index.html").write_text("<!doctype html>")
+    (sweep / "report" / "figures" / "roc.png").write_bytes(b"png")
+    write(sweep, [*events("reported", end=False), SweepEnded(state="interrupted", reason="by the user")])
+    for ended, paths in (("interrupted", set()), ("completed", {"report/index.html", "report/figures"})):
+        if ended == "completed":
+            write(sweep, [SweepEnded(state="completed")])
+        Sync(sweep, store_home, None).pass_once()
+        run_id = runs_of(client, "reported")["parent"].info.run_id
+        assert {artifact.path for artifact in client.list_artifacts(run_id, "report")} == paths, ended
+
+
 def test_what_was_lost_in_the_store_is_sent_again(sweep: Path, store_home: Home) -> None:
     write(sweep, events("lossy"))
     client = open_store(store_home, None)

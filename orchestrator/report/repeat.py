@@ -1,0 +1,158 @@
+"""What was run, and the commands that run it again; no path of a machine is named, as pages travel."""
+
+import json
+import shlex
+from pathlib import Path, PurePath
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from orchestrator.plan import SweepPlan
+from orchestrator.report.content import NONE, ReportContent
+from orchestrator.report.markup import Child, Markup, table, tag
+from orchestrator.sweep_state import SweepState
+
+
+class Asked(BaseModel):
+    """The part of request.json that a command needs; None means that the sweep file or the machine decided."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    architectures: list[str] = []
+    exclude: list[str] = []
+    trials: int | None = None
+    epochs: int | None = None
+    finalists: int | None = None
+    slots: int | None = None
+    metric: str | None = None
+    split: str | None = None
+    folds: int = 1
+    allocation: str | None = None
+    time_budget_s: float | None = None
+    gpu_share: float | None = None
+    max_disk_bytes: int | None = None
+    overrides: dict[str, str] = {}
+
+
+def read_request(path: Path) -> Asked | None:
+    """Return what the user asked for; None where that was not kept, or cannot be read."""
+    try:
+        return Asked.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def sweep_command(state: SweepState, asked: Asked | None) -> str:
+    """Return the command that runs the sweep again; what the machine decided is written out."""
+    plan = state.started.plan
+    budget = plan.budget
+    if asked is None:
+        every = {"trials": budget.trials, "epochs": budget.epochs, "finalists": budget.finalists}
+        asked = Asked(name=plan.sweep, metric=plan.metric, architectures=list(plan.architectures), **every)
+    is_raised = state.plan.budget != budget  # then request.json holds what it was raised to
+    name = PurePath(asked.name).name if asked.name.endswith((".yaml", ".yml")) else asked.name
+    flags: dict[str, object] = {
+        "--data": "phantom" if plan.data.kind == "phantom" else "DIR",
+        "--preset": plan.preset,
+        "--weights": plan.weights,
+        "--seed": plan.seed,
+        "--architectures": ",".join(asked.architectures) or None,
+        "--exclude": ",".join(asked.exclude) or None,
+        "--trials": budget.trials if is_raised else asked.trials,
+        "--epochs": budget.epochs if is_raised else asked.epochs,
+        "--finalists": asked.finalists,
+        "--slots": asked.slots,
+        "--gpus-per-trial": asked.gpu_share,
+        "--metric": asked.metric,
+        "--split": asked.split,
+        "--folds": asked.folds if asked.folds > 1 else None,
+        "--allocation": asked.allocation,
+        "--time-budget": None if asked.time_budget_s is None else f"{asked.time_budget_s:g}s",
+        "--max-disk": asked.max_disk_bytes,
+    }
+    words = ["orchestrate", "sweep", name]
+    for flag, value in flags.items():
+        words += [flag, str(value)] if value is not None else []
+    for key, text in asked.overrides.items():
+        words += ["--set", f"{key}={text}"]
+    return shlex.join(words)
+
+
+def resume_command(state: SweepState) -> str | None:
+    """Return the command that raises the budget as it was raised; None where it was not."""
+    first, last = state.started.plan.budget, state.plan.budget
+    words = ["orchestrate", "resume", state.started.sweep_id]
+    for name in ("trials", "epochs"):
+        if getattr(first, name) != getattr(last, name):
+            words += [f"--{name}", str(getattr(last, name))]
+    return shlex.join(words) if len(words) > 3 else None
+
+
+def draw_repeat(content: ReportContent, asked: Asked | None) -> Markup:
+    """Return the commands, the digests, the versions and the whole plan."""
+    state = content.state
+    plan = state.plan
+    number = state.winner if state.winner is not None else (content.rows[0].trial_id if content.rows else None)
+    commit, dirty = state.started.git.get("commit", ""), state.started.git.get("dirty") == "true"
+    parts: list[Markup | None] = []
+    if commit:
+        changed = " The code had changes that this commit does not hold." if dirty else ""
+        parts.append(_command("The code as it was.", f"git checkout {shlex.quote(commit)}", changed))
+    parts.append(_command("The whole sweep.", sweep_command(state, asked), _about_sweep(plan, asked)))
+    raised = resume_command(state)
+    parts.append(
+        _command("Its budget was raised later.", raised.replace(state.started.sweep_id, "SWEEP_ID", 1))
+        if raised
+        else None
+    )
+    if number is not None:
+        one = shlex.join(["orchestrate", "replay", state.started.sweep_id, str(number)])
+        parts.append(_command("One trial again, from its number, beside what the journal says.", one))
+    parts.append(
+        _command("This page again, from the journal.", shlex.join(["orchestrate", "report", state.started.sweep_id]))
+    )
+    rows = [
+        ["plan", state.plan_digest, "everything that decides the results"],
+        ["data", plan.data.digest, "all images"],
+        ["split", plan.data.split_digest, "who is on which side"],
+        ["test images", plan.data.test_digest, "what the ledger of test reads counts by"],
+        ["code", (commit or NONE) + (" with changes" if dirty else ""), "git commit"],
+    ]
+    coded: list[list[Child]] = [[what, tag("code", None, digest), words] for what, digest, words in rows]
+    versions = state.resumed.versions if state.resumed else state.started.versions
+    return tag(
+        "div",
+        None,
+        *parts,
+        table(["what", "digest", ""], coded),
+        _folded("Versions", table(["package", "version"], [[name, text] for name, text in versions.items()])),
+        _folded(
+            "The whole plan",
+            tag("pre", {"class": "plan"}, json.dumps(plan.model_dump(mode="json"), indent=2, ensure_ascii=False)),
+        ),
+    )
+
+
+def _about_sweep(plan: SweepPlan, asked: Asked | None) -> str:
+    said = []
+    if plan.data.kind == "real":
+        said.append("DIR is the folder of the images with the data digest below.")
+    if asked is None:
+        said.append("What was asked for was not kept: this is made from the plan, and may lack changes by --set.")
+    elif asked.name.endswith((".yaml", ".yml")):
+        said.append("The sweep file was one of the user's own: what it said is in the plan below.")
+    said.append(
+        "On one slot of the same machine it gives the same trials; on several, the order in which trials end feeds "
+        "the search."
+    )
+    return " ".join(said)
+
+
+def _command(title: str, command: str, words: str = "") -> Markup:
+    return tag(
+        "div", {"class": "command"}, tag("p", {"class": "small"}, f"{title} {words}".strip()), tag("pre", None, command)
+    )
+
+
+def _folded(title: str, content: Markup) -> Markup:
+    return tag("details", None, tag("summary", None, title), content)

@@ -103,7 +103,8 @@ def _write_report(sweep: OpenSweep, ended: SweepEnded) -> None:
     try:
         write_sweep_report(sweep.folder, replay([*sweep.past, ended]))
     except Exception:  # noqa: BLE001
-        page_of_sweep(sweep.folder).unlink(missing_ok=True)  # of an earlier end
+        with suppress(OSError):
+            page_of_sweep(sweep.folder).unlink()  # of an earlier end
 
 
 @contextmanager

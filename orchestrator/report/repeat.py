@@ -67,7 +67,7 @@ def sweep_command(state: SweepState, asked: Asked | None) -> str:
         "--split": asked.split,
         "--folds": asked.folds if asked.folds > 1 else None,
         "--allocation": asked.allocation,
-        "--time-budget": None if asked.time_budget_s is None else f"{asked.time_budget_s:g}s",
+        "--time-budget": _seconds(budget.time_s if is_raised else asked.time_budget_s),
         "--max-disk": asked.max_disk_bytes,
     }
     words = ["orchestrate", "sweep", name]
@@ -85,7 +85,13 @@ def resume_command(state: SweepState) -> str | None:
     for name in ("trials", "epochs"):
         if getattr(first, name) != getattr(last, name):
             words += [f"--{name}", str(getattr(last, name))]
+    if first.time_s != last.time_s and last.time_s is not None:
+        words += ["--time-budget", str(_seconds(last.time_s))]
     return shlex.join(words) if len(words) > 3 else None
+
+
+def _seconds(time_s: float | None) -> str | None:
+    return None if time_s is None else f"{time_s:.3f}".rstrip("0").rstrip(".") + "s"
 
 
 def draw_repeat(content: ReportContent, asked: Asked | None) -> Markup:

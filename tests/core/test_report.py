@@ -381,11 +381,13 @@ def test_the_command_of_a_sweep_says_what_the_machine_decided() -> None:
 
 def test_a_raised_budget_is_two_commands() -> None:
     plan = search_plan()
-    raised = plan.model_copy(update={"budget": plan.budget.model_copy(update={"trials": 80, "epochs": 50})})
+    raised = plan.model_copy(
+        update={"budget": plan.budget.model_copy(update={"trials": 80, "epochs": 50, "time_s": 1e6})}
+    )
     event = SweepResumed(plan=raised, plan_digest="d", slots=1, device="cpu", versions={}, git={})
     state = replay([started(plan), event])
     assert " --trials 40 --epochs 35" in sweep_command(state, Asked(name="stroke_hybrid", trials=80, epochs=50))
-    assert resume_command(state) == "orchestrate resume s --trials 80 --epochs 50"
+    assert resume_command(state) == "orchestrate resume s --trials 80 --epochs 50 --time-budget 1000000s"
 
 
 def test_scales() -> None:

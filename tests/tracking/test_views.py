@@ -1,12 +1,10 @@
 """The saved views of an experiment: shipped once, left alone when changed, and opened in a browser as they will be."""
 
 import json
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
+from browser_support import CHROMIUM, NO_CHROMIUM, document_of
 from sync_support import events, write
 
 from orchestrator.home import Home
@@ -14,20 +12,6 @@ from orchestrator.tracking.saved_views import IMAGES, LEADERBOARD, TAG, ship_vie
 from orchestrator.tracking.server import HOST, Address, free_port, mlflow_server
 from orchestrator.tracking.store import ensure_experiment, open_store
 from orchestrator.tracking.sync import Sync
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-)  # fmt: skip
-
-
-def dump(url: str, *flags: str) -> str:
-    """Return a page's document once its scripts have run for a while."""
-    assert CHROMIUM is not None
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [CHROMIUM, *QUIET, f"--user-data-dir={profile}", "--virtual-time-budget=40000", *flags, url]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def test_views_are_shipped_for_each_kind_of_data_and_changed_ones_stay(store_home: Home) -> None:
@@ -52,7 +36,7 @@ def test_views_are_shipped_for_each_kind_of_data_and_changed_ones_stay(store_hom
     )
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH to open MLflow's UI with")
+@pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 def test_the_browser_opens_on_the_leaderboard_with_the_best_trial_first(sweep: Path, store_home: Home) -> None:
     write(sweep, events("viewed"))
     Sync(sweep, store_home, None).pass_once()
@@ -65,8 +49,8 @@ def test_the_browser_opens_on_the_leaderboard_with_the_best_trial_first(sweep: P
     (view,) = [one for one in shipped_views(client) if one.registered_name == "stroke_phantom"]
     uri = f"sqlite:///{store_home.mlflow / 'mlflow.db'}"
     with mlflow_server(uri, store_home.mlflow / "artifacts", Address(HOST, free_port())) as url:
-        page = dump(f"{url}{view.addresses[LEADERBOARD.name]}", "--dump-dom", "--window-size=1600,900")
-        pictures = dump(f"{url}{view.addresses[IMAGES.name]}", "--dump-dom", "--window-size=1600,1200")
+        page = document_of(f"{url}{view.addresses[LEADERBOARD.name]}", "--window-size=1600,900")
+        pictures = document_of(f"{url}{view.addresses[IMAGES.name]}", "--window-size=1600,1200")
     assert "Leaderboard (phantom)" in page
     assert best.info.run_name in page
     for column in ("best/auroc", "orchestrate.architecture", "orchestrate.stop_reason"):

@@ -36,6 +36,7 @@ from orchestrator.leaderboard import (
     format_interval,
     format_metric,
 )
+from orchestrator.open_sweep import Notice
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.evaluation.metrics import is_better
 
@@ -88,8 +89,11 @@ class SweepProgress:
         self._began_s = time.monotonic()
         self.heard_anything = False
 
-    def __call__(self, event: Event, state: SweepState) -> None:
+    def __call__(self, event: Event | Notice, state: SweepState) -> None:
         """Show what an event has changed."""
+        if isinstance(event, Notice):
+            self._say(event.text)
+            return
         self.heard_anything = True
         plan = state.plan
         match event:
@@ -113,7 +117,8 @@ class SweepProgress:
                 value = event.validation.get(plan.metric)
                 self._say(f"finalist {event.trial}, fold {event.fold + 1}: {plan.metric} {format_metric(value)}")
             case SweepTracked() if event.registered is None:
-                self._say(f"not registered: {event.fault}")
+                later = f"orchestrate sync {state.started.sweep_id} sends and registers it later"
+                self._say(f"not registered: {event.fault}; {later}")
             case SweepEnded():
                 self._say_end(state, event)
             case _:

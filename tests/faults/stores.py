@@ -30,6 +30,7 @@ from orchestrator.home import Home
 from orchestrator.journal import EpochEnded, SweepEnded
 from orchestrator.open_sweep import opened
 from orchestrator.tracking.catch_up import catch_up
+from orchestrator.tracking.outcome import outcome_file, read_outcome
 from orchestrator.tracking.process import SyncProcess
 from orchestrator.tracking.server import free_port, mlflow_server
 from orchestrator.tracking.store import open_store
@@ -52,6 +53,7 @@ class Case:
     kind: str
     wall_s: float = 0.0
     sent_after_s: float = 0.0  # the sweep's end
+    sent_by: str = "sync"  # or by `orchestrate sync`, where it had given up when the sweep ended
     said: list[str] = field(default_factory=list)
     compared: Compared = field(default_factory=Compared)
 
@@ -131,7 +133,8 @@ def run_case(kind: str, trials: int, epochs: int, nap_s: float) -> Case:
             run_sweep(case, home, folder, uri, progress, trials, epochs, nap_s)
             progress.join()
             mend()
-            if kind == "absent":
+            if read_outcome(outcome_file(folder, home, uri)).error is not None:
+                case.sent_by = "later"
                 catch_up(folder, home, uri, lambda sent, of: None)
             case.compared = compare_points(open_store(home, uri), folder)
     return case
@@ -180,13 +183,14 @@ def main() -> None:
         for line in cases[-1].said:
             print(f"  said: {line}", flush=True)
     undisturbed_s = min(case.wall_s for case in cases[:2])
-    print(f"{'store':10} {'sweep s':>8} {'ratio':>6} {'sent s':>7} {'points':>7} missing doubled twins wrong said")
+    print(f"{'store':10} {'sweep s':>8} {'ratio':>6} {'sent s':>7} {'by':5}  points missing doubled twins wrong said")
     red = 0
     for case in cases:
         found, faults = case.compared, faults_of(case)
         red += bool(faults)
         print(
             f"{case.kind:10} {case.wall_s:8.1f} {case.wall_s / undisturbed_s:6.3f} {case.sent_after_s:7.1f} "
+            f"{case.sent_by:5} "
             f"{found.points:7} {len(found.missing):7} {len(found.doubled):7} {len(found.twins):5} "
             f"{len(found.wrong):5} {len(case.said):4}"
         )

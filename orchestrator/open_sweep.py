@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import BadInput
@@ -10,7 +11,16 @@ from orchestrator.sweep_lock import STOP_REQUEST, owned
 from orchestrator.sweep_state import SweepState, replay
 
 JOURNAL = "journal.jsonl"
-SweepWatch = Callable[[Event, SweepState], None]  # hears every event, with the state that it has led to
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that the user should hear and the journal need not hold."""
+
+    text: str
+
+
+SweepWatch = Callable[[Event | Notice, SweepState], None]  # hears every event, with the state that it has led to
 
 
 class OpenSweep:
@@ -38,6 +48,10 @@ class OpenSweep:
     def append(self, event: Event) -> None:
         """Write one event. Raises DiskFull."""
         self._journal.append(event)
+
+    def tell(self, text: str) -> None:
+        """Let `watch` hear something that no journal needs; threads may."""
+        self._watch(Notice(text), self.state)
 
     def close(self) -> None:
         """Bring the journal to disk."""

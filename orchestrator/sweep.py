@@ -73,7 +73,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
     arrays = [*planned.data.development.arrays.values(), *planned.data.test.arrays.values()]
     with (
         held(arrays),
-        _synced(SyncProcess(folder, request.home, request.tracking_uri)) as sync,
+        _synced(SyncProcess(folder, request.home, request.tracking_uri, sweep.tell)) as sync,
         told_if_broken_off(sweep),
     ):
         with local_ray(planned.slots, stopping, sweep.stop_request, lambda reason: _last_words(sweep, reason)):

@@ -5,7 +5,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 
@@ -18,6 +20,7 @@ def quiet_glyphs() -> Iterator[None]:
 
 
 def save_quietly(figure: Figure, target: Path | io.BytesIO) -> None:
-    """Write a PNG."""
+    """Write a PNG. `Figure.savefig` would draw everything twice, the first time to nowhere."""
     with quiet_glyphs():
-        figure.savefig(target, format="png")
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.print_png(target)

@@ -23,6 +23,7 @@ from orchestrator.journal import (
     TrialEnded,
 )
 from orchestrator.leaderboard import format_interval, format_metric
+from orchestrator.open_sweep import Notice
 from orchestrator.sweep_state import SweepState
 
 REDRAWN_PER_S = 4
@@ -37,8 +38,11 @@ class SweepProgress:
         self._live = Live(self._view, console=self._console, refresh_per_second=REDRAWN_PER_S, transient=True)
         self.heard_anything = False
 
-    def __call__(self, event: Event, state: SweepState) -> None:
+    def __call__(self, event: Event | Notice, state: SweepState) -> None:
         """Show what an event has changed."""
+        if isinstance(event, Notice):
+            self._say(event.text)
+            return
         self.heard_anything = True
         self._view.hear(event, state)
         plan = state.plan
@@ -63,7 +67,8 @@ class SweepProgress:
                 value = event.validation.get(plan.metric)
                 self._say(f"finalist {event.trial}, fold {event.fold + 1}: {plan.metric} {format_metric(value)}")
             case SweepTracked() if event.registered is None:
-                self._say(f"not registered: {event.fault}")
+                later = f"orchestrate sync {state.started.sweep_id} sends and registers it later"
+                self._say(f"not registered: {event.fault}; {later}")
             case SweepEnded():
                 self._say_end(state, event)
             case _:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ class SyncOutcome(BaseModel):
     trial_run_ids: dict[int, str] = {}
     registered: Registered | None = None
     registered_for: str = ""  # which model that is: see model_key
+    figures_due: list[int] = []  # trials whose figures are drawn when nothing else is to be sent
     error: str | None = None  # why the store cannot be reached just now
 
     def has_registered(self, state: SweepState) -> bool:
@@ -48,6 +50,13 @@ def model_key(state: SweepState) -> str:
 def tracking_uri(home: Home, given: str | None) -> str:
     """Return the store's URI: MLFLOW_TRACKING_URI as given, else the embedded one."""
     return given or f"sqlite:///{home.mlflow / 'mlflow.db'}"
+
+
+def without_password(text: str) -> str:
+    """Return a URI, or a text that holds some, as it may be shown and stored: user and password left out."""
+    text = re.sub(r"://[^/@\s]*@", "://***@", text)
+    text = re.sub(r"(?<!http)(?<!https)(?<!sqlite)://[^/@:\s]+:[^@\s]*@", "://***@", text)  # a slash in the password
+    return re.sub(r"([?&]password=)[^&\s]*", r"\1***", text)
 
 
 def outcome_file(sweep: Path, home: Home, given_uri: str | None) -> Path:

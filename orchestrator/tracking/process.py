@@ -1,25 +1,41 @@
-"""Start and await the sync process; imports no mlflow, so the driver stays light."""
+"""Start, watch and await the sync process; imports no mlflow, so the driver stays light."""
 
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.home import Home
-from orchestrator.tracking.outcome import SyncOutcome, outcome_file, read_outcome
+from orchestrator.tracking.outcome import (
+    SyncOutcome,
+    outcome_file,
+    read_outcome,
+    tracking_uri,
+    without_password,
+    write_outcome,
+)
+from orchestrator.tracking.store_reach import StoreReach
 
 POLL_S = 0.2
+WATCH_S = 1.0
 MAX_STARTS = 3
 REGISTER_WITHIN_S = 300.0
 GIVE_UP_ON_FAULT_S = 10.0
 
 
 class SyncProcess:
-    """The process that sends one sweep's journal to MLflow, in a session of its own: Ctrl-C does not reach it."""
+    """The process that sends one sweep's journal to MLflow, in a session of its own: Ctrl-C does not reach it.
 
-    def __init__(self, sweep: Path, home: Home, given_uri: str | None) -> None:
+    A thread starts it again where something killed it, and says by `told` when the store is out of reach and when it is
+    back: a line each.
+    """
+
+    def __init__(
+        self, sweep: Path, home: Home, given_uri: str | None, told: Callable[[str], None] = lambda text: None
+    ) -> None:
         self._sweep = sweep
         self._outcome = outcome_file(sweep, home, given_uri)
         self._command = [
@@ -32,8 +48,15 @@ class SyncProcess:
         ]
         # in the environment, as it may hold a password: command lines are seen by everybody
         self._environment = os.environ | {"MLFLOW_TRACKING_URI": given_uri or ""}
+        self._reach = StoreReach(without_password(tracking_uri(home, given_uri)))
+        self._told = told
         self._starts_left = MAX_STARTS
+        self._starting = threading.Lock()
+        self._forget_old_fault()
         self._process = self._start()
+        self._closing = threading.Event()
+        self._watch = threading.Thread(target=self._watch_over_sync, name="watch over sync", daemon=True)
+        self._watch.start()
 
     def wait_until(self, done: Callable[[SyncOutcome], bool]) -> None:
         """Wait until the outcome is `done`, or its store stays out of reach.
@@ -41,33 +64,49 @@ class SyncProcess:
         A sync that was killed is started again: it goes on from its offset.
         """
         began_s = time.monotonic()
-        faulty_since_s: float | None = None
         while True:
-            outcome = read_outcome(self._outcome)
+            is_alive = self._is_alive()  # asked first: what it wrote before its end is seen
             now_s = time.monotonic()
-            faulty_since_s = None if outcome.error is None else (faulty_since_s or now_s)
-            gave_up = faulty_since_s is not None and now_s - faulty_since_s > GIVE_UP_ON_FAULT_S
-            if done(outcome) or gave_up or now_s - began_s > REGISTER_WITHIN_S or not self._is_alive():
+            gave_up = self._reach.faulty_for_s(now_s) > GIVE_UP_ON_FAULT_S or now_s - began_s > REGISTER_WITHIN_S
+            if done(read_outcome(self._outcome)) or gave_up or not is_alive:
                 return
             time.sleep(POLL_S)
 
     def close(self, within_s: float = REGISTER_WITHIN_S) -> None:
         """Wait until the journal's last line was sent, or sync has given up; after that time it goes on alone."""
         deadline_s = time.monotonic() + within_s
-        while self._is_alive():
-            try:
-                self._process.wait(timeout=max(0.0, deadline_s - time.monotonic()))
-            except subprocess.TimeoutExpired:
+        while self._is_alive() and time.monotonic() < deadline_s:
+            time.sleep(POLL_S)
+        self._closing.set()
+        self._watch.join()
+
+    def _watch_over_sync(self) -> None:
+        """Hear each second how sync fares, until `close`."""
+        while not self._closing.wait(WATCH_S):
+            if not self._is_alive() and self._process.returncode != 0:
+                later = f"orchestrate sync {self._sweep.name} sends the rest later"
+                self._told(f"sync with MLflow came to no end of its own (why: {self._sweep / 'sync.log'}): {later}")
                 return
+            said = self._reach.hear(read_outcome(self._outcome).error, time.monotonic())
+            if said is not None:
+                self._told(said)
 
     def _is_alive(self) -> bool:
         """Tell whether sync is at work, after starting it again where something killed it."""
-        if self._process.poll() is None:
+        with self._starting:
+            if self._process.poll() is None:
+                return True
+            if self._process.returncode == 0 or self._starts_left == 0:
+                return False
+            self._process = self._start()
             return True
-        if self._process.returncode == 0 or self._starts_left == 0:
-            return False
-        self._process = self._start()
-        return True
+
+    def _forget_old_fault(self) -> None:
+        """What kept an earlier sync of the sweep from its store is no news of this one."""
+        outcome = read_outcome(self._outcome)
+        if outcome.error is not None:
+            outcome.error = None
+            write_outcome(self._outcome, outcome)
 
     def _start(self) -> "subprocess.Popen[bytes]":
         self._starts_left -= 1

@@ -126,10 +126,10 @@ def _log_model(client: MlflowClient, state: SweepState, weights: Path, experimen
     assert state.winner is not None
     trial, sweep_id = state.trials[state.winner], state.started.sweep_id
     own = f"tags.`{SWEEP_TAG}` = '{sweep_id}' AND tags.`{KEY_TAG}` = '{model_key(state)}'"
-    for found in client.search_logged_models([experiment_id], filter_string=own):
-        if found.status == LoggedModelStatus.READY:
-            return str(found.model_id)
-    logged = client.create_logged_model(
+    known = {found.status: found for found in client.search_logged_models([experiment_id], filter_string=own)}
+    if LoggedModelStatus.READY in known:
+        return str(known[LoggedModelStatus.READY].model_id)
+    logged = known.get(LoggedModelStatus.PENDING) or client.create_logged_model(  # one that was broken off goes on
         experiment_id,
         name=_logged_model_name(state.plan.task, trial.architecture),
         source_run_id=run_id,

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from mlflow import MlflowClient
@@ -16,12 +17,12 @@ from orchestrator.tracking.finalist_metrics import finalist_metrics, finalist_ta
 from orchestrator.tracking.image_grid import show_in_grid
 from orchestrator.tracking.outcome import SyncOutcome
 from orchestrator.tracking.registry import SWEEP_TAG, register_winner
+from orchestrator.tracking.run_outbox import RunOutbox
+from orchestrator.tracking.run_tags import sweep_tags, trial_tags
 from trainables.evaluation.figures import draw_confusion_matrix, draw_training_curves
 from trainables.evaluation.metrics import confusion_matrix
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
 
-METRICS_PER_CALL = 1000
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")  # Okabe and Ito
 STATUS = {
     "running": "RUNNING",
     "completed": "FINISHED",
@@ -39,19 +40,20 @@ class SweepRuns:
         self._experiment_id = experiment_id
         self._sweep = sweep
         self._outcome = outcome
-        self._adopted: set[str] = set()  # runs that an earlier sync made
-        self._held: dict[tuple[str, str], set[int]] = {}  # of those, by run and metric: steps that the store has
+        self._outbox = RunOutbox(client)
 
     def adopt(self, sweep_id: str) -> None:
-        """Find the runs that an earlier sync made for this sweep: the store says which there are, not our note."""
-        self._outcome.run_id, self._outcome.trial_run_ids = None, {}
+        """Find the runs that were made for this sweep: the store says which there are, not our note."""
+        parent: str | None = None
+        of_trials: dict[int, str] = {}
         for run in self._search(sweep_id):
-            tags = run.data.tags
-            self._adopted.add(run.info.run_id)
+            tags, run_id = run.data.tags, run.info.run_id
+            self._outbox.note_held(run)
             if tags.get("orchestrate.role") == "sweep":
-                self._outcome.run_id = run.info.run_id
+                parent = run_id
             else:
-                self._outcome.trial_run_ids[int(tags["orchestrate.trial_id"])] = run.info.run_id
+                of_trials[int(tags["orchestrate.trial_id"])] = run_id
+        self._outcome.run_id, self._outcome.trial_run_ids = parent, of_trials
 
     def send_sweep(self, state: SweepState) -> None:
         """Make sure that the parent run exists."""
@@ -60,7 +62,7 @@ class SweepRuns:
                 self._experiment_id,
                 start_time=_ms(state.started.time),
                 run_name=state.started.sweep_id,
-                tags=_sweep_tags(state),
+                tags=sweep_tags(state),
             )
             self._outcome.run_id = run.info.run_id
         plan = state.started.plan  # parameters are for good; what a resumption raises is a tag
@@ -95,32 +97,30 @@ class SweepRuns:
 
     def send_trial(self, state: SweepState, trial: TrialState) -> None:
         """Make sure that the trial's run exists, holds its hyperparameters, and is open again where it goes on."""
-        params = [Param(name, _shown(value)) for name, value in trial.hyperparameters.items()]
+        params = {name: _shown(value) for name, value in trial.hyperparameters.items()}
         known = trial.number in self._outcome.trial_run_ids
         run_id = self._run_id(state, trial)
         assert self._outcome.run_id is not None
-        parent = RunTag("mlflow.parentRunId", self._outcome.run_id)  # another one where somebody deleted the first
-        self._client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))], tags=[parent])
-        if not known:
-            log_dataset(self._client, run_id, state.plan, "training and validation")
+        parent = {"mlflow.parentRunId": self._outcome.run_id}  # another one where somebody deleted the first
+        self._outbox.put(run_id, params={**params, "seed": str(trial.seed)}, tags=parent)
+        log_dataset(self._client, run_id, state.plan, "training and validation")
         if known and trial.state == "running":
             self._client.update_run(run_id, "RUNNING")
 
     def send_epochs(self, state: SweepState, epochs: Iterable[EpochEnded]) -> None:
-        """Send the metrics of epochs in few calls; a point that the store has is not sent again.
+        """Let the metrics of epochs wait for `send_all`; a point that the store has is not sent again.
 
         It may have one that the journal lost with the machine, and tells again with another time.
         """
-        by_trial: dict[int, list[Metric]] = {}
         for event in epochs:
-            by_trial.setdefault(event.trial, []).extend(_metrics(event))
-        for number, metrics in by_trial.items():
-            run_id = self._run_id(state, state.trials[number])
-            for batch in _batches(self._new_to_store(run_id, metrics)):
-                self._client.log_batch(run_id, metrics=batch)
+            self._outbox.put_points(self._run_id(state, state.trials[event.trial]), _metrics(event))
+
+    def send_all(self) -> None:
+        """Send what waits of trials' parameters and epochs."""
+        self._outbox.send_all()
 
     def send_trial_end(self, state: SweepState, trial: TrialState) -> None:
-        """Send how a trial ended: its best epoch, its confusion matrix, state and reason in words, status."""
+        """Send how a trial ended: its best epoch, state and reason in words, status. Its figures are due then."""
         run_id = self._run_id(state, trial)
         tags = {"orchestrate.state": trial.state, "orchestrate.stop_reason": trial.reason}
         metrics = []
@@ -131,17 +131,18 @@ class SweepRuns:
                 for name, value in trial.validation.items()
                 if value is not None
             ]
-            self._send_figures(run_id, state, trial)
-        self._client.log_batch(run_id, metrics=metrics, tags=[RunTag(key, value) for key, value in tags.items()])
+            if trial.number not in self._outcome.figures_due:
+                self._outcome.figures_due.append(trial.number)
+        self._outbox.put(run_id, metrics=metrics, tags=tags)
+        self._outbox.send(run_id)
         self._client.set_terminated(run_id, STATUS[trial.state], _ms(trial.ended_at or trial.started_at))
 
     def send_finalist(self, state: SweepState, event: FinalistEvaluated) -> None:
         """Send a finalist's metrics with their 95 % intervals, the files of its evaluation and a confusion matrix."""
         run_id = self._run_id(state, state.trials[event.trial])
-        tags = [RunTag(f"orchestrate.{key}", value) for key, value in finalist_tags(event).items()]
-        self._client.log_batch(run_id, tags=tags)
-        for batch in _batches(finalist_metrics(event)):
-            self._client.log_batch(run_id, metrics=batch)
+        tags = {f"orchestrate.{key}": value for key, value in finalist_tags(event).items()}
+        self._outbox.put(run_id, tags=tags, metrics=finalist_metrics(event))
+        self._outbox.send(run_id)
         folder = self._sweep / "finalists" / f"{event.trial:04d}"
         self._client.log_artifacts(run_id, str(folder), "evaluation")
 
@@ -156,7 +157,8 @@ class SweepRuns:
         ]
         for name, (mean, deviation, _) in (spread_over_folds(state, event.trial) or {}).items():
             metrics += [Metric(f"folds/{name}_mean", mean, at_ms, 0), Metric(f"folds/{name}_sd", deviation, at_ms, 0)]
-        self._client.log_batch(run_id, metrics=metrics)
+        self._outbox.put(run_id, metrics=metrics)
+        self._outbox.send(run_id)
 
     def can_register(self, state: SweepState) -> bool:
         """Tell whether the winner is one of now: a resumed sweep may have made its evaluation void, or its files go."""
@@ -206,21 +208,11 @@ class SweepRuns:
                 self.send_finalist(state, state.finalists[trial.number])
             for fold in state.folds.get(trial.number, {}).values() if run is None else ():
                 self.send_fold(state, fold)
+        self.send_all()
 
     def _weights(self, state: SweepState) -> Path:
         assert state.winner is not None
         return self._sweep / "trials" / f"{state.winner:04d}" / BEST_WEIGHTS
-
-    def _new_to_store(self, run_id: str, metrics: list[Metric]) -> list[Metric]:
-        if run_id not in self._adopted:
-            return metrics
-        return [metric for metric in metrics if metric.step not in self._steps_held(run_id, metric.key)]
-
-    def _steps_held(self, run_id: str, name: str) -> set[int]:
-        key = (run_id, name)
-        if key not in self._held:
-            self._held[key] = {point.step for point in self._client.get_metric_history(run_id, name)}
-        return self._held[key]
 
     def _run_id(self, state: SweepState, trial: TrialState) -> str:
         """Return the id of the trial's run, created where no earlier sync did."""
@@ -232,7 +224,7 @@ class SweepRuns:
             self._experiment_id,
             start_time=_ms(trial.started_at),
             run_name=f"{trial.number:04d} {trial.architecture}",
-            tags=_trial_tags(state, trial, self._outcome.run_id),
+            tags=trial_tags(state, trial, self._outcome.run_id),
         )
         self._outcome.trial_run_ids[trial.number] = run.info.run_id
         return str(run.info.run_id)
@@ -248,23 +240,29 @@ class SweepRuns:
             if not token:
                 return
 
-    def _send_figures(self, run_id: str, state: SweepState, trial: TrialState) -> None:
-        """Send the training curves, and the confusion matrix of the best epoch."""
+    def send_figures(self, state: SweepState, trial: TrialState) -> None:
+        """Draw and send the training curves, and the confusion matrix of the best epoch."""
+        run_id = self._run_id(state, trial)
         title = f"{state.plan.task}, trial {trial.number} ({trial.architecture})"
         with tempfile.TemporaryDirectory() as folder:
-            path = self._sweep / "trials" / f"{trial.number:04d}" / BEST_VALIDATION
-            if path.is_file():
-                with np.load(path, allow_pickle=False) as saved:
-                    counts_KK = confusion_matrix(saved["probs_NK"], saved["labels_N"])
-                    about = f"{title}, validation, epoch {int(saved['epoch'])}"
-                draw_confusion_matrix(
-                    Path(folder, "confusion_matrix_validation.png"), counts_KK, state.plan.classes, about
-                )
+            if (best := self._best_validation(trial)) is not None:
+                epoch, counts_KK = best
+                path, about = Path(folder, "confusion_matrix_validation.png"), f"{title}, validation, epoch {epoch}"
+                draw_confusion_matrix(path, counts_KK, state.plan.classes, about)
             if trial.epochs:
                 history = [{"epoch": ended.epoch, **ended.metrics} for ended in trial.epochs]
                 draw_training_curves(Path(folder, "training_curves.png"), history, state.plan.metric, title)
             self._client.log_artifacts(run_id, folder, "figures")
             show_in_grid(self._client, run_id, Path(folder), trial.last_epoch)
+
+    def _best_validation(self, trial: TrialState) -> tuple[int, np.ndarray] | None:
+        """Return the best epoch and its confusion matrix; None where it left no file, or a damaged one."""
+        path = self._sweep / "trials" / f"{trial.number:04d}" / BEST_VALIDATION
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                return int(saved["epoch"]), confusion_matrix(saved["probs_NK"], saved["labels_N"])
+        except (FileNotFoundError, BadZipFile, ValueError, KeyError, EOFError):
+            return None
 
 
 def _ms(time_s: float) -> int:
@@ -280,11 +278,6 @@ def _metrics(event: EpochEnded) -> list[Metric]:
     return [Metric(name, value, at_ms, event.epoch) for name, value in event.metrics.items() if value is not None]
 
 
-def _batches(metrics: list[Metric]) -> Iterator[list[Metric]]:
-    for start in range(0, len(metrics), METRICS_PER_CALL):
-        yield metrics[start : start + METRICS_PER_CALL]
-
-
 def _has_every_metric(run: Run, trial: TrialState) -> bool:
     """Tell whether the latest value of each metric is the journal's; earlier ones were sent before it, in order."""
     latest = {metric.key: metric for metric in _latest(trial)}
@@ -293,49 +286,3 @@ def _has_every_metric(run: Run, trial: TrialState) -> bool:
 
 def _latest(trial: TrialState) -> list[Metric]:
     return [metric for epoch in trial.epochs for metric in _metrics(epoch)]
-
-
-def _sweep_tags(state: SweepState) -> dict[str, str]:
-    started, plan = state.started, state.plan
-    return {
-        **_common_tags(state),
-        "orchestrate.role": "sweep",
-        "orchestrate.sweep": plan.sweep,
-        "orchestrate.weights": plan.weights,
-        "orchestrate.device": started.device,
-        **{f"orchestrate.hardware.{name}": value for name, value in started.hardware.items()},
-        "orchestrate.grouped_by": plan.data.grouped_by,
-        "orchestrate.split": plan.data.split,
-        "orchestrate.test_digest": plan.data.test_digest,
-        "orchestrate.unreadable_images": str(plan.data.unreadable),
-        **{f"orchestrate.git_{key}": value for key, value in started.git.items()},
-        **{f"orchestrate.version.{name}": value for name, value in started.versions.items()},
-    }
-
-
-def _trial_tags(state: SweepState, trial: TrialState, parent_run_id: str) -> dict[str, str]:
-    order = list(state.plan.architectures).index(trial.architecture)
-    return {
-        **_common_tags(state),
-        "mlflow.parentRunId": parent_run_id,
-        "mlflow.runColor": COLOURS[order % len(COLOURS)],
-        "orchestrate.role": "trial",
-        "orchestrate.architecture": trial.architecture,
-        "orchestrate.trial_id": str(trial.number),
-        "orchestrate.published": str(trial.published).lower(),
-    }
-
-
-def _common_tags(state: SweepState) -> dict[str, str]:
-    plan = state.plan
-    return {
-        SWEEP_TAG: state.started.sweep_id,
-        "orchestrate.plan_digest": state.plan_digest,
-        "orchestrate.data_digest": plan.data.digest,
-        "orchestrate.split_digest": plan.data.split_digest,
-        "orchestrate.data_kind": plan.data.kind,
-        "orchestrate.leaking_test_images": str(sum(plan.data.leaks.values())),
-        "orchestrate.preset": plan.preset,
-        "orchestrate.seed": str(plan.seed),
-        "orchestrate.task": plan.task,
-    }

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -14,18 +13,22 @@ from mlflow import MlflowClient
 from mlflow.db import upgrade
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
+from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
-from orchestrator.tracking.outcome import tracking_uri
+from orchestrator.tracking.outcome import tracking_uri, without_password
 from trainables.catalog import TASKS
 from trainables.evaluation.metrics import METRICS
+
+STORE_FAULTS = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError)  # or no driver for its kind
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default of 7 blocks 247 s when a server is down
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it asks the server for each run's name
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
     "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -33,10 +36,17 @@ ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+# A request that failed may have been carried out: who writes looks for what it made before it is repeated.
+ENVIRONMENT_OF_A_WRITER = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
-def without_password(uri: str) -> str:
-    """Return the URI as it may be shown and stored: user and password left out."""
-    return re.sub(r"://[^/@]*@", "://***@", uri)
+
+def reason_of(error: BaseException) -> str:
+    """Return in a few words why a call to a store failed: those of the fault that the others came from."""
+    root = error
+    while (cause := root.__cause__ or (None if root.__suppress_context__ else root.__context__)) is not None:
+        root = cause
+    words = root.strerror if isinstance(root, OSError) and root.strerror else str(root).strip()
+    return without_password((words or type(root).__name__).splitlines()[0])[:200]
 
 
 @contextmanager
@@ -44,10 +54,9 @@ def told_as_bad_input(home: Home, given: str | None) -> Iterator[None]:
     """Turn a store that cannot be reached or used into one line for the user."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
+    except STORE_FAULTS as error:
         where = without_password(tracking_uri(home, given))
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BadInput(f"MLflow store {where}: cannot be used ({without_password(reason)[:200]})") from error
+        raise BadInput(f"MLflow store {where}: cannot be used ({reason_of(error)})") from error
 
 
 def open_store(home: Home, given: str | None) -> MlflowClient:
@@ -58,6 +67,8 @@ def open_store(home: Home, given: str | None) -> MlflowClient:
     uri = tracking_uri(home, given)
     if given is None:
         _create(home.mlflow / "mlflow.db")
+    if not uri.startswith(("http", "sqlite")):
+        _require_answer(uri)
     mlflow.set_tracking_uri(uri)  # parts of the client look the store up by themselves
     mlflow.set_registry_uri(uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -93,6 +104,15 @@ def _artifacts(client: MlflowClient, name: str, home: Home) -> str | None:
     """Return an absolute folder for stores without a server; a server knows its own place."""
     uri = str(client.tracking_uri)
     return None if uri.startswith("http") else (home.mlflow / "artifacts" / name).as_uri()
+
+
+def _require_answer(uri: str) -> None:
+    """Raise what a database answers that cannot be reached; MLflow would try again for 100 s before it says so."""
+    engine = create_engine(uri)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
 
 
 def _create(path: Path) -> None:

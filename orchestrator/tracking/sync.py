@@ -1,19 +1,16 @@
 """The process that tails a sweep's journal and alone talks to MLflow.
 
-A store that is down or locked costs the sweep nothing: sync waits and goes on from its offset. Every call to the store
-may be repeated, so a batch that was broken off is sent again.
+A store that is down or locked costs the sweep nothing: sync waits and goes on from its offset. A call that failed may
+have been carried out: before a batch that was broken off is sent again, the runs that the store has are found anew.
 """
 
 import fcntl
 import os
-import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.home import Home
 from orchestrator.journal import (
@@ -30,16 +27,29 @@ from orchestrator.journal import (
     read_events,
 )
 from orchestrator.sweep_state import SweepState, replay
-from orchestrator.tracking.outcome import model_key, outcome_file, read_outcome, write_outcome
+from orchestrator.tracking.outcome import (
+    model_key,
+    outcome_file,
+    read_outcome,
+    tracking_uri,
+    without_password,
+    write_outcome,
+)
 from orchestrator.tracking.runs import SweepRuns
 from orchestrator.tracking.saved_views import ship_views
-from orchestrator.tracking.store import ensure_experiment, open_store, without_password
+from orchestrator.tracking.store import (
+    ENVIRONMENT_OF_A_WRITER,
+    STORE_FAULTS,
+    ensure_experiment,
+    open_store,
+    reason_of,
+)
 
-POLL_S = 0.5
+POLL_S = 1.0
 RETRY_S = 2.0
-RETRIES_AFTER_END = 2
-EVENTS_PER_BATCH = 200
-STORE_FAULTS = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError)
+GIVE_UP_AFTER_END_S = 10.0  # of a store that was out of reach so long, once the journal has ended
+EVENTS_PER_BATCH = 1000  # fewer while calls fail: one call in ten that does must not undo all of the others
+NICE = 10  # trials come first
 
 
 class Sync:
@@ -52,17 +62,25 @@ class Sync:
         self._outcome_file = outcome_file(sweep, home, given_uri)
         self._journal = sweep / "journal.jsonl"
         self._state: SweepState | None = None
+        self._sent_state: SweepState | None = None  # as far as an earlier sync sent it; to be held against the store
         self._runs: SweepRuns | None = None
+        self._batch_size = EVENTS_PER_BATCH
         self._read_to = 0
         self._num_read = 0
         self._journal_ended = False
         self._waiting: list[Event] = []
         self.outcome = read_outcome(self._outcome_file)
+        self.outcome.tracking_uri = without_password(tracking_uri(home, given_uri))
 
     @property
     def journal_ended(self) -> bool:
         """Tell whether the journal's last line was read."""
         return self._journal_ended
+
+    @property
+    def done(self) -> bool:
+        """Tell whether the journal's last line was sent, and every figure."""
+        return self.ended and not self.outcome.figures_due
 
     @property
     def ended(self) -> bool:
@@ -72,33 +90,43 @@ class Sync:
     def pass_once(self, told: Callable[[int, int], None] = lambda sent, of: None) -> None:
         """Send what the journal has that the store has not; `told` hears how many of how many lines are sent.
 
-        Raises one of STORE_FAULTS; nothing is lost then.
+        Figures come last, and most wait on where the journal has grown meanwhile. Raises one of STORE_FAULTS, and
+        nothing is lost then.
         """
         self._read()
         if self._state is None:
             return
-        if self._runs is None:
-            self._runs = self._open(self._state)
-        while self._waiting or self.outcome.error:
-            batch, later = self._waiting[:EVENTS_PER_BATCH], self._waiting[EVENTS_PER_BATCH:]
-            self._send(self._state, self._runs, batch)
-            self._waiting = later
-            self.outcome.events_sent, self.outcome.error = self._num_read - len(later), None
-            write_outcome(self._outcome_file, self.outcome)
-            told(self.outcome.events_sent, self._num_read)
+        with self._sending():
+            if self._runs is None:
+                self._runs = self._open(self._state)
+            self._send_waiting(self._state, self._runs, told)
+            self._send_figures(self._state, self._runs)
 
     def close_abandoned(self) -> None:
         """Close the runs of a sweep whose driver is gone without a last word."""
         if self._state is not None:
             if self._state.ended is None:
                 self._state.apply(SweepEnded(state="interrupted", reason="the driver process died"))
-            assert self._runs is not None
-            self._runs.send_sweep_end(self._state)
+            with self._sending():
+                assert self._runs is not None
+                self._runs.send_sweep_end(self._state)
+                self._send_figures(self._state, self._runs)
 
     def report(self, error: Exception) -> None:
         """Leave word of why the store cannot be reached."""
-        self.outcome.error = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        write_outcome(self._outcome_file, self.outcome)
+        self.outcome.error = reason_of(error)
+        with suppress(OSError):  # it may be this disk that is full
+            write_outcome(self._outcome_file, self.outcome)
+
+    @contextmanager
+    def _sending(self) -> Iterator[None]:
+        """Forget after a fault which runs there are, and take less at a time."""
+        try:
+            yield
+        except STORE_FAULTS:
+            self._runs = None
+            self._batch_size = max(1, self._batch_size // 4)
+            raise
 
     def _read(self) -> None:
         """Fold new events into the state; what an earlier sync has sent is not sent again."""
@@ -109,25 +137,48 @@ class Sync:
             self._waiting += events
         elif events:
             self._state = replay(events)
-            self._waiting = events[self.outcome.events_sent :]
+            sent = self.outcome.events_sent
+            self._sent_state = replay(events[:sent]) if sent else None
+            self._waiting = events[sent:]
         self._num_read += len(events)
         for event in events:
             if isinstance(event, SweepEnded | SweepResumed):
                 self._journal_ended = isinstance(event, SweepEnded)
 
     def _open(self, state: SweepState) -> SweepRuns:
+        """Find out what the store has of the sweep; the first time, hold it against what an earlier sync sent."""
         client = open_store(self._home, self._given_uri)
+        os.environ.update(ENVIRONMENT_OF_A_WRITER)
         experiment_id = ensure_experiment(client, state.plan.task, self._home)
         ship_views(client, experiment_id, state.plan.task, state.plan.data.kind)
-        self.outcome.tracking_uri = without_password(str(client.tracking_uri))
         runs = SweepRuns(client, experiment_id, self._sweep, self.outcome)
         runs.adopt(state.started.sweep_id)
-        if self.outcome.run_id is not None:
-            runs.reconcile(state)
-        elif self.outcome.events_sent:  # somebody deleted it, or the store is a new one
+        if self.outcome.run_id is None and self.outcome.events_sent:  # somebody deleted it, or the store is a new one
             self.outcome.events_sent, self.outcome.registered = 0, None
             self._waiting = read_events(self._journal)[0][: self._num_read]
+        elif self._sent_state is not None:
+            runs.reconcile(self._sent_state)
+        self._sent_state = None
         return runs
+
+    def _send_waiting(self, state: SweepState, runs: SweepRuns, told: Callable[[int, int], None]) -> None:
+        while self._waiting or self.outcome.error:
+            batch, later = self._waiting[: self._batch_size], self._waiting[self._batch_size :]
+            self._send(state, runs, batch)
+            self._waiting = later
+            self._batch_size = min(EVENTS_PER_BATCH, 2 * self._batch_size)
+            self.outcome.events_sent, self.outcome.error = self._num_read - len(later), None
+            write_outcome(self._outcome_file, self.outcome)
+            told(self.outcome.events_sent, self._num_read)
+
+    def _send_figures(self, state: SweepState, runs: SweepRuns) -> None:
+        """Draw and send the figures of trials that have ended: one, then more while the journal tells nothing new."""
+        while self.outcome.figures_due:
+            runs.send_figures(state, state.trials[self.outcome.figures_due[0]])
+            del self.outcome.figures_due[0]
+            write_outcome(self._outcome_file, self.outcome)
+            if self._journal.stat().st_size > self._read_to:
+                return
 
     def _send(self, state: SweepState, runs: SweepRuns, waiting: Sequence[Event]) -> None:
         """Send some events, one kind after the other: repeating any of it changes nothing."""
@@ -149,8 +200,10 @@ class Sync:
             elif isinstance(event, WinnerChosen) and event.trial == state.winner and runs.can_register(state):
                 self.outcome.registered, self.outcome.registered_for = runs.register(state), model_key(state)
             elif isinstance(event, SweepEnded) and event == state.ended:
+                runs.send_all()
                 runs.send_sweep_end(state)
                 runs.reconcile(state)
+        runs.send_all()
 
 
 def lock_file(sweep: Path, home: Home, given_uri: str | None) -> Path:
@@ -159,29 +212,36 @@ def lock_file(sweep: Path, home: Home, given_uri: str | None) -> Path:
 
 
 def follow(sync: Sync, driver_pid: int) -> None:
-    """Send until the journal ends, or until its driver is dead and everything it wrote is sent."""
-    retries_left = RETRIES_AFTER_END
+    """Send until the journal ends, or until its driver is dead and everything it wrote is sent.
+
+    A store that is out of reach then is tried for GIVE_UP_AFTER_END_S, or once where it was so for longer.
+    """
+    faulty_since_s: float | None = None
     driver_is_dead = False
-    while driver_is_dead or not sync.ended:
+    while driver_is_dead or not sync.done:
         driver_is_dead = os.getppid() != driver_pid
         try:
             sync.pass_once()
+            faulty_since_s = None
             if driver_is_dead:
                 if not sync.ended:
                     sync.close_abandoned()
                 return
         except STORE_FAULTS as error:
             sync.report(error)
-            if driver_is_dead or sync.journal_ended:
-                retries_left -= 1
-                if retries_left == 0:
-                    return
+            now_s = time.monotonic()
+            faulty_since_s = faulty_since_s or now_s
+            if (driver_is_dead or sync.journal_ended) and now_s - faulty_since_s >= GIVE_UP_AFTER_END_S:
+                return
             time.sleep(RETRY_S)
-        time.sleep(POLL_S)
+        else:
+            if not sync.done:
+                time.sleep(POLL_S)
 
 
 def main() -> None:
     """Run sync for one sweep; ends with its sweep, whatever becomes of the terminal."""
+    os.nice(NICE)
     sweep, home, driver_pid = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     given_uri = os.environ.get("MLFLOW_TRACKING_URI") or None
     with lock_file(sweep, Home(home), given_uri).open("ab") as file:

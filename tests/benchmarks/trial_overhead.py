@@ -61,6 +61,7 @@ def run(
         for trial in sweep.state.trials.values():
             spans[trial.number] = [trial.started_at, trial.ended_at or 0.0]
         if sync is not None:
+            sync.close(within_s=0.0)
             sync._process.kill()  # it draws two figures for every trial, which takes longer than trials that do nothing
     _time_replay(folder)
     first, last = min(span[0] for span in spans.values()), max(span[1] for span in spans.values())

@@ -25,7 +25,8 @@ class NoTraining(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         setup = TrialSetup.model_validate_json(Path(config["setup"]).read_text())
-        self._nap_s = setup.epoch_timeout_s / EPOCHS
+        self._epochs = setup.epochs
+        self._nap_s = setup.epoch_timeout_s / setup.epochs
         self._folder = setup.trial_folder(config["trial"])
         self._folder.mkdir(parents=True, exist_ok=True)
         self._epoch = 0
@@ -38,17 +39,17 @@ class NoTraining(tune.Trainable):
         os.replace(part, self._folder / f"state_epoch_{self._epoch:04d}.pt")
         auroc = 0.5 + 0.4 * ((hash(str(self._folder)) % 1000) / 1000)
         metrics = {"val/auroc": auroc, "val/log_loss": 0.5, "train/loss": 0.5, "perf/epoch_s": self._nap_s}
-        return {"epoch": self._epoch, **metrics, "stopped": "", "done": self._epoch >= EPOCHS}
+        return {"epoch": self._epoch, **metrics, "stopped": "", "done": self._epoch >= self._epochs}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None: ...
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None: ...
 
 
-def write_setup(folder: Path, nap_s: float) -> Path:
+def write_setup(folder: Path, nap_s: float, epochs: int = EPOCHS) -> Path:
     """Write what these trials read; each of them naps for so long in all."""
     setup = TrialSetup(
-        task="stroke", development=folder / "none", development_digest="", arrays={}, pretrained=False, epochs=EPOCHS,
+        task="stroke", development=folder / "none", development_digest="", arrays={}, pretrained=False, epochs=epochs,
         metric="auroc", device="cpu", threads=1, trials=folder / "trials", epoch_timeout_s=nap_s,
     )  # fmt: skip
     (folder / "trial_setup.json").write_text(setup.model_dump_json())

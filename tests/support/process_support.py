@@ -20,6 +20,19 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def pids_on(port: int) -> list[int]:
+    """Return the processes that were started with this port, whoever their parent is."""
+    wanted = f"\0--port\0{port}\0".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if wanted in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:  # ended meanwhile
+            continue
+    return found
+
+
 def titled(pid: int) -> str:
     """Return the command line of a process, empty where it is gone."""
     try:

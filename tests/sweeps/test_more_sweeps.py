@@ -120,6 +120,9 @@ def test_a_store_that_is_down_costs_the_sweep_nothing(orchestrate: Orchestrate, 
     assert done.json["registered"] is None
     assert done.json["trials"] == 2
     assert done.json["winner"]["run_id"] is None
+    assert done.json["tracking_uri"] == "http://127.0.0.1:9"
+    assert done.stderr.count("MLflow http://127.0.0.1:9 is out of reach (Connection refused)") == 1
+    assert f"orchestrate sync {done.json['sweep_id']} sends and registers it later" in done.stderr
     sweep_id, home = done.json["sweep_id"], with_store(tmp_path / "home")
     sent = orchestrate("sync", sweep_id, "--json")
     assert sent.exit_code == 0, sent.stderr

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from process_support import pids_on
 
 from orchestrator.errors import BadInput, OrchestratorError
 from orchestrator.tracking import server
@@ -54,19 +55,6 @@ def ask(
         return response.status, response.read()
     finally:
         connection.close()
-
-
-def pids_on(port: int) -> list[int]:
-    """Return the processes that were started with this port, whoever their parent is."""
-    wanted = f"\0--port\0{port}\0".encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if wanted in path.read_bytes():
-                found.append(int(path.parent.name))
-        except OSError:  # ended meanwhile
-            continue
-    return found
 
 
 def is_alive(pid: int) -> bool:

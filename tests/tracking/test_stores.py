@@ -155,8 +155,8 @@ def test_a_slow_server_is_asked_seldom(sweep: Path, store_home: Home, proxy: Pro
     Sync(sweep, store_home, proxy.url).pass_once()
     compared = compare_points(open_store(store_home, None), sweep)
     assert compared.missing, "the embedded store was sent nothing"
-    per_trial = 6  # run, parameters, points, best epoch with tags, status, where its figures go
-    whole_sweep = 16
+    per_trial = 9  # run, data, parameters, points, best epoch with tags, status, where its figures go, its image grid
+    whole_sweep = 16  # the saved views are among them
     assert len(proxy.calls) <= 3 * per_trial + whole_sweep, proxy.calls
 
 

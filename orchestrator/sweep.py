@@ -118,7 +118,8 @@ def _synced(sync: SyncProcess) -> Iterator[SyncProcess]:
     except BaseException:
         sync.close()
         raise
-    sync.close()
+    with suppress(KeyboardInterrupt):  # the sweep is over, and sync goes on alone
+        sync.close()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from orchestrator.tracking.outcome import (
     without_password,
     write_outcome,
 )
-from orchestrator.tracking.store_reach import StoreReach
+from orchestrator.tracking.store_reach import SAY_AFTER_S, StoreReach
 
 POLL_S = 0.2
 WATCH_S = 1.0
@@ -74,11 +74,21 @@ class SyncProcess:
 
     def close(self, within_s: float = REGISTER_WITHIN_S) -> None:
         """Wait until the journal's last line was sent, or sync has given up; after that time it goes on alone."""
-        deadline_s = time.monotonic() + within_s
-        while self._is_alive() and time.monotonic() < deadline_s:
+        began_s = time.monotonic()
+        was_said = False
+        while self._is_alive() and time.monotonic() - began_s < within_s:
+            if not was_said and time.monotonic() - began_s > SAY_AFTER_S:
+                self._say_what_is_left()
+                was_said = True
             time.sleep(POLL_S)
         self._closing.set()
         self._watch.join()
+
+    def _say_what_is_left(self) -> None:
+        figures = len(read_outcome(self._outcome).figures_due)
+        if figures:
+            later = f"orchestrate sync {self._sweep.name} does it later"
+            self._told(f"MLflow has all numbers, figures of {figures} trials follow; end this and {later}")
 
     def _watch_over_sync(self) -> None:
         """Hear each second how sync fares, until `close`."""

@@ -1,13 +1,14 @@
 """The journal's last line where a sweep does not come to its end."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sweep_support import open_sweep
 
 from orchestrator.errors import BadInput, DiskFull, Interrupted
 from orchestrator.journal import SweepEnded, read_events
-from orchestrator.sweep import told_if_broken_off
+from orchestrator.sweep import _synced, told_if_broken_off
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,14 @@ def test_how_a_sweep_was_broken_off_is_told_once(tmp_path: Path, error, raised, 
             raise error
     ends = [event for event in read_events(tmp_path / "s" / "journal.jsonl")[0] if isinstance(event, SweepEnded)]
     assert [(end.state, end.reason) for end in ends] == [(state, reason)]
+
+
+def test_who_does_not_wait_for_the_last_figures_has_a_whole_sweep_all_the_same() -> None:
+    class Sync:
+        def close(self, within_s: float = 0.0) -> None:
+            raise KeyboardInterrupt
+
+    with _synced(Sync()):
+        pass
+    with pytest.raises(Interrupted), _synced(SimpleNamespace(close=lambda within_s: None)):
+        raise Interrupted("before its end, it is not")

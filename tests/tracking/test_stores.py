@@ -244,6 +244,19 @@ def test_a_sync_that_cannot_live_is_told_of_once(sweep: Path, store_home: Home, 
     assert "orchestrate sync" in heard[0] and "sync.log" in heard[0]
 
 
+def test_who_waits_for_figures_hears_how_many_and_how_not_to(sweep: Path, store_home: Home, monkeypatch) -> None:
+    monkeypatch.setattr("orchestrator.tracking.process.SAY_AFTER_S", 0.0)
+    monkeypatch.setattr("orchestrator.tracking.process.POLL_S", 0.01)
+    write(sweep, events("figures"))
+    heard: list[str] = []
+    process = SyncProcess(sweep, store_home, None, heard.append)
+    write_outcome(outcome_file(sweep, store_home, None), SyncOutcome(figures_due=list(range(812))))
+    process.close(within_s=0.1)
+    assert len(heard) == 1
+    assert "figures of 812 trials follow" in heard[0] and f"orchestrate sync {sweep.name}" in heard[0]
+    process.close()
+
+
 def test_a_sweep_that_ended_with_its_store_down_lets_go(sweep: Path, store_home: Home, monkeypatch) -> None:
     write(sweep, events("down"))
     now = {"s": 0.0}

@@ -247,7 +247,7 @@ def test_a_sync_that_cannot_live_is_told_of_once(sweep: Path, store_home: Home, 
 def test_who_waits_for_figures_hears_how_many_and_how_not_to(sweep: Path, store_home: Home, monkeypatch) -> None:
     monkeypatch.setattr("orchestrator.tracking.process.SAY_AFTER_S", 0.0)
     monkeypatch.setattr("orchestrator.tracking.process.POLL_S", 0.01)
-    write(sweep, events("figures"))
+    write(sweep, events("waited-for"))
     heard: list[str] = []
     process = SyncProcess(sweep, store_home, None, heard.append)
     write_outcome(outcome_file(sweep, store_home, None), SyncOutcome(figures_due=list(range(812))))

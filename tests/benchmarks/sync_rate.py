@@ -93,9 +93,9 @@ def bare_rate(home: Home, trials: int, epochs: int) -> float:
 
 
 def paced(home: Home, rounds: int) -> None:
-    epochs, seconds = 100, 30
-    trials = SLOTS * RESULTS_PER_S * seconds // (SLOTS * epochs)
-    nap_s = epochs * SLOTS / RESULTS_PER_S
+    epochs, trials = 100, 30
+    own_s = SLOTS / rates(home, SLOTS * 5, epochs, epochs * 0.01, synced=False) - 0.01  # of a result beside its nap
+    nap_s = epochs * max(0.0, SLOTS / RESULTS_PER_S - own_s)
     ratios = []
     for _ in range(rounds):
         without, with_sync = (rates(home, trials, epochs, nap_s, synced) for synced in (False, True))
@@ -115,10 +115,12 @@ def saturated(home: Home, rounds: int) -> None:
     for _ in range(rounds):
         for kind, measured in kinds.items():
             found[kind].append(measured())
-    bare = statistics.median(found["bare Tune"])
-    for kind, values in found.items():
-        rate = statistics.median(values)
-        print(f"saturated, {kind}: {rate:.0f} results/s, {rate / bare:.2f} of bare Tune's", flush=True)
+            print(f"saturated, {kind}: {found[kind][-1]:.0f} results/s", flush=True)
+    bare = max(found["bare Tune"])
+    for kind, values in found.items():  # whatever else the machine does only slows a round
+        print(
+            f"saturated, {kind}: {max(values):.0f} results/s in the best round, {max(values) / bare:.2f} of bare Tune's"
+        )
 
 
 def points(home: Home, trials: int, epochs: int) -> None:

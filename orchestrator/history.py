@@ -16,9 +16,16 @@ def all_sweeps(home: Home) -> tuple[list[SweepState], list[str]]:
     for folder in home.sweep_folders():
         try:
             events, _ = read_events(folder / "journal.jsonl")
-            if events:
-                states.append(replay(events))
-        except (BadInput, ValueError, KeyError, OSError) as error:
+            if not events:
+                continue
+            state = replay(events)
+            if state.started.sweep_id != folder.name:
+                faults.append(f"sweep {folder.name} is left out: it is a copy of {state.started.sweep_id}")
+                continue
+            states.append(state)
+        except OSError as error:
+            faults.append(f"sweep {folder.name} is left out, its journal cannot be read: {error.strerror}")
+        except (BadInput, ValueError, KeyError) as error:
             faults.append(f"sweep {folder.name} is left out, its journal is damaged: {error}")
     return sorted(states, key=lambda state: state.started.time), faults
 

@@ -75,7 +75,7 @@ class Home:
 
     def sweep_folders(self) -> list[Path]:
         """Return every sweep that has a journal, oldest first."""
-        folders = [journal.parent for journal in self.sweeps.glob("*/journal.jsonl")]
+        folders = [journal.parent for journal in self.sweeps.glob("*/journal.jsonl") if journal.is_file()]
         return sorted(folders, key=lambda folder: folder.stat().st_ctime)
 
 

@@ -1,6 +1,7 @@
 """The one record of a sweep: append-only JSON lines, one writer; sweep_state.py folds them into what is known."""
 
 import errno
+import math
 import os
 import threading
 import time
@@ -19,7 +20,6 @@ SYNC_TO_DISK_S = 1.0
 RESERVE = "journal.reserve"  # holds room for a journal's last lines
 RESERVE_BYTES = 2**20
 
-Metrics = dict[str, float | None]
 TrialEnd = Literal["completed", "pruned", "failed"]
 SweepEnd = Literal["completed", "interrupted", "failed"]
 MOST_WORDS_CHARACTERS = 4000  # an MLflow tag holds 8,000, a PostgreSQL text no zero byte
@@ -33,6 +33,13 @@ def _storable(text: object) -> object:
 
 
 Words = Annotated[str, BeforeValidator(_storable)]
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Metrics = dict[str, Annotated[float | None, BeforeValidator(_finite)]]  # what is no number could win every ranking
 
 
 class _Event(BaseModel):

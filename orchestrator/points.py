@@ -1,10 +1,12 @@
 """Fixed points of a search space: what a sweep file asks to be tried first, and every point of a grid."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.errors import unknown_name
 from orchestrator.space import Choice, Fixed, Parameter, Scalar, Space, SpaceFaults, is_active
+from orchestrator.yaml_file import shortened
 from trainables.configs.training import TrainingConfig
 
 
@@ -78,8 +80,10 @@ def _checked(value: Any, parameter: Parameter, where: str) -> Scalar:
         raise SpaceFaults([(where, f"{value!r} is not one of {list(allowed)}")])
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise SpaceFaults([(where, f"expected a number, got {value!r}")]) from None
+    except (TypeError, ValueError, OverflowError):
+        raise SpaceFaults([(where, f"expected a number, got {shortened(value)}")]) from None
+    if not math.isfinite(number):
+        raise SpaceFaults([(where, f"expected a number, got {shortened(value)}")])
     if isinstance(value, bool) or (parameter.kind == "int" and number != int(number)):
         raise SpaceFaults([(where, f"expected a whole number, got {value!r}")])
     if not parameter.low <= number <= parameter.high:

@@ -117,7 +117,7 @@ def searched(space: Space, hyperparameters: Mapping[str, Scalar]) -> dict[str, S
     """Return what of a whole configuration is of the search space and in force: what was once chosen."""
     chosen: dict[str, Scalar] = {}
     for name, parameter in space.items():
-        if is_active(parameter, chosen):
+        if is_active(parameter, chosen) and name in hyperparameters:
             chosen[name] = hyperparameters[name]
     return chosen
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from orchestrator.errors import BadInput
 
 LOCK, OWNER = "lock", "owner.json"
@@ -32,6 +34,14 @@ class Owner:
         """Return it as a user would look for it."""
         return f"process {self.pid} on {self.host}"
 
+    @property
+    def is_beating(self) -> bool:
+        """Tell whether it was at work a minute ago; a clock that is ahead by more than that is not believed."""
+        return abs(time.time() - self.beat) < STALE_S
+
+
+_OWNER = TypeAdapter(Owner)
+
 
 @contextmanager
 def owned(folder: Path) -> Iterator[None]:
@@ -42,7 +52,7 @@ def owned(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise _refused(folder) from None
         other = _read(folder)
-        if other is not None and other.host != socket.gethostname() and time.time() - other.beat < STALE_S:
+        if other is not None and other.host != socket.gethostname() and other.is_beating:
             raise _refused(folder)  # a file system that carries no locks between machines
         ended = threading.Event()
         beating = threading.Thread(target=_beat, args=(folder, ended), name="heartbeat", daemon=True)
@@ -63,7 +73,7 @@ def living_owner(folder: Path) -> Owner | None:
     if owner is None:
         return None
     if owner.host != socket.gethostname():
-        return owner if time.time() - owner.beat < STALE_S else None
+        return owner if owner.is_beating else None
     try:
         with (folder / LOCK).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -94,6 +104,6 @@ def _write_owner(folder: Path) -> None:
 
 def _read(folder: Path) -> Owner | None:
     try:
-        return Owner(**json.loads((folder / OWNER).read_text()))
-    except (OSError, ValueError, TypeError):
+        return _OWNER.validate_json((folder / OWNER).read_bytes())
+    except (OSError, ValueError):
         return None

@@ -5,16 +5,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 from orchestrator.cache_upkeep import MAX_CACHE_BYTES
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
 from orchestrator.sweep_sections import Allocation, Preset
 from trainables.catalog import Weights
-
-if TYPE_CHECKING:
-    from trainables.data.sides import SplitKind
 
 FILE = "request.json"
 _OF_THE_MACHINE = ("home", "tracking_uri", "max_cache_bytes")  # taken anew each time: settings, and maybe a password
@@ -38,7 +37,7 @@ class SweepRequest:
     slots: int | None = None
     metric: str | None = None
     weights: Weights | None = None
-    split: "SplitKind | None" = None
+    split: Literal["shipped", "grouped"] | None = None
     folds: int = 1
     exclude: tuple[str, ...] = ()
     allocation: Allocation | None = None
@@ -75,10 +74,10 @@ def kept_request(folder: Path, machine: SweepRequest) -> SweepRequest:
     try:
         kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
         known = {field.name for field in fields(SweepRequest)} - set(_OF_THE_MACHINE)
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()
+        asked = {name: value for name, value in kept.items() if name in known} | {
+            "home": {"root": str(machine.home.root)}
         }
-        values["data_root"] = None if kept["data_root"] is None else Path(kept["data_root"])
-        return replace(machine, **{name: value for name, value in values.items() if name in known})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        request = TypeAdapter(SweepRequest).validate_python(asked)
+        return replace(request, **{name: getattr(machine, name) for name in _OF_THE_MACHINE})
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise BadInput(f"{folder / FILE}: is missing or damaged; the sweep cannot be resumed, start it anew") from error

@@ -33,7 +33,7 @@ class Budget(Section):
     epochs: Annotated[int, Field(ge=1, le=MOST)] = 30
     finalists: Annotated[int, Field(ge=1, le=MOST)] = 3
     time_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    checkpoint_every_epochs: Annotated[int, Field(ge=0)] = 0
+    checkpoint_every_epochs: Annotated[int, Field(ge=0, le=MOST)] = 0
     epoch_timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
@@ -53,5 +53,5 @@ class Scheduler(Section):
     """Which trials are stopped early; epochs are the unit."""
 
     name: Literal["asha", "hyperband", "median", "none"] = "asha"
-    grace_epochs: Annotated[int, Field(ge=1)] = 1
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    grace_epochs: Annotated[int, Field(ge=1, le=MOST)] = 1
+    reduction_factor: Annotated[int, Field(ge=2, le=MOST)] = 3

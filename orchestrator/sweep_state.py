@@ -178,7 +178,8 @@ def validation_metrics(metrics: Metrics) -> Metrics:
 def replay(events: Iterable[Event]) -> SweepState:
     """Return the state that a sequence of events leads to.
 
-    Raises ValueError with the line where the first is not SweepStarted, or one is of a trial that none suggested.
+    Raises ValueError with the line where the first is not SweepStarted, or another is, where a trial is of no
+    architecture of the plan, and where one is told of that none suggested.
     """
     state: SweepState | None = None
     for line, event in enumerate(events, start=1):
@@ -188,9 +189,25 @@ def replay(events: Iterable[Event]) -> SweepState:
             state = SweepState(started=event)
         else:
             try:
+                _require_known(event, state)
                 state.apply(event)
+            except ValueError as error:
+                raise ValueError(f"line {line}: {error}") from error
             except KeyError as error:
                 raise ValueError(f"line {line}: {event.kind} of trial {error}, which was not suggested") from error
     if state is None:
         raise ValueError("the journal is empty")
     return state
+
+
+def _require_known(event: Event, state: SweepState) -> None:
+    """Raise KeyError for an event of a trial that none suggested, ValueError for what no sweep writes."""
+    match event:
+        case SweepStarted():
+            raise ValueError("it begins a second time")
+        case TrialSuggested() if event.architecture not in state.plan.architectures:
+            raise ValueError(f"trial {event.trial} is of {event.architecture}, which the plan does not have")
+        case FinalistEvaluated() | FoldEvaluated() | WinnerChosen():
+            state.trials[event.trial]
+        case _:
+            pass

@@ -9,11 +9,14 @@ from orchestrator.errors import BadInput
 
 MAX_DEPTH = 20
 MAX_VALUES = 10_000
+MAX_BYTES = 2**20
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping safely: no Python tags, no loops, no key twice. Raises BadInput with one line."""
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise BadInput(f"{path.name}: is larger than {MAX_BYTES // 2**20} MiB, too large for a sweep file")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path.name}: cannot be read as UTF-8 text ({error})") from None

@@ -4,10 +4,12 @@ import math
 import os
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from orchestrator.cache_upkeep import MAX_CACHE_BYTES
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home, open_home
+from orchestrator.tracking.outcome import without_password
 
 STORE_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 
@@ -19,7 +21,10 @@ def home() -> Home:
 
 def home_to_read() -> Home:
     """Return ORCHESTRATE_HOME as it is: what is there can be read on a full disk, too."""
-    return Home(_home_folder().absolute())
+    folder = _home_folder().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"ORCHESTRATE_HOME={folder}: is no folder; set ORCHESTRATE_HOME to one")
+    return Home(folder)
 
 
 def tracking_uri() -> str | None:
@@ -38,7 +43,13 @@ def store_uri(where: str, uri: str) -> str:
     scheme = uri.partition(":")[0].partition("+")[0] if ":" in uri else ""
     if scheme not in STORE_SCHEMES:
         raise BadInput(f"{where}: {unknown_name('kind of store', scheme or 'without scheme', STORE_SCHEMES)}")
+    try:
+        urlsplit(uri)
+    except ValueError as error:
+        raise BadInput(f"{where}={without_password(uri)}: is no address ({error})") from None
     if scheme == "sqlite":
+        if not uri.partition("///")[2] or ":memory:" in uri:
+            raise BadInput(f"{where}={uri}: would be gone with this command; expected sqlite:///FILE")
         path = Path(uri.partition("///")[2])
         if path.is_dir() or not path.absolute().parent.is_dir():
             raise BadInput(f"{where}={uri}: expected sqlite:///FILE in a folder that exists")

@@ -1,5 +1,6 @@
 """`orchestrate`: the entry point; commands import what they need when they run, so that --help is quick."""
 
+import errno
 import signal
 import sys
 
@@ -7,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from orchestrator.cli import data, machine, models, remove, replay, report, results, running, sweeps, sync, train
-from orchestrator.errors import Interrupted, OrchestratorError
+from orchestrator.errors import DiskFull, Interrupted, OrchestratorError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command("sweep")(sweeps.sweep)
@@ -47,6 +48,8 @@ def main() -> None:
     except TyperException as error:
         _fail(error.format_message(), 2)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _fail(f"the disk is full ({error.filename or 'output'}); free some space", DiskFull.exit_code)
         _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
     if exit_code == Interrupted.exit_code:  # typer's word for Ctrl-C
         _fail("interrupted", Interrupted.exit_code)

@@ -14,6 +14,7 @@ def sync(
     from orchestrator.cli import environment
     from orchestrator.cli.console import print_json, results
     from orchestrator.cli.progress import DataProgress
+    from orchestrator.open_sweep import state_of
     from orchestrator.tracking.catch_up import catch_up, note_registration
 
     home = environment.home()
@@ -35,3 +36,5 @@ def sync(
     )
     if outcome.registered is not None:
         console.print(f"registered: {outcome.registered.name} version {outcome.registered.version}")
+    elif state_of(sweep).winner is not None:
+        console.print("not registered: the winner's weights are not in the sweep's folder, or its evaluation is void")

@@ -76,6 +76,8 @@ def address_to_serve(host: str, port: int | None, password: str | None) -> Addre
 
     Raises BadInput for a host that is none of this machine's, and for one beyond loopback without a long password.
     """
+    if not host or ":" in host:
+        raise BadInput(f"--host {host}: expected a name or an IPv4 address of this machine; or leave the flag out")
     if not _is_loopback(host) and (password is None or len(password) < LEAST_PASSWORD_CHARACTERS):
         raise BadInput(
             f"--host {host}: others could reach it; set {PASSWORD} to a password of at least "

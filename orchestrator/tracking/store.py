@@ -4,6 +4,7 @@ import logging
 import os
 import sqlite3
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,6 +37,8 @@ ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+DRIVERS = {"psycopg": "'psycopg[binary]'"}  # package of a database's driver, where it has another name
+
 # A request that failed may have been carried out: who writes looks for what it made before it is repeated.
 ENVIRONMENT_OF_A_WRITER = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
@@ -45,6 +48,8 @@ def reason_of(error: BaseException) -> str:
     root = error
     while (cause := root.__cause__ or (None if root.__suppress_context__ else root.__context__)) is not None:
         root = cause
+    if isinstance(root, ModuleNotFoundError):
+        return f"{root.name} is not installed: pip install {DRIVERS.get(root.name or '', root.name)}"
     words = root.strerror if isinstance(root, OSError) and root.strerror else str(root).strip()
     return without_password((words or type(root).__name__).splitlines()[0])[:200]
 
@@ -62,6 +67,7 @@ def told_as_bad_input(home: Home, given: str | None) -> Iterator[None]:
 def open_store(home: Home, given: str | None) -> MlflowClient:
     """Return a client; the embedded store is created on first use, an SQLite file elsewhere is left as it is."""
     os.environ.update(ENVIRONMENT)
+    warnings.filterwarnings("ignore", message=".*An input example was not provided")  # it would be a patient's image
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     uri = tracking_uri(home, given)

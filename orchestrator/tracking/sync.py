@@ -137,7 +137,7 @@ class Sync:
             self._waiting += events
         elif events:
             self._state = replay(events)
-            sent = self.outcome.events_sent
+            sent = min(self.outcome.events_sent, len(events))  # a journal may have lost lines with its machine
             self._sent_state = replay(events[:sent]) if sent else None
             self._waiting = events[sent:]
         self._num_read += len(events)

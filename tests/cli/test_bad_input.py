@@ -109,6 +109,8 @@ def in_process(
         (["leaderboard", "stroke"], "no sweep has been run yet"),
         (["predict", "stroke", "nowhere.png"], "nowhere.png: no such file or folder"),
         (["ui", "--port", "0"], "--port 0"),
+        (["ui", "--host", ""], "--host : expected a name or an IPv4 address"),
+        (["ui", "--host", "::1"], "--host ::1: expected a name or an IPv4 address"),
         (["ui", "--host", "0.0.0.0"], "others could reach it; set ORCHESTRATE_UI_PASSWORD"),
         (["predict", "stroke", ""], "an empty path"),
         ([*SWEEP, "--data", ""], "--data: an empty path"),

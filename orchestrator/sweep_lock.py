@@ -19,6 +19,7 @@ LOCK, OWNER = "lock", "owner.json"
 STOP_REQUEST = "stop_requested"  # while it is there, the sweep ends and its trials keep every epoch
 HEARTBEAT_S = 5.0
 STALE_S = 60.0
+MOST_AHEAD_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Owner:
 
     @property
     def is_beating(self) -> bool:
-        """Tell whether it was at work a minute ago; a clock that is ahead by more than that is not believed."""
-        return abs(time.time() - self.beat) < STALE_S
+        """Tell whether it was at work a minute ago, by a clock that may be ahead; one that is hours ahead is wrong."""
+        return -MOST_AHEAD_S < time.time() - self.beat < STALE_S
 
 
 _OWNER = TypeAdapter(Owner)

@@ -15,7 +15,8 @@ def results() -> Console:
 
 def messages() -> Console:
     """Return the console for banners, progress and errors."""
-    return Console(file=sys.stderr, highlight=False)
+    is_watched = None if sys.stderr.isatty() else False  # whatever FORCE_COLOR says: a log holds plain lines
+    return Console(file=sys.stderr, highlight=False, force_terminal=is_watched)
 
 
 def print_json(value: dict[str, Any]) -> None:

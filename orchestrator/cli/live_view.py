@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.markup import escape
@@ -15,10 +16,12 @@ from orchestrator.journal import (
     EpochEnded,
     Event,
     FinalistEvaluated,
+    FoldEvaluated,
     SweepResumed,
     SweepStarted,
     TrialEnded,
     TrialStarted,
+    WinnerChosen,
 )
 from orchestrator.leaderboard import format_metric, rank_trials
 from orchestrator.sweep_state import SweepState, TrialState
@@ -37,7 +40,7 @@ class _Now:
     running: dict[int, TrialState]
     best: list[TrialState]
     ended: int
-    evaluated: int = 0
+    phase: Literal["trials", "finalists", "folds", "registering"] = "trials"
     began_s: float | None = None
     fraction_before: float = 0.0  # of the trials' epochs, when this process began
 
@@ -75,8 +78,16 @@ class LiveView:
                 case TrialEnded() if self._now is not None:
                     self._now.running.pop(event.trial, None)
                     self._now.ended += 1
+                    if self._now.ended >= state.plan.budget.trials:
+                        self._now.phase = "finalists"
                 case FinalistEvaluated() if self._now is not None:
-                    self._now.evaluated += 1
+                    self._now.phase = "finalists"
+                case WinnerChosen() if self._now is not None:
+                    self._now.phase = "folds" if state.plan.data.folds > 1 else "registering"
+                case FoldEvaluated() if self._now is not None:
+                    folds = sum(len(known) for known in state.folds.values())
+                    if folds >= state.plan.data.folds * len(state.finalists):
+                        self._now.phase = "registering"
                 case _:
                     pass
 
@@ -118,11 +129,16 @@ def _total(now: _Now) -> Table:
 
 
 def _doing(now: _Now) -> list[str]:
-    budget, state = now.state.plan.budget, now.state
-    if not now.running and now.ended >= min(budget.trials, len(state.trials)) and state.trials:
-        if state.winner is not None:
+    state = now.state
+    match now.phase:
+        case "registering":
             return ["sending to MLflow, registering the winner"]
-        return [f"finalists: {now.evaluated} of {budget.finalists} evaluated"]
+        case "folds":
+            return [f"finalists: {state.plan.data.folds} folds are trained"]
+        case "finalists":
+            return [f"finalists: {len(state.finalists)} of {state.plan.budget.finalists} evaluated"]
+        case "trials":
+            pass
     said = [f"{len(now.running)} of {state.slots} slots busy"]
     left_s = _left_s(now)
     if left_s is not None:
@@ -137,7 +153,9 @@ def _left_s(now: _Now) -> float | None:
     spent_s = time.monotonic() - now.began_s
     left_s = spent_s / (now.fraction - now.fraction_before) * (1 - now.fraction)
     time_s = now.state.plan.budget.time_s
-    return left_s if time_s is None else min(left_s, max(0.0, time_s - spent_s))
+    if time_s is None or now.state.resumed is not None:  # what was spent before counts too, and is not known here
+        return left_s
+    return min(left_s, max(0.0, time_s - spent_s))
 
 
 def _running(now: _Now, rows: int, is_wide: bool) -> Table:

@@ -1,5 +1,6 @@
 """What a sweep looks like in the terminal: a banner, a line for whatever ends, and the live view below them."""
 
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -37,9 +38,18 @@ class SweepProgress:
         self._view = LiveView()
         self._live = Live(self._view, console=self._console, refresh_per_second=REDRAWN_PER_S, transient=True)
         self.heard_anything = False
+        self._is_gone = False
 
     def __call__(self, event: Event | Notice, state: SweepState) -> None:
-        """Show what an event has changed."""
+        """Show what an event has changed; a terminal that has gone away costs the sweep nothing."""
+        if self._is_gone:
+            return
+        try:
+            self._show(event, state)
+        except (OSError, SystemExit):  # rich ends the process where nobody reads its output any more
+            self._is_gone = True
+
+    def _show(self, event: Event | Notice, state: SweepState) -> None:
         if isinstance(event, Notice):
             self._say(event.text)
             return
@@ -80,7 +90,8 @@ class SweepProgress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Take the live view away."""
-        self._live.stop()
+        with suppress(OSError, SystemExit):
+            self._live.stop()
 
     def _say(self, text: str) -> None:
         self._console.print(escape(text), soft_wrap=not self._console.is_terminal)

@@ -77,7 +77,7 @@ class SyncProcess:
         began_s = time.monotonic()
         was_said = False
         while self._is_alive() and time.monotonic() - began_s < within_s:
-            if not was_said and time.monotonic() - began_s > SAY_AFTER_S:
+            if not was_said and within_s == REGISTER_WITHIN_S and time.monotonic() - began_s > SAY_AFTER_S:
                 self._say_what_is_left()
                 was_said = True
             time.sleep(POLL_S)
@@ -85,10 +85,11 @@ class SyncProcess:
         self._watch.join()
 
     def _say_what_is_left(self) -> None:
-        figures = len(read_outcome(self._outcome).figures_due)
-        if figures:
-            later = f"orchestrate sync {self._sweep.name} does it later"
-            self._told(f"MLflow has all numbers, figures of {figures} trials follow; end this and {later}")
+        outcome = read_outcome(self._outcome)
+        lines = (self._sweep / "journal.jsonl").read_bytes().count(b"\n")
+        if outcome.figures_due and outcome.error is None and outcome.events_sent == lines:
+            told = f"MLflow has all numbers, figures of {len(outcome.figures_due)} trials follow"
+            self._told(f"{told}; who does not wait for them (Ctrl-C) leaves that to the background")
 
     def _watch_over_sync(self) -> None:
         """Hear each second how sync fares, until `close`."""

@@ -133,7 +133,8 @@ class SweepRuns:
             ]
             if trial.number not in self._outcome.figures_due:
                 self._outcome.figures_due.append(trial.number)
-        self._outbox.put(run_id, metrics=metrics, tags=tags)
+        self._outbox.put_points(run_id, metrics)
+        self._outbox.put(run_id, tags=tags)
         self._outbox.send(run_id)
         self._client.set_terminated(run_id, STATUS[trial.state], _ms(trial.ended_at or trial.started_at))
 
@@ -155,6 +156,8 @@ class SweepRuns:
             for name, value in event.validation.items()
             if value is not None
         ]
+        self._outbox.put_points(run_id, metrics)
+        metrics = []
         for name, (mean, deviation, _) in (spread_over_folds(state, event.trial) or {}).items():
             metrics += [Metric(f"folds/{name}_mean", mean, at_ms, 0), Metric(f"folds/{name}_sd", deviation, at_ms, 0)]
         self._outbox.put(run_id, metrics=metrics)
@@ -195,10 +198,10 @@ class SweepRuns:
             if trial.state == "waiting" and not trial.epochs:
                 continue  # no process has taken it up yet
             run = runs.get(self._outcome.trial_run_ids.get(trial.number, ""))
-            if run is None or not _has_every_metric(run, trial):
-                if run is None:
-                    self._outcome.trial_run_ids.pop(trial.number, None)
-                    self.send_trial(state, trial)
+            if run is None:
+                self._outcome.trial_run_ids.pop(trial.number, None)
+            if run is None or not _has_everything(run, trial):
+                self.send_trial(state, trial)
                 self.send_epochs(state, trial.epochs)
             if run is not None and trial.state == "running" and run.info.status != "RUNNING":
                 self._client.update_run(run.info.run_id, "RUNNING")
@@ -278,10 +281,12 @@ def _metrics(event: EpochEnded) -> list[Metric]:
     return [Metric(name, value, at_ms, event.epoch) for name, value in event.metrics.items() if value is not None]
 
 
-def _has_every_metric(run: Run, trial: TrialState) -> bool:
-    """Tell whether the latest value of each metric is the journal's; earlier ones were sent before it, in order."""
+def _has_everything(run: Run, trial: TrialState) -> bool:
+    """Tell whether parameters and the latest value of each metric are the journal's; earlier ones were sent before."""
     latest = {metric.key: metric for metric in _latest(trial)}
-    return all(run.data.metrics.get(key) == metric.value for key, metric in latest.items())
+    return trial.hyperparameters.keys() <= run.data.params.keys() and all(
+        run.data.metrics.get(key) == metric.value for key, metric in latest.items()
+    )
 
 
 def _latest(trial: TrialState) -> list[Metric]:

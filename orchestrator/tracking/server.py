@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 
@@ -67,8 +68,20 @@ class Address:
         """Return the hosts by which requests may address it; others are answered 403 (DNS rebinding)."""
         if self.host != EVERYWHERE:
             return list(dict.fromkeys([self.host, *([HOST, "localhost"] if self.is_loopback else [])]))
-        _, aliases, addresses = socket.gethostbyname_ex(socket.gethostname())
-        return list(dict.fromkeys([HOST, "localhost", socket.gethostname(), socket.getfqdn(), *aliases, *addresses]))
+        names = [HOST, "localhost", socket.gethostname(), socket.getfqdn()]
+        with suppress(OSError):  # a name that nobody resolves
+            names += socket.gethostbyname_ex(socket.gethostname())[2]
+        return list(dict.fromkeys([*names, self.far_host]))
+
+    @property
+    def far_host(self) -> str:
+        """Return the host by which other machines reach it: for 0.0.0.0 the address that this one goes out from."""
+        if self.host != EVERYWHERE:
+            return self.host
+        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+            return str(probe.getsockname()[0])
+        return self.near_host
 
 
 def address_to_serve(host: str, port: int | None, password: str | None) -> Address:
@@ -116,13 +129,15 @@ def mlflow_server(uri: str, artifacts: Path, address: Address) -> Iterator[str]:
         )
     try:
         _wait_until_healthy(process, address, log)
-        yield f"http://{address.near_host}:{address.port}"
+        yield f"http://{address.far_host}:{address.port}"
     finally:
         _end(process)
 
 
 def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host.startswith("127.")
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def _command(artifacts: Path, address: Address) -> list[str]:
@@ -131,6 +146,7 @@ def _command(artifacts: Path, address: Address) -> list[str]:
         *("--app-name", "orchestrate-hardened"),
         *("--host", address.host, "--port", str(address.port), "--workers", "1"),
         *("--allowed-hosts", ",".join(f"{name}:{address.port}" for name in address.names)),
+        *("--cors-allowed-origins", ",".join(f"http://{name}:{address.port}" for name in address.names)),
         *("--default-artifact-root", artifacts.absolute().as_uri(), "--no-serve-artifacts"),
         *("--uvicorn-opts", "--log-level=warning"),
     ]

@@ -13,7 +13,8 @@ class StoreReach:
 
     def faulty_for_s(self, now_s: float) -> float:
         """Return how long the store has been out of reach, 0 where it is not."""
-        return 0.0 if self._faulty_since_s is None else now_s - self._faulty_since_s
+        since_s = self._faulty_since_s  # read once: another thread may set it
+        return 0.0 if since_s is None else now_s - since_s
 
     def hear(self, fault: str | None, now_s: float) -> str | None:
         """Take in the fault of now and return what is to be said, mostly nothing."""

@@ -125,6 +125,8 @@ class Sync:
             yield
         except STORE_FAULTS:
             self._runs = None
+            sent = self.outcome.events_sent
+            self._sent_state = replay(read_events(self._journal)[0][:sent]) if sent else None  # to be looked for again
             self._batch_size = max(1, self._batch_size // 4)
             raise
 

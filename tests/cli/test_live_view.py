@@ -8,9 +8,10 @@ from rich.console import Console
 from sweep_support import begin, epoch, make_plan, open_sweep, started, suggested
 
 from orchestrator.cli import sweep_progress
+from orchestrator.cli.console import messages
 from orchestrator.cli.live_view import LiveView
 from orchestrator.cli.sweep_progress import SweepProgress
-from orchestrator.journal import Event, SweepEnded, TrialEnded, TrialStarted
+from orchestrator.journal import Event, SweepEnded, TrialEnded, TrialStarted, WinnerChosen
 from orchestrator.sweep_state import replay
 
 
@@ -80,3 +81,35 @@ def test_without_a_terminal_lines_are_plain_and_nothing_moves(tmp_path: Path, mo
     assert "\x1b" not in text and "━" not in text
     assert "trial   0 resnet_vit: pruned, best auroc 0.7500; ASHA at epoch 1: auroc 0.7500 below the cut 0.8" in text
     assert "orchestrate resume s" in text
+
+
+def test_between_two_trials_of_one_slot_it_is_not_over(tmp_path: Path) -> None:
+    lines = lines_of([*running(1, slots=1), TrialEnded(trial=0, state="completed", reason="all trained")], 80)
+    assert "0 of 1 slots busy" in lines[1] and "finalists" not in lines[1]
+
+
+def test_after_the_last_trial_finalists_are_evaluated_then_registered() -> None:
+    events = [started(make_plan(budget__trials=1, budget__finalists=1)), suggested(0), TrialStarted(trial=0)]
+    events += [epoch(0, 1, 0.6), TrialEnded(trial=0, state="completed", reason="all trained")]
+    assert "finalists: 0 of 1 evaluated" in lines_of(events, 80)[1]
+    assert "registering the winner" in lines_of([*events, WinnerChosen(trial=0)], 80)[1]
+
+
+def test_a_log_holds_no_escape_sequences_whatever_is_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.setenv(name, "1")
+    with (tmp_path / "log").open("w") as log:
+        monkeypatch.setattr("sys.stderr", log)
+        assert not messages().is_terminal
+
+
+def test_a_terminal_that_has_gone_away_costs_the_sweep_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sweep_progress, "messages", lambda: Console(file=Gone(), force_terminal=False))
+    with open_sweep(tmp_path / "s") as sweep, SweepProgress() as progress:
+        progress(sweep.past[0], sweep.state)
+        begin(sweep, 0)
+        progress(sweep.past[-1], sweep.state)

@@ -49,6 +49,7 @@ def trial_runs(client: MlflowClient, sweep_id: str) -> list:
     return client.search_runs([experiment.experiment_id], f"tags.`orchestrate.sweep_id` = '{sweep_id}'")
 
 
+@pytest.mark.faults
 def test_two_sweeps_at_once_in_one_home_are_equal_and_not_mixed(tmp_path: Path) -> None:
     home = tmp_path / "home"
     both = [start(home, *SMALL) for _ in range(2)]
@@ -114,6 +115,7 @@ def test_unreadable_images_are_listed_and_a_sweep_without_result_exits_3(
     assert not [run for run in runs if "/home/jane" in run.data.tags.get("orchestrate.stop_reason", "")]
 
 
+@pytest.mark.faults
 def test_a_store_that_is_down_costs_the_sweep_nothing(orchestrate: Orchestrate, tmp_path: Path) -> None:
     done = orchestrate(*SMALL, "--trials", "2", "--epochs", "1", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.exit_code == 0, done.stderr

@@ -262,17 +262,25 @@ def test_everywhere_answers_to_the_names_of_this_machine_only() -> None:
 
 
 def test_with_a_login_only_the_health_check_is_free(tmp_path: Path) -> None:
-    address = Address(HOST, free_port(), "orchestrate:correct horse battery")
+    address = Address("0.0.0.0", free_port(), "orchestrate:correct horse battery")
     right = base64.b64encode(b"orchestrate:correct horse battery").decode()
     wrong = base64.b64encode(b"orchestrate:correct horse").decode()
     search = "/api/2.0/mlflow/experiments/search?max_results=5"
-    with mlflow_server(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", address) as url:
+    with mlflow_server(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", address):
+        url = f"http://{HOST}:{address.port}"
         assert ask(url, "GET", "/health")[0] == 200
         for path in ("/", search, "/static-files/index.html", "/get-artifact?run_uuid=a&path=b"):
             assert ask(url, "GET", path)[0] == 401, path
             assert ask(url, "GET", path, headers={"Authorization": f"Basic {wrong}"})[0] == 401, path
         assert ask(url, "GET", search, headers={"Authorization": f"Basic {right}"})[0] == 200
         assert ask(url, "GET", search, headers={"Authorization": f"Bearer {right}"})[0] == 401
+        # as a browser on another machine asks: the table of runs is a POST with the page's own origin
+        here = f"{socket.gethostname()}:{address.port}"
+        headers = {"Authorization": f"Basic {right}", "Host": here, "Origin": f"http://{here}"}
+        runs = ("POST", "/ajax-api/2.0/mlflow/runs/search", {"experiment_ids": ["0"]})
+        assert ask(url, *runs, headers=headers)[0] == 200
+        assert ask(url, *runs, headers=headers | {"Origin": "http://evil.example"})[0] == 403
+        assert ask(url, *runs, headers=headers | {"Host": f"evil.example:{address.port}"})[0] == 403
 
 
 def test_a_password_in_the_uri_is_on_no_command_line(tmp_path: Path) -> None:

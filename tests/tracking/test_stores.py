@@ -229,7 +229,7 @@ def test_a_sweep_hears_of_its_store_while_it_runs(
         process.close()
         assert compare_points(open_store(store_home, uri), sweep).faults == []
     out = f"MLflow {uri} is out of reach (Connection refused): the sweep goes on, all is sent when it is back"
-    assert heard == [out, f"MLflow {uri} is back: what it missed is being sent"]
+    assert heard[:2] == [out, f"MLflow {uri} is back: what it missed is being sent"]
 
 
 def test_a_sync_that_cannot_live_is_told_of_once(sweep: Path, store_home: Home, monkeypatch) -> None:
@@ -245,15 +245,21 @@ def test_a_sync_that_cannot_live_is_told_of_once(sweep: Path, store_home: Home, 
 
 
 def test_who_waits_for_figures_hears_how_many_and_how_not_to(sweep: Path, store_home: Home, monkeypatch) -> None:
-    monkeypatch.setattr("orchestrator.tracking.process.SAY_AFTER_S", 0.0)
-    monkeypatch.setattr("orchestrator.tracking.process.POLL_S", 0.01)
+    monkeypatch.setattr("sys.executable", "/bin/true")
     write(sweep, events("waited-for"))
     heard: list[str] = []
     process = SyncProcess(sweep, store_home, None, heard.append)
-    write_outcome(outcome_file(sweep, store_home, None), SyncOutcome(figures_due=list(range(812))))
-    process.close(within_s=0.1)
-    assert len(heard) == 1
-    assert "figures of 812 trials follow" in heard[0] and f"orchestrate sync {sweep.name}" in heard[0]
+    lines = len(events("waited-for"))
+    for outcome in (
+        SyncOutcome(figures_due=list(range(812)), events_sent=lines - 1),
+        SyncOutcome(figures_due=list(range(812)), events_sent=lines, error="Connection refused"),
+        SyncOutcome(events_sent=lines),
+        SyncOutcome(figures_due=list(range(812)), events_sent=lines),
+    ):
+        assert heard == []
+        write_outcome(outcome_file(sweep, store_home, None), outcome)
+        process._say_what_is_left()
+    assert len(heard) == 1 and "figures of 812 trials follow" in heard[0]
     process.close()
 
 

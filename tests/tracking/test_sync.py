@@ -259,3 +259,17 @@ def test_a_password_is_neither_stored_nor_shown(sweep: Path, store_home: Home) -
         open_store(store_home, uri).search_experiments()
     assert "secret" not in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_run_that_was_deleted_while_its_trial_trains_is_made_anew_and_whole(sweep: Path, store_home: Home) -> None:
+    lines = events("deleted-midway")
+    write(sweep, lines[:5])  # two epochs of trial 0
+    sync = Sync(sweep, store_home, None)
+    sync.pass_once()
+    client = open_store(store_home, None)
+    client.delete_run(runs_of(client, "deleted-midway")["0"].info.run_id)
+    write(sweep, lines[5:])
+    with pytest.raises(MlflowException):
+        sync.pass_once()
+    sync.pass_once()
+    check_against_journal(client, "deleted-midway")

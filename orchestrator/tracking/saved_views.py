@@ -16,7 +16,7 @@ from trainables.catalog import TASKS
 from trainables.evaluation.metrics import METRICS
 
 TAG = "mlflow.sharedViewState"
-MADE_AT_MS = 1_767_225_600_000  # the same for all, so that a view that is there already is known by its text
+MADE_AT_MS = 1_767_225_600_000  # the same for all: views of one version are equal
 FIGURES = ("confusion_matrix_validation", "training_curves")
 CURVES = ("train/loss", "val/log_loss")
 

@@ -94,7 +94,7 @@ def address_to_serve(host: str, port: int | None, password: str | None) -> Addre
     if not _is_loopback(host) and (password is None or len(password) < LEAST_PASSWORD_CHARACTERS):
         raise BadInput(
             f"--host {host}: others could reach it; set {PASSWORD} to a password of at least "
-            f"{LEAST_PASSWORD_CHARACTERS} characters (name: {USER}), and put TLS in front of it; or leave the flag out"
+            f"{LEAST_PASSWORD_CHARACTERS} characters (name: {USER}), on a network that you trust; or leave the flag out"
         )
     address = Address(host, free_port() if port is None else port, "" if _is_loopback(host) else f"{USER}:{password}")
     _require_free(address, is_given=port is not None)

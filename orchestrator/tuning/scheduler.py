@@ -54,9 +54,13 @@ class FairScheduler(FIFOScheduler):
             self._judge(int(trial.config["trial"]), result[EPOCH], result.get(self._metric_name))
 
     def choose_trial_to_run(self, tune_controller: "TuneController") -> Trial | None:
-        """Return the lowest number of those that wait for a slot."""
+        """Return the newest of those that wait: a process that is free goes to it.
+
+        An older one has a process of its own that still starts. Given the free one, Tune ends that process and starts
+        another for the newest; where starting takes longer than a trial, most slots would stay empty for good.
+        """
         waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING]
-        return min(waiting, key=lambda trial: trial.config["trial"], default=None)
+        return max(waiting, key=lambda trial: int(trial.config["trial"]), default=None)
 
     def debug_string(self) -> str:
         """Return one line for Tune's own log."""

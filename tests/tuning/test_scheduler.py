@@ -3,6 +3,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from sweep_support import begin, epoch, make_plan, open_sweep
 
@@ -211,3 +212,14 @@ def test_more_trials_than_gpus_hold_are_refused() -> None:
 @pytest.mark.parametrize(("peak_mib", "share"), [(1000, 0.125), (12_000, 0.25), (30_000, 0.5), (60_000, 1.0), (1e6, 1)])
 def test_a_trial_gets_the_smallest_share_of_a_gpu_that_holds_it(peak_mib: float, share: float) -> None:
     assert fitting_share(peak_mib, 80_000) == share
+
+
+def test_a_process_that_is_free_goes_to_the_newest_trial(judged: Judged) -> None:
+    """An older one that waits has a process that starts; Tune ends it where that trial gets the free one."""
+    trials = [
+        SimpleNamespace(status=status, config={"trial": number})
+        for number, status in enumerate([Trial.RUNNING, Trial.PENDING, Trial.PENDING, Trial.TERMINATED])
+    ]
+    controller = SimpleNamespace(get_live_trials=lambda: trials)
+    assert judged.scheduler.choose_trial_to_run(controller) is trials[2]
+    assert judged.scheduler.choose_trial_to_run(SimpleNamespace(get_live_trials=lambda: trials[:1])) is None

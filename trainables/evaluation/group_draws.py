@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -38,6 +39,24 @@ class GroupedSample:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+class Drawable(Protocol):
+    """What can be weighed by group: one model's metrics, or how two differ."""
+
+    @property
+    def stratum_G(self) -> np.ndarray:  # noqa: N802
+        """Return the stratum of each group."""
+        ...
+
+    @property
+    def strata(self) -> dict[int, int]:
+        """Return stratum -> number of groups."""
+        ...
+
+    def metrics(self, weights_BG: np.ndarray) -> dict[str, np.ndarray]:
+        """Return metric -> values_B for weights of groups."""
+        ...
+
+
 @dataclass(frozen=True)
 class Spread:
     """Standard error of a metric, and the degrees of freedom that it was estimated with."""
@@ -56,7 +75,7 @@ def group_images(
     return GroupedSample(probs_NK, labels_N, group_N, counts_GK.argmax(axis=1), severity_K)
 
 
-def metric_spreads(sample: GroupedSample, seed: int, draws: int) -> dict[str, Spread | None]:
+def metric_spreads(sample: Drawable, seed: int, draws: int) -> dict[str, Spread | None]:
     """Return each metric's spread; None where too many draws cannot give it. Every stratum has two groups or more.
 
     Each draw takes one group fewer than a stratum has, weighted up (Rao and Wu 1988): as large a variance as there is,

@@ -11,11 +11,12 @@ from sklearn import metrics as sk
 
 from trainables.catalog import TASKS, Task
 from trainables.data.split_rows import SplitRow
+from trainables.errors import DataError
 from trainables.evaluation.evaluation import Evaluation, evaluate, evaluate_side
 from trainables.evaluation.evaluation_files import write_evaluation
 from trainables.evaluation.metrics import METRICS, ORDERED_METRICS, TWO_CLASS_METRICS
 from trainables.evaluation.named_metrics import named_metrics
-from trainables.evaluation.predictions import Predictions, read_predictions, results_file
+from trainables.evaluation.predictions import Predictions, read_predictions, results_file, without_paths
 
 STROKE, ALZHEIMER = TASKS["stroke"], TASKS["alzheimer"]
 
@@ -196,16 +197,32 @@ def test_the_table_of_predictions(tmp_path: Path) -> None:
     assert list(rows[0]) == [
         "path", "true_label", "predicted_label",
         *(f"logit_{name}" for name in ALZHEIMER.classes), *(f"p_{name}" for name in ALZHEIMER.classes),
-        "image_type", "correct_prediction",
+        "image_type", "correct_prediction", "case", "group", "leak",
     ]  # fmt: skip
     assert [row["path"] for row in rows] == [row.path for row in test.rows]
     assert np.float32(rows[5]["logit_non"]) == test.logits_NK[5, 2]
     for row in rows:
         assert row["correct_prediction"] == str(row["true_label"] == row["predicted_label"])
-    probs_NK, labels_N = read_predictions(path, ALZHEIMER.classes)
-    assert (probs_NK == test.probs_NK).all(), "to the last digit"
-    assert (labels_N == test.labels_N).all()
+    read = read_predictions(path, ALZHEIMER.classes, "test")
+    assert (read.logits_NK == test.logits_NK).all(), "to the last digit"
+    assert (read.labels_N == test.labels_N).all()
     assert "tn" not in (tmp_path / "summary_statistics.csv").read_text().splitlines()[0].split(",")
+
+
+def test_an_evaluation_can_be_made_again_from_its_tables_without_names_of_files(tmp_path: Path) -> None:
+    validation, test = predictions(STROKE, 0), predictions(STROKE, 1)
+    evaluation = evaluate(STROKE, validation, test)
+    write_evaluation(tmp_path, STROKE, evaluation, validation, test)
+    again = []
+    for side in ("validation", "test"):
+        without_paths(tmp_path / results_file("stroke", side), tmp_path / f"{side}.csv")
+        header = (tmp_path / f"{side}.csv").read_text().partition("\n")[0].split(",")
+        assert "path" not in header and {"case", "group", "leak"} <= set(header)
+        again.append(read_predictions(tmp_path / f"{side}.csv", STROKE.classes, side))
+    assert evaluate(STROKE, *again) == evaluation
+    (tmp_path / "test.csv").write_text("case,group\n1,2\n")
+    with pytest.raises(DataError, match="no table of predictions of these classes"):
+        read_predictions(tmp_path / "test.csv", STROKE.classes, "test")
 
 
 def test_the_classification_report_is_scikit_learns(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a model says of the images of one side, and that as a table."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 
 from trainables.data.records import Side
 from trainables.data.split_rows import SplitRow
+from trainables.errors import DataError
 from trainables.evaluation.temperature import probabilities
 
 
@@ -46,9 +48,14 @@ def results_file(task: str, side: Side) -> str:
 
 
 def write_predictions(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:
-    """Write CSV: path, true and predicted class, logits and probabilities in full precision, modality, right or not."""
+    """Write CSV: path, true and predicted class, logits and probabilities in full precision, modality, right or not.
+
+    `case` knows an image by its bytes in every model's table, `group` by number who it is of: names stay out of it, the
+    order is theirs, so that the intervals of a table that is read again are the same.
+    """
     probs_NK, labels_N = predictions.probs_NK, predictions.labels_N
     predicted_N = probs_NK.argmax(axis=1)
+    group_N = np.unique(predictions.groups_N, return_inverse=True)[1]
     frame = pd.DataFrame(
         {
             "path": [row.path for row in predictions.rows],
@@ -58,13 +65,44 @@ def write_predictions(path: Path, predictions: Predictions, classes: Sequence[st
             **{f"p_{name}": probs_NK[:, k] for k, name in enumerate(classes)},
             "image_type": predictions.modality_N,
             "correct_prediction": predicted_N == labels_N,
+            "case": [_case(row) for row in predictions.rows],
+            "group": [f"{group:06d}" for group in group_N],
+            "leak": [row.leak for row in predictions.rows],
         }
     )
     frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
 
 
-def read_predictions(path: Path, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return probs_NK and labels_N of a table written by `write_predictions`."""
-    frame = pd.read_csv(path, keep_default_na=False, float_precision="round_trip")
-    probs_NK = frame[[f"p_{name}" for name in classes]].to_numpy(dtype=np.float64)
-    return probs_NK, frame["true_label"].map({name: k for k, name in enumerate(classes)}).to_numpy(dtype=int)
+def without_paths(table: Path, out: Path) -> None:
+    """Copy a table of `write_predictions` without the names of files, which may name people."""
+    frame = pd.read_csv(table, dtype=str, keep_default_na=False)
+    frame.drop(columns="path", errors="ignore").to_csv(out, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def read_predictions(path: Path, classes: Sequence[str], side: Side) -> Predictions:
+    """Return what `write_predictions` wrote, cases and groups by the names that they have there.
+
+    Raises DataError for a table that is missing, damaged or of other classes.
+    """
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, float_precision="round_trip", dtype={"group": str})
+        logits_NK = frame[[f"logit_{name}" for name in classes]].to_numpy(dtype=np.float32)
+        rows = [
+            SplitRow(
+                path=str(row["case"]),
+                label=list(classes).index(str(row["true_label"])),
+                modality=str(row["image_type"]),
+                group=str(row["group"]),
+                side=side,
+                sha256=str(row["case"]),
+                leak=str(row["leak"]),
+            )
+            for row in frame.to_dict("records")
+        ]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path.name}: no table of predictions of these classes ({error!r})") from error
+    return Predictions(logits_NK, rows)
+
+
+def _case(row: SplitRow) -> str:
+    return hashlib.sha256(f"{row.sha256} {row.second_sha256}".encode()).hexdigest()[:16]

@@ -1,10 +1,16 @@
 """Decoded images -> logits: validation during training and the evaluation of finalists."""
 
+import hashlib
+import platform
+import statistics
+import time
+
 import numpy as np
 import torch
 from torch import nn
 
 EVALUATION_BATCH = 64
+TIMED_RUNS = 5
 
 
 def to_input(images_NHW: torch.Tensor) -> torch.Tensor:
@@ -27,3 +33,26 @@ def predict_logits(
         batches = rows.to(images_NHW.device).split(batch_size)
         logits = [model(to_input(images_NHW[rows_B].to(device, non_blocking=True))).float() for rows_B in batches]
     return torch.cat(logits).cpu().numpy()
+
+
+@torch.inference_mode()
+def image_ms(model: nn.Module, side_px: int) -> float:
+    """Return the median time of one image by itself, in milliseconds, on the model's device."""
+    model.eval()
+    device = next(model.parameters()).device
+    x_B1HW = torch.zeros(1, 1, side_px, side_px, device=device)
+    times_s = []
+    for _ in range(TIMED_RUNS + 1):  # the first one is slower
+        started_s = time.perf_counter()
+        model(x_B1HW).cpu()
+        times_s.append(time.perf_counter() - started_s)
+    return statistics.median(times_s[1:]) * 1000
+
+
+def machine_of(model: nn.Module) -> str:
+    """Return what a time was measured on: times compare on the same machine only."""
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    host = hashlib.sha256(platform.node().encode()).hexdigest()[:8]  # a computer's name may tell whose it is
+    return f"{platform.machine()} computer {host}, {torch.get_num_threads()} threads"

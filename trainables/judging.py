@@ -1,5 +1,6 @@
 """A trained model -> what is said of it: a record, and a folder of tables and figures."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ from trainables.data.records import Side
 from trainables.data.split_rows import SplitRow
 from trainables.errors import OutOfMemory
 from trainables.evaluation.evaluation import Evaluation, SideEvaluation, evaluate
-from trainables.evaluation.evaluation_files import write_evaluation
+from trainables.evaluation.evaluation_files import COST_FILE, write_evaluation
 from trainables.evaluation.figures import EvaluationArrays, write_figures
 from trainables.evaluation.predictions import Predictions
 from trainables.evaluation.temperature import probabilities
-from trainables.inference import EVALUATION_BATCH, predict_logits
+from trainables.inference import EVALUATION_BATCH, image_ms, machine_of, predict_logits
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ def judge(
     evaluation = evaluate(task, on_validation, on_test)
     shutil.rmtree(folder, ignore_errors=True)  # numbers of other weights must not stand beside these
     write_evaluation(folder, task, evaluation, on_validation, on_test)
+    cost = {"image_ms": round(image_ms(model, validation.images_NHW.shape[1]), 4), "machine": machine_of(model)}
+    (folder / COST_FILE).write_text(json.dumps(cost), encoding="utf-8")
     temperature = evaluation.temperature.value
     _draw(folder / "validation", task, evaluation.validation, on_validation, temperature, validation, title)
     if test is not None and on_test is not None and evaluation.test is not None:

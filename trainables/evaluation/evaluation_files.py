@@ -12,6 +12,7 @@ from trainables.evaluation.predictions import Predictions, results_file, write_p
 from trainables.evaluation.scores import Scores
 
 METRICS_FILE = "metrics.json"
+COST_FILE = "cost.json"  # written by who measured it
 REPORT_FILE = "classification_report"  # .csv and .json
 SUMMARY_FILE = "summary_statistics.csv"
 ALL = "all"  # the image type of a row over all of them

@@ -1,0 +1,111 @@
+"""A sweep's winner -> its evidence, from the files of its evaluation and the journal."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import BadInput
+from orchestrator.leaderboard import spread_over_seeds
+from orchestrator.promotion.evidence import EVIDENCE_FILE, SIDES, Cost, Evidence, EvidenceFolder, digest_of, table_file
+from orchestrator.sweep_state import SweepState, TrialState
+from trainables.catalog import TASKS, architecture
+from trainables.data.sources import SOURCES
+from trainables.evaluation.evaluation_files import COST_FILE, METRICS_FILE
+from trainables.evaluation.predictions import results_file, without_paths
+
+MOST_FINDINGS = 20
+
+
+def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder:
+    """Write the evidence of a sweep's winner into a new folder. Raises BadInput where its evaluation's files are gone.
+
+    Names of files stay out of it, as they may name people.
+    """
+    assert state.winner is not None
+    trial, plan = state.trials[state.winner], state.plan
+    evaluated = sweep / "finalists" / f"{trial.number:04d}"
+    try:
+        evaluation = json.loads((evaluated / METRICS_FILE).read_bytes())
+        folder.mkdir(parents=True)
+        for side in SIDES:
+            without_paths(evaluated / results_file(plan.task, side), folder / table_file(side))
+    except (OSError, ValueError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise BadInput(f"{evaluated}: its evaluation cannot be read ({error}); run the sweep again") from error
+    started = state.resumed or state.started
+    evidence = Evidence(
+        task=plan.task,
+        title=TASKS[plan.task].title,
+        name=plan.registered_name,
+        classes=plan.classes,
+        severity=TASKS[plan.task].severity,
+        metric=plan.metric,
+        architecture=trial.architecture,
+        source=architecture(trial.architecture).source,
+        hyperparameters=dict(trial.hyperparameters),
+        sweep_id=state.started.sweep_id,
+        trial=trial.number,
+        seed=trial.seed,
+        plan_digest=state.plan_digest,
+        data_kind=plan.data.kind,
+        data_digest=plan.data.digest,
+        split=plan.data.split,
+        split_digest=plan.data.split_digest,
+        grouped_by=plan.data.grouped_by,
+        test_digest=plan.data.test_digest,
+        images=plan.data.images,
+        leaks=plan.data.leaks,
+        licence=_licence(state),
+        audit=_audit(sweep / "data" / "audit.json"),
+        seeds=spread_over_seeds(state, trial.number) or {},
+        cost=_cost(evaluated / COST_FILE, trial, started.device),
+        code=started.git,
+        versions=started.versions,
+        predictions_sha256={side: digest_of(folder / table_file(side)) for side in SIDES},
+        evaluation=evaluation,
+    )
+    (folder / EVIDENCE_FILE).write_text(evidence.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return EvidenceFolder(folder)
+
+
+def _licence(state: SweepState) -> str:
+    if state.plan.data.kind == "phantom":
+        return "synthetic images, made by this project"
+    source = SOURCES.get(state.plan.task)
+    known = f"if they are {source.page}: {source.licence}" if source else "not known"
+    return f"that of the images that were given; {known}"
+
+
+def _audit(path: Path) -> dict[str, Any]:
+    """Return verdict and findings without the images that they name; nothing where there is no audit."""
+    try:
+        audit = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    findings = [
+        {"severity": finding["severity"], "title": finding["title"], "count": finding["count"]}
+        for finding in audit.get("findings", [])[:MOST_FINDINGS]
+    ]
+    counted = ("images", "unreadable", "exact_duplicates", "near_duplicates", "groups", "cross_split_leaks")
+    return {
+        "verdict": audit.get("verdict"),
+        "findings": findings,
+        **{name: audit[name] for name in counted if name in audit},
+    }
+
+
+def _cost(path: Path, trial: TrialState, device: str) -> Cost:
+    perf = trial.epochs[0].metrics if trial.epochs else {}
+    try:
+        measured = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        measured = {}
+    return Cost(
+        parameters=int(perf.get("perf/parameters") or 0),
+        trainable_parameters=int(perf.get("perf/trainable_parameters") or 0),
+        training_s=round(trial.compute_s, 3),
+        epochs=len(trial.epochs),
+        image_ms=measured.get("image_ms"),
+        machine=measured.get("machine", device),
+    )

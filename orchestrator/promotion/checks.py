@@ -1,0 +1,223 @@
+"""One condition each: what was measured, the rule, and whether it holds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestrator.promotion.evidence import Evidence, EvidenceFolder
+from orchestrator.promotion.policy import Policy
+from trainables.evaluation.calibration import expected_calibration_error
+from trainables.evaluation.metrics import METRICS
+from trainables.evaluation.paired_tests import PairedDifference, compare_models, holm
+from trainables.evaluation.predictions import Predictions
+from trainables.evaluation.temperature import probabilities
+
+CALIBRATED_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Check:
+    """A condition of the policy, as it is shown."""
+
+    name: str
+    value: str
+    rule: str
+    passed: bool
+
+
+def absolute_checks(policy: Policy, folder: EvidenceFolder) -> list[Check]:
+    """Return what a model must show by itself."""
+    evidence = folder.evidence
+    checks = []
+    if policy.better_than_chance:
+        checks.append(_better_than_chance(evidence))
+    if policy.most_excess_ece is not None:
+        checks.append(_calibrated(policy.most_excess_ece, evidence, folder.test))
+    checks.append(_no_leak(policy.leaks_allowed, evidence))
+    if policy.least_sensitivity is not None and len(evidence.classes) == 2:
+        checks.append(_sensitive(policy.least_sensitivity, evidence))
+    if policy.least_modality_auroc is not None:
+        checks += _modalities(policy.least_modality_auroc, policy.least_modality_images, evidence)
+    return checks
+
+
+def relative_checks(
+    policy: Policy, challenger: EvidenceFolder, champion: EvidenceFolder, earlier: Mapping[str, float]
+) -> tuple[list[Check], float | None]:
+    """Return what a model must show beside the champion, and the p-value before Holm.
+
+    `earlier` holds the p-values of others that challenged this champion on the same images.
+    """
+    mine, theirs = challenger.evidence, champion.evidence
+    if mine.test_digest != theirs.test_digest or mine.classes != theirs.classes:
+        rule = "the same held-out images and classes; evaluate both on one set and promote by --force --reason"
+        return [Check("same images", "the champion was tested on others", rule, passed=False)], None
+    first, second = challenger.test, _in_order(champion.test, challenger.test)
+    difference = _difference(first, second, mine, mine.metric, np.ones(len(first.rows), dtype=bool))
+    checks = [_against_champion(policy, difference, mine, theirs, earlier)]
+    for modality in _judged_modalities(first, policy.least_modality_images):
+        own = _difference(first, second, mine, mine.metric, first.modality_N == modality)
+        checks.append(
+            Check(
+                f"{modality} not worse",
+                _shown(own),
+                "the 95 % interval is not wholly below 0",
+                passed=own.high is None or own.high >= 0,
+            )
+        )
+    return checks, difference.p_value
+
+
+def _better_than_chance(evidence: Evidence) -> Check:
+    overall = evidence.evaluation["test"]["overall"]
+    metric = evidence.metric
+    low, high = overall["intervals"].get(metric, (None, None))
+    value, name = overall["metrics"].get(metric), f"test {metric}"
+    chance = _chance(metric, evidence, overall["confusion"])
+    if chance is None:
+        value, rule = f"{name} {_number(value)}", f"chance has no {metric}: not judged"
+        return Check("better than chance", value, rule, passed=True)
+    rule = f"the 95 % interval lies above {chance:.3g}, which chance gives"
+    if low is None:
+        why = overall["no_interval"].get(metric) or overall["reasons"].get(metric) or "no interval"
+        return Check("better than chance", f"{name} {_number(value)} ({why})", rule, passed=False)
+    return Check("better than chance", f"{name} {value:.3f} [{low:.3f}, {high:.3f}]", rule, passed=low > chance)
+
+
+def _chance(metric: str, evidence: Evidence, confusion: Sequence[Sequence[int]]) -> float | None:
+    """Return what a model gets that knows nothing but how frequent classes are; None where that is not one number."""
+    per_class = [sum(row) for row in confusion]
+    return {
+        "auroc": 0.5,
+        "balanced_accuracy": 1 / len(evidence.classes),
+        "accuracy": max(per_class) / max(1, sum(per_class)),
+        "mcc": 0.0,
+        "quadratic_kappa": 0.0,
+    }.get(metric)
+
+
+def _calibrated(most: float, evidence: Evidence, test: Predictions) -> Check:
+    """Compare the calibration error with that of true probabilities: on few images these have some, too."""
+    probs_NK = probabilities(test.logits_NK, float(evidence.evaluation["temperature"]["value"]))
+    error = expected_calibration_error(probs_NK, test.labels_N, equal_mass=True) or 0.0
+    rng = np.random.default_rng(0)
+    cumulative_NK = probs_NK.cumsum(axis=1)
+    drawn = [
+        expected_calibration_error(probs_NK, _drawn(cumulative_NK, rng), equal_mass=True) or 0.0
+        for _ in range(CALIBRATED_DRAWS)
+    ]
+    excess = max(0.0, error - float(np.mean(drawn)))
+    return Check(
+        "calibrated",
+        f"ECE {error:.3f}, {excess:.3f} above that of true probabilities",
+        f"at most {most:g} above",
+        passed=excess <= most,
+    )
+
+
+def _drawn(cumulative_NK: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return labels as they fall where the probabilities are true."""
+    drawn_N: np.ndarray = (rng.random((len(cumulative_NK), 1)) < cumulative_NK).argmax(axis=1)
+    return drawn_N
+
+
+def _no_leak(allowed: bool, evidence: Evidence) -> Check:
+    leaking, images = sum(evidence.leaks.values()), sum(evidence.images.get("test", {}).values())
+    value = f"{leaking} of {images} test images were seen in development"
+    rule = "leaks are allowed by the policy" if allowed else "none was (--split grouped makes a split without)"
+    return Check("no leak", value, rule, passed=allowed or leaking == 0)
+
+
+def _sensitive(least: float, evidence: Evidence) -> Check:
+    point = evidence.evaluation["operating_point"]
+    stated, test = point["stated_specificity"], point.get("test")
+    name, rule = f"sensitivity at {stated:.0%} specificity", f"at least {least:g} on test"
+    if test is None or test["sensitivity"][0] is None:
+        return Check(name, point["reason"] or "none on test", rule, passed=False)
+    value, reached = test["sensitivity"][0], test["specificity"][0]
+    return Check(name, f"{value:.3f} (specificity on test {_number(reached)})", rule, passed=value >= least)
+
+
+def _modalities(least: float, least_images: int, evidence: Evidence) -> list[Check]:
+    found = evidence.evaluation["test"]["per_modality"]
+    judged = {name: scores for name, scores in found.items() if len(found) > 1 and scores["images"] >= least_images}
+    checks = []
+    for name, scores in sorted(judged.items()):
+        auroc = scores["metrics"]["auroc"]
+        value = f"AUROC {auroc:.3f} of {scores['images']} images" if auroc is not None else scores["reasons"]["auroc"]
+        checks.append(Check(f"{name} by itself", value, f"AUROC at least {least:g}", auroc is None or auroc >= least))
+    return checks
+
+
+def _judged_modalities(test: Predictions, least_images: int) -> list[str]:
+    names, counts = np.unique(test.modality_N, return_counts=True)
+    return [str(name) for name, count in zip(names, counts, strict=True) if len(names) > 1 and count >= least_images]
+
+
+def _in_order(predictions: Predictions, other: Predictions) -> Predictions:
+    """Return predictions with their rows as those of another on the same images."""
+    place = {row.sha256: number for number, row in enumerate(predictions.rows)}
+    chosen = [place[row.sha256] for row in other.rows]
+    return Predictions(predictions.logits_NK[chosen], [predictions.rows[number] for number in chosen])
+
+
+def _difference(
+    first: Predictions, second: Predictions, evidence: Evidence, metric: str, chosen_N: np.ndarray
+) -> PairedDifference:
+    return compare_models(
+        first.probs_NK[chosen_N],
+        second.probs_NK[chosen_N],
+        first.labels_N[chosen_N],
+        first.groups_N[chosen_N],
+        metric,
+        evidence.as_task().severity_K,
+    )
+
+
+def _against_champion(
+    policy: Policy, difference: PairedDifference, mine: Evidence, theirs: Evidence, earlier: Mapping[str, float]
+) -> Check:
+    """Judge: better after Holm, or not worse and cheaper."""
+    name = f"{mine.metric} against the champion"
+    if difference.p_value is None or difference.low is None or difference.value is None:
+        return Check(name, difference.reason, "a difference that can be tested", passed=False)
+    adjusted = holm({**earlier, "": difference.p_value})[""]
+    tried = f" of {len(earlier) + 1} challengers" if earlier else ""
+    value = f"{_shown(difference)}, p {adjusted:.2g}{tried} ({difference.method})"
+    better = difference.value > 0 and adjusted < policy.level
+    cheaper = _cheaper(policy.cheaper_fraction, mine, theirs)
+    rule = f"better, p below {policy.level:g}"
+    if policy.cheaper_fraction is not None:
+        rule += f"; or the interval above -{policy.margin:g} and at most {policy.cheaper_fraction:g} of its cost"
+        value += f"; {cheaper or 'not cheaper'}"
+    return Check(name, value, rule, passed=better or (bool(cheaper) and difference.low > -policy.margin))
+
+
+def _cheaper(fraction: float | None, mine: Evidence, theirs: Evidence) -> str:
+    """Return in which way a model is cheaper, empty where it is not."""
+    if fraction is None:
+        return ""
+    if mine.cost.parameters <= fraction * theirs.cost.parameters:
+        return f"{mine.cost.parameters / theirs.cost.parameters:.2f} of its parameters"
+    if (
+        mine.cost.image_ms is not None
+        and theirs.cost.image_ms is not None
+        and mine.cost.machine == theirs.cost.machine
+        and mine.cost.image_ms <= fraction * theirs.cost.image_ms
+    ):
+        return f"{mine.cost.image_ms / theirs.cost.image_ms:.2f} of its time per image"
+    return ""
+
+
+def _shown(difference: PairedDifference) -> str:
+    if difference.value is None:
+        return difference.reason
+    better = "" if METRICS[difference.metric] == "max" else " (positive is better)"
+    if difference.low is None:
+        return f"{difference.value:+.3f}, {difference.reason}{better}"
+    return f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]{better}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

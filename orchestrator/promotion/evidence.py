@@ -1,0 +1,128 @@
+"""What is known of a registered model, and the predictions it rests on: three files that travel with the version."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from orchestrator.errors import BadInput
+from trainables.catalog import Task
+from trainables.data.records import Side
+from trainables.errors import DataError
+from trainables.evaluation.predictions import Predictions, read_predictions
+
+FOLDER = "evidence"
+EVIDENCE_FILE = "evidence.json"
+CARD_FILE = "model_card.md"
+SIDES: tuple[Side, ...] = ("validation", "test")
+
+
+class Cost(BaseModel):
+    """What a model takes; `machine` says where the times were measured, for they compare on one alone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    parameters: int
+    trainable_parameters: int
+    training_s: float
+    epochs: int
+    image_ms: float | None = None  # median time for one image
+    machine: str = ""
+
+
+class Evidence(BaseModel):
+    """Where a model comes from and what its evaluation said; nothing here decides anything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    task: str
+    title: str
+    name: str  # in the registry
+    classes: tuple[str, ...]
+    severity: tuple[str, ...] = ()
+    metric: str
+    architecture: str
+    source: str
+    hyperparameters: dict[str, Any]
+    sweep_id: str
+    trial: int
+    seed: int
+    plan_digest: str
+    data_kind: str
+    data_digest: str
+    split: str
+    split_digest: str
+    grouped_by: str
+    test_digest: str
+    images: dict[str, dict[str, int]]
+    leaks: dict[str, int]
+    licence: str
+    audit: dict[str, Any]
+    seeds: dict[str, tuple[float, float, int]] = {}
+    cost: Cost
+    code: dict[str, str]
+    versions: dict[str, str]
+    predictions_sha256: dict[str, str]  # side -> digest of its table
+    evaluation: dict[str, Any]  # metrics.json
+
+    def as_task(self) -> Task:
+        """Return what an evaluation needs to know of the task as it was, whatever the catalog says now."""
+        return Task(name=self.task, title=self.title, classes=self.classes, layout="", severity=self.severity)
+
+
+@dataclass(frozen=True)
+class EvidenceFolder:
+    """The bundle of one version on this disk; its tables are read when they are asked for."""
+
+    path: Path
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Return what evidence.json says. Raises BadInput where it is missing or damaged."""
+        try:
+            return Evidence.model_validate_json((self.path / EVIDENCE_FILE).read_bytes())
+        except (OSError, ValidationError) as error:
+            raise BadInput(f"{self.path / EVIDENCE_FILE}: no evidence of a model ({_first(error)})") from None
+
+    @cached_property
+    def test(self) -> Predictions:
+        """Return the predictions on test. Raises BadInput as `evidence`."""
+        return self.predictions("test")
+
+    def predictions(self, side: Side) -> Predictions:
+        """Return the predictions on a side. Raises BadInput as `evidence`."""
+        try:
+            return read_predictions(self.path / table_file(side), self.evidence.classes, side)
+        except DataError as error:
+            raise BadInput(str(error)) from None
+
+    def digests(self) -> dict[str, str]:
+        """Return side -> digest of its table as it is now, empty where there is none."""
+        return {side: digest_of(self.path / table_file(side)) for side in SIDES}
+
+
+def table_file(side: Side) -> str:
+    """Return the name of a side's table."""
+    return f"predictions_{side}.csv"
+
+
+def digest_of(path: Path) -> str:
+    """Return the digest of a file's bytes, empty where there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def metrics_of(evaluation: Mapping[str, Any], side: str) -> dict[str, float | None]:
+    """Return the metrics of a side, no temperature applied."""
+    return dict(evaluation[side]["overall"]["metrics"])
+
+
+def _first(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        fault = error.errors()[0]
+        return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+    return getattr(error, "strerror", None) or str(error)

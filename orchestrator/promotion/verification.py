@@ -1,0 +1,61 @@
+"""Is what a version's evidence says still true of the predictions it keeps? Everything is reckoned again, offline."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from orchestrator.promotion.checks import Check
+from orchestrator.promotion.evidence import EVIDENCE_FILE, SIDES, EvidenceFolder, digest_of, table_file
+from trainables.evaluation.evaluation import evaluate
+
+TOLERANCE = 1e-9  # other processors add in another order
+MOST_DIFFERENCES = 5
+
+
+def verify(folder: EvidenceFolder, digest: str | None) -> list[Check]:
+    """Return what was compared: digests of the files, then each number. `digest` is what the registry keeps of them.
+
+    Raises BadInput for evidence that cannot be read.
+    """
+    evidence = folder.evidence
+    checks = []
+    found = digest_of(folder.path / EVIDENCE_FILE)
+    if digest is not None:
+        rule = "the digest that the registry keeps"
+        checks.append(Check(EVIDENCE_FILE, found[:16], f"{rule}: {digest[:16]}", passed=found == digest))
+    for side, own in folder.digests().items():
+        kept = evidence.predictions_sha256.get(side, "")
+        rule = f"the digest in {EVIDENCE_FILE}: {kept[:16]}"
+        checks.append(Check(table_file(side), own[:16] or "is missing", rule, passed=own == kept))  # type: ignore[arg-type]
+    predictions = [folder.predictions(side) for side in SIDES]
+    again = json.loads(json.dumps(asdict(evaluate(evidence.as_task(), *predictions))))
+    known = {key: value for key, value in evidence.evaluation.items() if key in again}
+    differences = list(_differences(known, again, ""))
+    shown = "; ".join(differences[:MOST_DIFFERENCES])
+    more = f" and {len(differences) - MOST_DIFFERENCES} more" if len(differences) > MOST_DIFFERENCES else ""
+    numbers = sum(1 for _ in _numbers(again))
+    value = f"{numbers} reckoned again" + (f", {len(differences)} differ: {shown}{more}" if differences else "")
+    checks.append(Check("numbers", value, f"as evidence.json has them, within {TOLERANCE:g}", passed=not differences))
+    return checks
+
+
+def _numbers(value: object) -> Iterator[float]:
+    if isinstance(value, dict | list):
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(child)
+    elif isinstance(value, int | float):
+        yield value
+
+
+def _differences(kept: object, again: object, where: str) -> Iterator[str]:
+    if isinstance(kept, dict) and isinstance(again, dict):
+        for key in {**kept, **again}:
+            yield from _differences(kept.get(key), again.get(key), f"{where}.{key}".lstrip("."))
+    elif isinstance(kept, list) and isinstance(again, list) and len(kept) == len(again):
+        for number, (one, other) in enumerate(zip(kept, again, strict=True)):
+            yield from _differences(one, other, f"{where}[{number}]")
+    elif isinstance(kept, int | float) and isinstance(again, int | float):
+        if abs(kept - again) > TOLERANCE:
+            yield f"{where} {kept:.6g}, now {again:.6g}"
+    elif kept != again:
+        yield f"{where} {kept!r}, now {again!r}"

@@ -46,7 +46,7 @@ def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
     if plan.seeds > 1:
         further = (plan.seeds - 1) * budget.finalists
         console.print(
-            f"{plan.seeds} seeds: finalists are trained {further} times more, at most {further * budget.epochs} epochs "
+            f"{plan.seeds} seeds: {further} more trainings of finalists, at most {further * budget.epochs} epochs "
             f"beside the {budget.trials * budget.epochs} of the search; the best mean wins"
         )
     for architecture, space in plan.architectures.items():

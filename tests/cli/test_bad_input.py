@@ -260,7 +260,7 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(orchestrate: Orchestrate, 
     assert sum(sum(counts.values()) for counts in plan["data"]["images"].values()) == 288
     again = orchestrate(*SWEEP, "--dry-run", *settings)
     assert done.json["plan_digest"] in again.stdout
-    assert "3 seeds: finalists are trained 4 times more, at most 16 epochs beside the 20 of the search" in again.stdout
+    assert "3 seeds: 4 more trainings of finalists, at most 16 epochs beside the 20 of the search" in again.stdout
     assert not (tmp_path / "home" / "sweeps").exists()
     assert not (tmp_path / "home" / "mlflow").exists()
 

@@ -11,7 +11,7 @@ from orchestrator.cli import sweep_progress
 from orchestrator.cli.console import messages
 from orchestrator.cli.live_view import LiveView
 from orchestrator.cli.sweep_progress import SweepProgress
-from orchestrator.journal import Event, SweepEnded, TrialEnded, TrialStarted, WinnerChosen
+from orchestrator.journal import Event, SeedEvaluated, SweepEnded, TrialEnded, TrialStarted, WinnerChosen
 from orchestrator.sweep_state import replay
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -22,6 +22,7 @@ RESERVE_BYTES = 2**20
 
 TrialEnd = Literal["completed", "pruned", "failed"]
 SweepEnd = Literal["completed", "interrupted", "failed"]
+Over = Literal["fold", "seed"]  # what a finalist is trained again over
 MOST_WORDS_CHARACTERS = 4000  # an MLflow tag holds 8,000, a PostgreSQL text no zero byte
 
 
@@ -167,18 +168,43 @@ class FinalistEvaluated(_Event):
     further: dict[str, float] = Field(default_factory=dict)  # per class and modality, calibrated: test/MR/auroc ...
 
 
-class FoldEvaluated(_Event):
-    """A finalist's configuration trained again with another fold as validation: its best epoch there."""
+class _Retrained(_Event):
+    """A finalist's configuration trained again: its best epoch; without metrics where training broke down."""
 
-    kind: Literal["fold_evaluated"] = "fold_evaluated"
     trial: int
-    fold: int  # 0 is the fold of the search itself
     epoch: int
     validation: Metrics
 
 
+class FoldEvaluated(_Retrained):
+    """A finalist's configuration trained again with another fold as validation."""
+
+    kind: Literal["fold_evaluated"] = "fold_evaluated"
+    over: ClassVar[Over] = "fold"
+    fold: int  # 0 is the fold of the search itself
+
+    @property
+    def place(self) -> int:
+        """Return which of the folds it is."""
+        return self.fold
+
+
+class SeedEvaluated(_Retrained):
+    """A finalist's configuration trained again from another seed, on the split of the search."""
+
+    kind: Literal["seed_evaluated"] = "seed_evaluated"
+    over: ClassVar[Over] = "seed"
+    seed_index: int  # 0 is the training of the search itself
+    seed: int
+
+    @property
+    def place(self) -> int:
+        """Return which of the seeds it is."""
+        return self.seed_index
+
+
 class WinnerChosen(_Event):
-    """The best finalist by validation; its folder is ready to be registered."""
+    """The best finalist by validation, by the mean over seeds where there are some; its folder can be registered."""
 
     kind: Literal["winner_chosen"] = "winner_chosen"
     trial: int
@@ -223,6 +249,7 @@ Event = Annotated[
     | TrialEnded
     | FinalistEvaluated
     | FoldEvaluated
+    | SeedEvaluated
     | WinnerChosen
     | SweepTracked
     | SweepEnded,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.journal import FinalistEvaluated, Metrics
+from orchestrator.journal import FinalistEvaluated, FoldEvaluated, Metrics, Over, SeedEvaluated
 from orchestrator.space import Scalar
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.catalog import default_hyperparameters
@@ -14,16 +14,16 @@ from trainables.evaluation.intervals import FEW_GROUPS, Interval, few_groups_war
 from trainables.evaluation.metrics import rank_key
 
 MOST_NOTE_CHARACTERS = 7800  # MLflow's limit of a tag is 8,000
-Spread = tuple[float, float, int]  # mean, standard deviation, folds
+Spread = tuple[float, float, int]  # mean, standard deviation, of how many
 
 
 @dataclass(frozen=True)
 class LeaderboardRow:
-    """One trial; what concerns test and folds is there for finalists only.
+    """One trial; what concerns test, seeds and folds is there for finalists only.
 
     Trials with the same score share a rank. `changed` is what differs from the published defaults, `parameters` None in
-    journals that do not tell. `test_leak_free` is None where development has seen every test image; `folds` is mean and
-    standard deviation over the folds as validation.
+    journals that do not tell. `test_leak_free` is None where development has seen every test image; `seeds` and `folds`
+    are mean and standard deviation of the validation metrics over seeds, and over the folds as validation.
     """
 
     rank: int
@@ -38,6 +38,7 @@ class LeaderboardRow:
     leak_free_reason: str
     test_images: int
     test_groups: int | None
+    seeds: dict[str, Spread] | None
     folds: dict[str, Spread] | None
     epochs: int
     seconds: float
@@ -73,6 +74,23 @@ def best_trials(trials: Sequence[TrialState], metric: str, count: int) -> list[T
     return (completed or pruned)[:count]
 
 
+def choose_winner(state: SweepState, finalists: Sequence[TrialState]) -> TrialState:
+    """Return the finalist with the best mean over its seeds, ties by mean log loss, then the earlier trial.
+
+    One whose training broke down from some seed comes after those that have them all. Without seeds it is the first.
+    """
+    if state.plan.seeds == 1:
+        return finalists[0]
+    return max(finalists, key=lambda trial: (*_merit(state, trial.number), -trial.number))
+
+
+def _merit(state: SweepState, number: int) -> tuple[int, float, float]:
+    metric = state.plan.metric
+    values = {name: _values(state.seeds[number], name) for name in (metric, "log_loss")}
+    means = {name: statistics.mean(own) if own else None for name, own in values.items()}
+    return len(values[metric]), *rank_key(means, metric)
+
+
 def leaderboard(sweeps: Sequence[SweepState]) -> list[LeaderboardRow]:
     """Rank the trials of sweeps that share data and split."""
     metric = sweeps[0].plan.metric if sweeps else "auroc"
@@ -101,26 +119,29 @@ def leak_free(finalist: FinalistEvaluated) -> dict[str, Interval] | None:
     return with_interval(finalist.test_leak_free, finalist.leak_free_intervals)
 
 
-def spread_over_folds(state: SweepState, number: int) -> dict[str, Spread] | None:
-    """Return mean, standard deviation and number of folds per validation metric; None where there are no folds."""
-    folds = state.folds.get(number)
-    if not folds:
+def spread_over(over: Over, state: SweepState, number: int) -> dict[str, Spread] | None:
+    """Return mean, standard deviation and how many per validation metric; None where nothing was trained again."""
+    retrained = state.retrained(over).get(number)
+    if not retrained:
         return None
     spread = {}
-    for name in next(iter(folds.values())).validation:
-        values = [value for fold in folds.values() if (value := fold.validation.get(name)) is not None]
+    for name in next(iter(retrained.values())).validation:
+        values = _values(retrained, name)
         if len(values) > 1:
             spread[name] = (statistics.mean(values), statistics.stdev(values), len(values))
     return spread
 
 
+def _values(retrained: Mapping[int, FoldEvaluated | SeedEvaluated], name: str) -> list[float]:
+    return [value for one in retrained.values() if (value := one.validation.get(name)) is not None]
+
+
 def score_columns(rows: Sequence[LeaderboardRow], metric: str) -> dict[str, list[str]]:
-    """Return title -> a text per row: validation, spread over folds, test, and its leak-free part where some leak."""
+    """Return title -> a text per row: validation, spread over seeds and folds, test, leak-free part where some leak."""
     columns = {f"val {metric}": [format_metric(row.validation.get(metric)) for row in rows]}
-    if any(row.folds for row in rows):
-        columns["val over folds"] = [
-            _spread(row.folds[metric]) if row.folds and metric in row.folds else "-" for row in rows
-        ]
+    for over, spreads in (("seeds", [row.seeds for row in rows]), ("folds", [row.folds for row in rows])):
+        if any(spreads):
+            columns[f"val over {over}"] = [format_spread((spread or {}).get(metric)) for spread in spreads]
     columns[f"test {metric}"] = [_test(row.test, metric) for row in rows]
     if any(row.leak_free_images is not None and row.leak_free_images < row.test_images for row in rows):
         columns["leak-free test"] = [_leak_free(row, metric) for row in rows]
@@ -181,13 +202,13 @@ def format_metric(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
+def format_spread(spread: Spread | None) -> str:
+    """Return mean, standard deviation and of how many, or a dash."""
+    return "-" if spread is None else f"{spread[0]:.4f} ± {spread[1]:.4f} ({spread[2]})"
+
+
 def _test(scores: dict[str, Interval] | None, metric: str) -> str:
     return format_interval(scores[metric]) if scores and metric in scores else "-"
-
-
-def _spread(spread: Spread) -> str:
-    mean, deviation, folds = spread
-    return f"{mean:.4f} ± {deviation:.4f} ({folds})"
 
 
 def _leak_free(row: LeaderboardRow, metric: str) -> str:
@@ -215,7 +236,8 @@ def _row(rank: int, is_tied: bool, trial: TrialState, state: SweepState) -> Lead
         leak_free_reason=finalist.leak_free_reason if finalist else "",
         test_images=sum(state.plan.data.images.get("test", {}).values()),
         test_groups=finalist.test_groups if finalist else None,
-        folds=spread_over_folds(state, trial.number),
+        seeds=spread_over("seed", state, trial.number),
+        folds=spread_over("fold", state, trial.number),
         epochs=len(trial.epochs),
         seconds=round(trial.compute_s, 3),
         parameters=None if parameters is None else int(parameters),

@@ -49,6 +49,7 @@ class SweepPlan(_Frozen):
     architectures: dict[str, Space]
     published: dict[str, bool]
     budget: Budget
+    seeds: int = 1  # with which each finalist is trained; the winner is the best by their mean
     search: Search
     scheduler: Scheduler
 

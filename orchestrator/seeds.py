@@ -12,6 +12,7 @@ class SeedPath(IntEnum):
     TRIAL = 1
     SAMPLER = 2
     FOLD = 3
+    SEED = 4
 
 
 def child_seed(sweep_seed: int, *path: int) -> int:

@@ -14,7 +14,7 @@ from orchestrator.inspecting.architectures import batch_growth, check_architectu
 from orchestrator.inspecting.data import require_unchanged, write_data_report, write_unreadable
 from orchestrator.inspecting.machine import git_diff, git_state, gpu_memory_mib, hardware, versions
 from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, WinnerChosen
-from orchestrator.leaderboard import choose_finalists
+from orchestrator.leaderboard import choose_finalists, choose_winner
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
 from orchestrator.report.writer import page_of_sweep
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
@@ -62,7 +62,7 @@ def run_sweep(request: SweepRequest, progress: "Progress", watch: SweepWatch) ->
 def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) -> None:
     """Do what the journal says is still to be done, from the first trial to the registered winner."""
     from orchestrator.tuning.local_ray import local_ray
-    from orchestrator.tuning.runner import evaluate_finalists, run_trials, train_folds
+    from orchestrator.tuning.runner import evaluate_finalists, run_trials, train_again
     from orchestrator.tuning.stopping import Stopping
     from orchestrator.tuning.trial_files import TrialFiles
 
@@ -84,10 +84,13 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
                 raise NoUsableTrial(_why_no_trial(sweep.state))
             new = [trial for trial in finalists if trial.number not in sweep.state.finalists]
             evaluate_finalists(new, setup, test, folder / "finalists", planned.slots, sweep, stopping)
-            if sweep.state.winner != finalists[0].number or finalists[0] in new:
-                sweep.append(WinnerChosen(trial=finalists[0].number))  # registered while folds are trained
+            if plan.seeds > 1:
+                train_again(finalists, "seed", plan.seeds, setup, planned.slots, sweep, stopping)
+            winner = choose_winner(sweep.state, finalists)
+            if sweep.state.winner != winner.number or winner in new:
+                sweep.append(WinnerChosen(trial=winner.number))  # registered while folds are trained
             if plan.data.folds > 1:
-                train_folds(finalists, plan.data.folds, setup, planned.slots, sweep, stopping)
+                train_again(finalists, "fold", plan.data.folds, setup, planned.slots, sweep, stopping)
         try:
             sync.wait_until(lambda outcome: outcome.has_registered(sweep.state))
         finally:  # an interruption here does not undo what sync has registered

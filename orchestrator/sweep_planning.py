@@ -75,6 +75,7 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
             name: _is_published(name, space, weights, file.budget.epochs) for name, space in file.architectures.items()
         },
         budget=file.budget,
+        seeds=request.seeds,
         search=file.search,
         scheduler=file.scheduler,
     )
@@ -112,8 +113,9 @@ def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:
         for name in names:
             if name not in file.architectures:
                 raise BadInput(f"{flag}: {unknown_name('architecture of this sweep', name, file.architectures)}")
-    if request.folds < 1:
-        raise BadInput(f"--folds {request.folds}: expected a whole number of at least 1")
+    for flag, count in (("--folds", request.folds), ("--seeds", request.seeds)):
+        if count < 1:
+            raise BadInput(f"{flag} {count}: expected a whole number of at least 1")
     given = {"trials": request.trials, "epochs": request.epochs, "finalists": request.finalists}
     for name, value in given.items():
         if value is not None and not 1 <= value <= MOST:

@@ -39,6 +39,7 @@ class SweepRequest:
     weights: Weights | None = None
     split: Literal["shipped", "grouped"] | None = None
     folds: int = 1
+    seeds: int = 1
     exclude: tuple[str, ...] = ()
     allocation: Allocation | None = None
     time_budget_s: float | None = None

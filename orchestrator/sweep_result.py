@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.leaderboard import leak_free, spread_over_folds, with_interval
+from orchestrator.leaderboard import leak_free, spread_over, with_interval
 from orchestrator.report.writer import page_of_sweep
 from orchestrator.sweep_state import SweepState
 
@@ -61,5 +61,6 @@ def _winner_json(state: SweepState) -> dict[str, Any] | None:
         "test_leak_free": leak_free(finalist),
         "leak_free_images": finalist.leak_free_images,
         "leak_free_reason": finalist.leak_free_reason,
-        "folds": spread_over_folds(state, state.winner),
+        "seeds": spread_over("seed", state, state.winner),
+        "folds": spread_over("fold", state, state.winner),
     }

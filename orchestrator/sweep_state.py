@@ -1,6 +1,6 @@
 """What the journal's events add up to: replay(events) -> SweepState, the only state there is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,6 +13,8 @@ from orchestrator.journal import (
     FoldEvaluated,
     Metrics,
     MicroBatchLimited,
+    Over,
+    SeedEvaluated,
     SweepEnded,
     SweepResumed,
     SweepStarted,
@@ -74,6 +76,7 @@ class SweepState:
     trials: dict[int, TrialState] = field(default_factory=dict)
     finalists: dict[int, FinalistEvaluated] = field(default_factory=dict)
     folds: dict[int, dict[int, FoldEvaluated]] = field(default_factory=dict)  # trial -> fold
+    seeds: dict[int, dict[int, SeedEvaluated]] = field(default_factory=dict)  # trial -> place of the seed
     winner: int | None = None
     tracked: SweepTracked | None = None
     ended: SweepEnded | None = None
@@ -100,6 +103,10 @@ class SweepState:
     def slots(self) -> int:
         """Return how many trials ran at once, the last time."""
         return self.resumed.slots if self.resumed else self.started.slots
+
+    def retrained(self, over: Over) -> Mapping[int, Mapping[int, FoldEvaluated | SeedEvaluated]]:
+        """Return trial -> place -> how a finalist's configuration did on each fold, or from each seed."""
+        return self.folds if over == "fold" else self.seeds
 
     def apply(self, event: Event) -> None:
         """Fold one event into the state."""
@@ -130,6 +137,8 @@ class SweepState:
                 self.finalists[event.trial] = event
             case FoldEvaluated():
                 self.folds.setdefault(event.trial, {})[event.fold] = event
+            case SeedEvaluated():
+                self.seeds.setdefault(event.trial, {})[event.seed_index] = event
             case WinnerChosen():
                 self.winner = event.trial
             case SweepTracked():
@@ -142,6 +151,7 @@ class SweepState:
         for number in event.extended:
             self.trials[number].is_extended = True
             self.trials[number].state = "interrupted"
+            self.seeds.pop(number, None)  # seeds decide, so each trains as many epochs as the trial
         for trial in self.trials.values():
             if trial.state in ("running", "interrupted"):
                 trial.state, trial.reason, trial.ended_at = "waiting", "", None
@@ -162,6 +172,7 @@ class SweepState:
             trial.best = event
             self.finalists.pop(trial.number, None)  # what was evaluated were the weights of another epoch
             self.folds.pop(trial.number, None)
+            self.seeds.pop(trial.number, None)
 
     def _apply_end(self, event: SweepEnded) -> None:
         self.ended = event
@@ -207,7 +218,7 @@ def _require_known(event: Event, state: SweepState) -> None:
             raise ValueError("it begins a second time")
         case TrialSuggested() if event.architecture not in state.plan.architectures:
             raise ValueError(f"trial {event.trial} is of {event.architecture}, which the plan does not have")
-        case FinalistEvaluated() | FoldEvaluated() | WinnerChosen():
+        case FinalistEvaluated() | FoldEvaluated() | SeedEvaluated() | WinnerChosen():
             state.trials[event.trial]
         case _:
             pass

@@ -17,6 +17,7 @@ from orchestrator.journal import (
     Event,
     FinalistEvaluated,
     FoldEvaluated,
+    SeedEvaluated,
     SweepResumed,
     SweepStarted,
     TrialEnded,
@@ -40,7 +41,7 @@ class _Now:
     running: dict[int, TrialState]
     best: list[TrialState]
     ended: int
-    phase: Literal["trials", "finalists", "folds", "registering"] = "trials"
+    phase: Literal["trials", "finalists", "seeds", "folds", "registering"] = "trials"
     began_s: float | None = None
     fraction_before: float = 0.0  # of the trials' epochs, when this process began
 
@@ -82,6 +83,8 @@ class LiveView:
                         self._now.phase = "finalists"
                 case FinalistEvaluated() if self._now is not None:
                     self._now.phase = "finalists"
+                case SeedEvaluated() if self._now is not None:
+                    self._now.phase = "seeds"
                 case WinnerChosen() if self._now is not None:
                     self._now.phase = "folds" if state.plan.data.folds > 1 else "registering"
                 case FoldEvaluated() if self._now is not None:
@@ -133,6 +136,8 @@ def _doing(now: _Now) -> list[str]:
     match now.phase:
         case "registering":
             return ["sending to MLflow, registering the winner"]
+        case "seeds":
+            return [f"finalists: {state.plan.seeds} seeds are trained"]
         case "folds":
             return [f"finalists: {state.plan.data.folds} folds are trained"]
         case "finalists":

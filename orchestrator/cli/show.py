@@ -43,6 +43,12 @@ def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
         f"{budget.trials} trials of at most {budget.epochs} epochs on {slots} slots, {budget.finalists} finalists; "
         f"{plan.weights} weights; {plan.search.algorithm}, {plan.scheduler.name}; best by validation {plan.metric}"
     )
+    if plan.seeds > 1:
+        further = (plan.seeds - 1) * budget.finalists
+        console.print(
+            f"{plan.seeds} seeds: {further} more trainings of finalists, at most {further * budget.epochs} epochs "
+            f"beside the {budget.trials * budget.epochs} of the search; the best mean wins"
+        )
     for architecture, space in plan.architectures.items():
         table = Table("hyperparameter", "searched", "trial 0", title=architecture, title_justify="left", box=None)
         for name, parameter in space.items():
@@ -96,8 +102,10 @@ def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
     console.print(table)
     if len(rows) > TOP_ROWS:
         console.print(f"... and {len(rows) - TOP_ROWS} more")
-    if any(row.is_winner for row in rows):
-        console.print("* winner, chosen by validation")
+    winners = [row for row in rows if row.is_winner]
+    if winners:
+        by = ", by the mean over seeds where there are some" if any(row.seeds for row in winners) else ""
+        console.print(f"* winner, chosen by validation{by}")
     note = few_groups_note(rows)
     if note:
         console.print(note)

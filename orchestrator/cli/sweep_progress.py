@@ -17,6 +17,7 @@ from orchestrator.journal import (
     FinalistEvaluated,
     FoldEvaluated,
     MicroBatchLimited,
+    SeedEvaluated,
     SweepEnded,
     SweepResumed,
     SweepStarted,
@@ -73,9 +74,9 @@ class SweepProgress:
             case FinalistEvaluated():
                 value, bounds = event.test.get(plan.metric), event.test_intervals.get(plan.metric, (None, None))
                 self._say(f"finalist {event.trial}: test {plan.metric} {format_interval((value, *bounds))}")
-            case FoldEvaluated() if event.fold > 0:
-                value = event.validation.get(plan.metric)
-                self._say(f"finalist {event.trial}, fold {event.fold + 1}: {plan.metric} {format_metric(value)}")
+            case FoldEvaluated() | SeedEvaluated() if event.place > 0:
+                score = format_metric(event.validation.get(plan.metric))
+                self._say(f"finalist {event.trial}, {event.over} {event.place + 1}: {plan.metric} {score}")
             case SweepTracked() if event.registered is None:
                 later = f"orchestrate sync {state.started.sweep_id} sends and registers it later"
                 self._say(f"not registered: {event.fault}; {later}")
@@ -103,6 +104,7 @@ class SweepProgress:
         self._say(f"{state.started.sweep_id}: {plan.task}, {preset}, {plan.weights} weights, {where}")
         self._say(
             f"{plan.budget.trials} trials of at most {plan.budget.epochs} epochs; best by validation {plan.metric}"
+            + (f", the winner by its mean over {plan.seeds} seeds" if plan.seeds > 1 else "")
         )
         if isinstance(event, SweepResumed):
             ended = sum(trial.has_ended for trial in state.trials.values())

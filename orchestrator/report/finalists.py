@@ -1,4 +1,4 @@
-"""The finalists: scores on validation and test with their intervals, folds, the leak-free part, figures."""
+"""The finalists: scores on validation and test with their intervals, seeds, folds, the leak-free part, figures."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
@@ -8,8 +8,8 @@ from orchestrator.leaderboard import (
     LeaderboardRow,
     format_interval,
     format_metric,
+    format_spread,
     leak_free,
-    spread_over_folds,
     with_interval,
 )
 from orchestrator.report.content import NONE, ReportContent, counted, shown, title_of
@@ -66,9 +66,9 @@ def _scores(content: ReportContent, row: LeaderboardRow, event: FinalistEvaluate
     """Return a row per metric, that which decides first."""
     test = with_interval(event.test, event.test_intervals)
     free = leak_free(event)
-    folds = spread_over_folds(content.state, row.trial_id)
+    spreads = {over: spread for over, spread in (("over seeds", row.seeds), ("over folds", row.folds)) if spread}
     leaks = row.leak_free_images is not None and row.leak_free_images < row.test_images
-    head: list[str] = ["metric", "validation", *(["over folds"] if folds else []), "test [95 % interval]", ""]
+    head: list[str] = ["metric", "validation", *spreads, "test [95 % interval]", ""]
     if leaks:
         head += ["leak-free test", ""]
     names = [name for name in METRICS if event.validation.get(name) is not None or event.test.get(name) is not None]
@@ -79,8 +79,7 @@ def _scores(content: ReportContent, row: LeaderboardRow, event: FinalistEvaluate
             tag("b", None, title_of(name)) if name == content.metric else title_of(name)
         ]
         cells.append(_dashed(format_metric(event.validation.get(name))))
-        if folds:
-            cells.append(f"{folds[name][0]:.4f} ± {folds[name][1]:.4f} ({folds[name][2]})" if name in folds else NONE)
+        cells += [_dashed(format_spread(spread.get(name))) for spread in spreads.values()]
         cells += _with_bar(name, test)
         if leaks:
             cells += _with_bar(name, free or {})

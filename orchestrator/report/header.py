@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from orchestrator.leaderboard import few_groups_note, format_metric
+from orchestrator.leaderboard import LeaderboardRow, few_groups_note, format_metric, format_spread
 from orchestrator.report.content import NONE, ReportContent, counted, duration, moment, title_of
 from orchestrator.report.interval_bar import interval_bar
 from orchestrator.report.markup import Markup, joined, tag
@@ -72,7 +72,8 @@ def _result(content: ReportContent) -> Markup:
     if not content.rows:
         return tag("p", {"class": "quiet"}, "No trial has a validation result yet.")
     row = next((row for row in content.rows if row.is_winner), content.rows[0])
-    what = "Winner, chosen by validation" if row.is_winner else "Best by validation so far"
+    by = "its mean over seeds" if state.plan.seeds > 1 else "validation"
+    what = f"Winner, chosen by {by}" if row.is_winner else "Best by validation so far"
     metric, name = content.metric, title_of(content.metric)
     validation_images = sum(state.plan.data.images.get("validation", {}).values())
     on = f"on {counted(validation_images, 'image')}; " if validation_images else ""
@@ -81,7 +82,7 @@ def _result(content: ReportContent) -> Markup:
         _card(
             f"Validation {name}",
             format_metric(row.validation.get(metric)),
-            f"{on}the best of {counted(len(state.trials), 'trial')}, so it flatters",
+            f"{on}{_of_how_many(content, row)}",
         ),
     ]
     if row.test is None:
@@ -111,6 +112,13 @@ def _card(title: str, value: str, words: str, picture: Markup | None = None) -> 
     return tag("div", {"class": "card"}, *parts)
 
 
+def _of_how_many(content: ReportContent, row: LeaderboardRow) -> str:
+    """Return what the winner's validation score is worth: its spread over seeds, else of how many it is the best."""
+    if row.seeds and content.metric in row.seeds:
+        return f"{format_spread(row.seeds[content.metric])} over seeds"
+    return f"the best of {counted(len(content.state.trials), 'trial')}, so it flatters"
+
+
 def _facts(content: ReportContent) -> Markup:
     facts = {**_about_run(content.state), **_about_search(content), **_about_data(content.state)}
     return tag(
@@ -128,13 +136,14 @@ def _about_search(content: ReportContent) -> dict[str, str]:
     time = f", {duration(budget.time_s)} at most" if budget.time_s else ""
     allocation = f", {plan.search.allocation} allocation" if len(plan.architectures) > 1 else ""
     better = "higher" if plan.direction == "max" else "lower"
+    seeds = f"; the winner by the mean over {plan.seeds} seeds of each finalist" if plan.seeds > 1 else ""
     return {
         "Trials": tried,
         "Budget": f"{counted(budget.trials, 'trial')} of at most {counted(budget.epochs, 'epoch')}, "
         f"{counted(budget.finalists, 'finalist')}{time}",
         "Architectures": ", ".join(plan.architectures),
         "Search": f"{plan.search.algorithm}, stopping by {plan.scheduler.name}{allocation}",
-        "Decided by": f"validation {title_of(plan.metric)}, {better} is better",
+        "Decided by": f"validation {title_of(plan.metric)}, {better} is better{seeds}",
         "Weights": f"{plan.weights}, preset {plan.preset}, seed {plan.seed}",
     }
 

@@ -66,6 +66,7 @@ def sweep_command(state: SweepState, asked: Asked | None) -> str:
         "--metric": asked.metric,
         "--split": asked.split,
         "--folds": asked.folds if asked.folds > 1 else None,
+        "--seeds": plan.seeds if plan.seeds > 1 else None,
         "--allocation": asked.allocation,
         "--time-budget": _seconds(budget.time_s if is_raised else asked.time_budget_s),
         "--max-disk": asked.max_disk_bytes,

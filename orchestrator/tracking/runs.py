@@ -9,8 +9,8 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
-from orchestrator.journal import EpochEnded, FinalistEvaluated, FoldEvaluated, Registered
-from orchestrator.leaderboard import leaderboard, spread_over_folds, to_markdown
+from orchestrator.journal import EpochEnded, FinalistEvaluated, FoldEvaluated, Registered, SeedEvaluated
+from orchestrator.leaderboard import leaderboard, spread_over, to_markdown
 from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tracking.dataset_inputs import log_dataset
 from orchestrator.tracking.finalist_metrics import finalist_metrics, finalist_tags
@@ -147,19 +147,20 @@ class SweepRuns:
         folder = self._sweep / "finalists" / f"{event.trial:04d}"
         self._client.log_artifacts(run_id, str(folder), "evaluation")
 
-    def send_fold(self, state: SweepState, event: FoldEvaluated) -> None:
-        """Send a finalist's validation metrics on one fold, and their spread over the folds so far."""
+    def send_retrained(self, state: SweepState, event: FoldEvaluated | SeedEvaluated) -> None:
+        """Send a finalist's validation metrics on one fold or from one seed, and their spread over those so far."""
         run_id = self._run_id(state, state.trials[event.trial])
         at_ms = _ms(event.time)
         metrics = [
-            Metric(f"fold/{name}", value, at_ms, event.fold + 1)
+            Metric(f"{event.over}/{name}", value, at_ms, event.place + 1)
             for name, value in event.validation.items()
             if value is not None
         ]
         self._outbox.put_points(run_id, metrics)
         metrics = []
-        for name, (mean, deviation, _) in (spread_over_folds(state, event.trial) or {}).items():
-            metrics += [Metric(f"folds/{name}_mean", mean, at_ms, 0), Metric(f"folds/{name}_sd", deviation, at_ms, 0)]
+        for name, (mean, deviation, _) in (spread_over(event.over, state, event.trial) or {}).items():
+            named = {f"{event.over}s/{name}_mean": mean, f"{event.over}s/{name}_sd": deviation}
+            metrics += [Metric(key, value, at_ms, 0) for key, value in named.items()]
         self._outbox.put(run_id, metrics=metrics)
         self._outbox.send(run_id)
 
@@ -209,8 +210,9 @@ class SweepRuns:
                 self.send_trial_end(state, trial)
             if run is None and trial.number in state.finalists:
                 self.send_finalist(state, state.finalists[trial.number])
-            for fold in state.folds.get(trial.number, {}).values() if run is None else ():
-                self.send_fold(state, fold)
+            for known in (state.seeds, state.folds) if run is None else ():
+                for event in known.get(trial.number, {}).values():
+                    self.send_retrained(state, event)
         self.send_all()
 
     def _weights(self, state: SweepState) -> Path:

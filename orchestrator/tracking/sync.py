@@ -18,6 +18,7 @@ from orchestrator.journal import (
     Event,
     FinalistEvaluated,
     FoldEvaluated,
+    SeedEvaluated,
     SweepEnded,
     SweepResumed,
     SweepStarted,
@@ -197,8 +198,8 @@ class Sync:
                 runs.send_trial_end(state, state.trials[event.trial])
             elif isinstance(event, FinalistEvaluated):
                 runs.send_finalist(state, event)
-            elif isinstance(event, FoldEvaluated):
-                runs.send_fold(state, event)
+            elif isinstance(event, FoldEvaluated | SeedEvaluated):
+                runs.send_retrained(state, event)
             elif isinstance(event, WinnerChosen) and event.trial == state.winner and runs.can_register(state):
                 self.outcome.registered, self.outcome.registered_for = runs.register(state), model_key(state)
             elif isinstance(event, SweepEnded) and event == state.ended:

@@ -27,7 +27,7 @@ def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, fo
     """Return what the journal keeps of a finalist on validation and test; its folder receives all of it."""
     name = f"trial {config.trial} ({config.architecture})"
     evaluation = judge_trial(folder, config, setup, test, name, "final evaluation of a finalist")
-    _keep_epoch_weights(setup.trial_folder(config.trial), folder / "checkpoints")
+    _keep_epoch_weights(setup.trial_folder(config), folder / "checkpoints")
     return for_journal(config.trial, evaluation)
 
 

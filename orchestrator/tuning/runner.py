@@ -11,14 +11,14 @@ from ray.exceptions import RayError, RayTaskError
 from ray.tune.error import TuneError
 
 from orchestrator.errors import BadInput, DiskFull, Interrupted, OrchestratorError
-from orchestrator.journal import FoldEvaluated, TrialEnded
+from orchestrator.journal import Over, TrialEnded
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_state import TrialState
 from orchestrator.tuning.cluster_room import ClusterRoom
 from orchestrator.tuning.finalists import submit_finalist
-from orchestrator.tuning.folds import submit_fold
 from orchestrator.tuning.recorder import LOSS_SHOWS_AFTER_S, NO_SPACE, JournalRecorder, end_of
 from orchestrator.tuning.resources import Slots
+from orchestrator.tuning.retraining import at_place, evaluated, submit_retraining
 from orchestrator.tuning.scheduler import FairScheduler
 from orchestrator.tuning.searcher import OptunaSearcher
 from orchestrator.tuning.stopping import Stopping
@@ -115,22 +115,29 @@ def evaluate_finalists(
     _record(waiting, sweep, stopping)
 
 
-def train_folds(
-    trials: Sequence[TrialState], folds: int, setup: Path, slots: Slots, sweep: OpenSweep, stopping: Stopping
+def train_again(
+    trials: Sequence[TrialState],
+    over: Over,
+    count: int,
+    setup: Path,
+    slots: Slots,
+    sweep: OpenSweep,
+    stopping: Stopping,
 ) -> None:
-    """Train each finalist on the folds that the journal lacks. Raises Interrupted where asked to end."""
+    """Train each finalist on the folds, or from the seeds, that the journal lacks; Interrupted where asked to end."""
     shared = TrialSetup.model_validate_json(setup.read_text())
-    done = {trial.number: set(sweep.state.folds.get(trial.number, {})) for trial in trials}
+    waiting: list[Any] = []
     for trial in trials:
         assert trial.best is not None
-        if 0 not in done[trial.number]:
-            sweep.append(FoldEvaluated(trial=trial.number, fold=0, epoch=trial.best.epoch, validation=trial.validation))
-    waiting: list[Any] = [
-        submit_fold(TrialConfig.of(trial, setup).model_copy(update={"fold": fold}), shared, slots.gpu_share)
-        for trial in trials
-        for fold in range(1, folds)
-        if fold not in done[trial.number]
-    ]
+        done = set(sweep.state.retrained(over).get(trial.number, {}))
+        config = TrialConfig.of(trial, setup).model_copy(update={"over": over})
+        if 0 not in done:
+            sweep.append(evaluated(config, trial.best.epoch, trial.validation))
+        waiting += [
+            submit_retraining(at_place(config, index), shared, slots.gpu_share)
+            for index in range(1, count)
+            if index not in done
+        ]
     _record(waiting, sweep, stopping)
 
 

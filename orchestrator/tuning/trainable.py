@@ -85,7 +85,7 @@ class TrialActor(tune.Trainable):
         self._config, self._setup = config, TrialSetup.model_validate_json(config.setup.read_text())
         self._epochs: Iterator[EpochRecord] = iter(())  # the model and images of the last trial go
         self._epoch_s: list[float] = []
-        self._folder = self._setup.trial_folder(config.trial)
+        self._folder = self._setup.trial_folder(config)
         self._folder.mkdir(parents=True, exist_ok=True)
         speak_into(self._folder)
         if self._setup.device == "cuda":

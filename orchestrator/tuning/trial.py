@@ -34,11 +34,11 @@ def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | N
     Where memory ends, it goes on once with half as many images at a time and the same effective batch.
     """
     torch.set_num_threads(setup.threads)
-    folder = setup.trial_folder(config.trial, config.fold)
+    folder = setup.trial_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     side_px = int(config.hyperparameters["image_px"])
     rows = read_rows(setup.development, setup.development_digest)
-    data = load_development(_of_fold(rows, config.fold), setup.arrays[side_px], setup.device)
+    data = load_development(_of_fold(rows, config), setup.arrays[side_px], setup.device)
     task = TASKS[setup.task]
     run = TrainingRun(
         architecture=config.architecture,
@@ -56,14 +56,14 @@ def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | N
         keep_state_s=setup.keep_state_s,
         state_wanted=setup.state_wanted,
         known_epochs=config.known_epochs,
-        keep_every_epochs=0 if config.fold else setup.keep_every_epochs,
+        keep_every_epochs=0 if config.index else setup.keep_every_epochs,
     )
     return _with_room(run, data, watch)
 
 
 def begin_or_begin_anew(config: TrialConfig, setup: TrialSetup) -> Iterator[EpochRecord]:
     """Yield the epochs of one trial; where none of its kept states can be read it begins anew, as it once did."""
-    folder = setup.trial_folder(config.trial, config.fold)
+    folder = setup.trial_folder(config)
     try:
         yield from begin_training(config, setup)
     except StateError:
@@ -94,11 +94,11 @@ def _with_room(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None
             yield replace(record, metrics={**record.metrics, MICRO_BATCH: float(halved)})
 
 
-def _of_fold(rows: list[SplitRow], fold: int) -> list[SplitRow]:
+def _of_fold(rows: list[SplitRow], config: TrialConfig) -> list[SplitRow]:
     """Return the rows with the sides that they have in a fold; the first fold is the one that they are stored with."""
-    if fold == 0:
+    if config.over != "fold" or config.index == 0:
         return rows
-    return [replace(row, side="validation" if row.fold == fold else "training") for row in rows]
+    return [replace(row, side="validation" if row.fold == config.index else "training") for row in rows]
 
 
 def judge_trial(
@@ -114,7 +114,7 @@ def judge_trial(
     torch.backends.cudnn.allow_tf32 = False  # the same probabilities as on the CPU of those who predict
     task = TASKS[setup.task]
     model = build_model(config.architecture, config.hyperparameters, len(task.classes))
-    load_weights(model, setup.trial_folder(config.trial) / BEST_WEIGHTS)
+    load_weights(model, setup.trial_folder(config) / BEST_WEIGHTS)
     try:
         model.to(setup.device)
     except torch.OutOfMemoryError as error:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from orchestrator.journal import Over
 from orchestrator.space import Scalar
 from orchestrator.sweep_state import TrialState
 
@@ -36,10 +37,10 @@ class TrialSetup(BaseModel):
     forecast_epoch_s: dict[str, float] = {}  # by architecture, before an epoch has ended
     witness: bool = False  # each actor writes down by itself what it trained: how tests know what was lost
 
-    def trial_folder(self, number: int, fold: int = 0) -> Path:
-        """Return the folder of one trial, or of its training on another fold than the first."""
-        folder = trial_folder(self.trials, number)
-        return folder / f"fold-{fold + 1}" if fold else folder
+    def trial_folder(self, config: "TrialConfig") -> Path:
+        """Return the folder of one trial, or of a finalist that is trained again."""
+        folder = trial_folder(self.trials, config.trial)
+        return folder / f"{config.over}-{config.index + 1}" if config.index else folder
 
 
 class TrialConfig(BaseModel):
@@ -53,7 +54,8 @@ class TrialConfig(BaseModel):
     seed: int
     published: bool
     setup: Path  # JSON of TrialSetup
-    fold: int = 0  # which fold validates, where the data have folds
+    over: Over = "fold"  # what a finalist is trained again over, and its place there: 0 is the search's own training
+    index: int = 0
     known_epochs: int = 0  # that the journal holds already
 
     @classmethod

@@ -93,6 +93,7 @@ def in_process(
         ([*SWEEP, "--data", "nowhere"], "--data: nowhere: no such folder"),
         ([*SWEEP, "--address", "auto"], "not built yet"),
         ([*SWEEP, "--folds", "0"], "--folds 0: expected a whole number of at least 1"),
+        ([*SWEEP, "--seeds", "0"], "--seeds 0: expected a whole number of at least 1"),
         ([*SWEEP, "--folds", "500"], "ask for fewer folds"),
         ([*SWEEP, "--split", "group"], "--split: no value 'group'; did you mean 'grouped'"),
         (["data", "check", "strok"], "no task 'strok'; did you mean 'stroke'"),
@@ -251,13 +252,15 @@ def test_wrong_data_is_one_line(in_process: Orchestrate, home: Path, tmp_path: P
 
 
 def test_a_dry_run_prints_the_plan_and_starts_nothing(orchestrate: Orchestrate, tmp_path: Path) -> None:
-    done = orchestrate(*SWEEP, "--dry-run", "--json", "--trials", "5", "--seed", "3")
+    settings = ("--trials", "5", "--epochs", "4", "--finalists", "2", "--seed", "3", "--seeds", "3")
+    done = orchestrate(*SWEEP, "--dry-run", "--json", *settings)
     assert done.exit_code == 0
     plan = done.json["plan"]
-    assert (plan["budget"]["trials"], plan["seed"], plan["task"]) == (5, 3, "stroke")
+    assert (plan["budget"]["trials"], plan["seed"], plan["seeds"], plan["task"]) == (5, 3, 3, "stroke")
     assert sum(sum(counts.values()) for counts in plan["data"]["images"].values()) == 288
-    again = orchestrate(*SWEEP, "--dry-run", "--trials", "5", "--seed", "3")
+    again = orchestrate(*SWEEP, "--dry-run", *settings)
     assert done.json["plan_digest"] in again.stdout
+    assert "3 seeds: 4 more trainings of finalists, at most 16 epochs beside the 20 of the search" in again.stdout
     assert not (tmp_path / "home" / "sweeps").exists()
     assert not (tmp_path / "home" / "mlflow").exists()
 

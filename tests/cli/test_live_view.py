@@ -11,7 +11,7 @@ from orchestrator.cli import sweep_progress
 from orchestrator.cli.console import messages
 from orchestrator.cli.live_view import LiveView
 from orchestrator.cli.sweep_progress import SweepProgress
-from orchestrator.journal import Event, SweepEnded, TrialEnded, TrialStarted, WinnerChosen
+from orchestrator.journal import Event, SeedEvaluated, SweepEnded, TrialEnded, TrialStarted, WinnerChosen
 from orchestrator.sweep_state import replay
 
 
@@ -89,9 +89,13 @@ def test_between_two_trials_of_one_slot_it_is_not_over(tmp_path: Path) -> None:
 
 
 def test_after_the_last_trial_finalists_are_evaluated_then_registered() -> None:
-    events = [started(make_plan(budget__trials=1, budget__finalists=1)), suggested(0), TrialStarted(trial=0)]
+    plan = make_plan(budget__trials=1, budget__finalists=1).model_copy(update={"seeds": 3})
+    events = [started(plan), suggested(0), TrialStarted(trial=0)]
     events += [epoch(0, 1, 0.6), TrialEnded(trial=0, state="completed", reason="all trained")]
     assert "finalists: 0 of 1 evaluated" in lines_of(events, 80)[1]
+    seed = SeedEvaluated(trial=0, seed_index=0, seed=1, epoch=1, validation={"auroc": 0.6})
+    assert "finalists: 3 seeds are trained" in lines_of([*events, seed], 80)[1]
+    assert "registering the winner" in lines_of([*events, seed, WinnerChosen(trial=0)], 80)[1]
     assert "registering the winner" in lines_of([*events, WinnerChosen(trial=0)], 80)[1]
 
 

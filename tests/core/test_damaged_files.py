@@ -83,7 +83,7 @@ def test_a_request_comes_back_as_it_was_asked(tmp_path: Path) -> None:
     [
         *("[]", "null", "3", '"x"', "{", "[" * 100_000),
         *({"seed": "x"}, {"name": 3}, {"preset": "weird"}, {"architectures": [1]}, {"slots": "two"}, {"metric": 3}),
-        *({"weights": "x"}, {"folds": "x"}, {"split": "x"}, {"seed": 1.5}, {"data": 3}, {"overrides": []}),
+        *({"weights": "x"}, {"folds": "x"}, {"split": "x"}, {"seeds": 1.5}, {"data": 3}, {"overrides": []}),
     ],
     ids=lambda wrong: str(wrong)[:30],
 )

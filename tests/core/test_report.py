@@ -20,6 +20,7 @@ from orchestrator.home import Home
 from orchestrator.journal import (
     EpochEnded,
     FoldEvaluated,
+    SeedEvaluated,
     SweepEnded,
     SweepResumed,
     TrialEnded,
@@ -130,13 +131,18 @@ def test_phantoms_leaks_and_few_groups_are_said_on_top(tmp_path: Path) -> None:
     assert "0.8100 (4 of 10)" in page.text, "the leak-free part"
 
 
-def test_folds_stand_beside_the_scores(tmp_path: Path) -> None:
-    plan = with_summary(search_plan(), {"folds": 2})
+def test_folds_and_seeds_stand_beside_the_scores(tmp_path: Path) -> None:
+    plan = with_summary(search_plan(seeds=2), {"folds": 2})
     state = finished(few(plan, [0.6, 0.9]))
     for fold, score in enumerate((0.7, 0.9)):
         state.apply(FoldEvaluated(trial=1, fold=fold, epoch=1, validation={"auroc": score, "log_loss": None}))
+        state.apply(SeedEvaluated(trial=1, seed_index=fold, seed=fold, epoch=1, validation={"auroc": score - 0.2}))
     page = written(tmp_path, state)
     assert page.text.count("0.8000 ± 0.1414 (2)") == 2, "in the leaderboard and with the finalist"
+    assert page.text.count("0.6000 ± 0.1414 (2)") == 3, "there, and on top, as it chose the winner"
+    assert "Winner, chosen by its mean over seeds" in page.text
+    assert "higher is better; the winner by the mean over 2 seeds of each finalist" in page.text
+    assert "--seeds 2" in page.text
 
 
 def test_a_metric_to_be_minimised_is_best_where_it_is_lowest(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ray import tune
 
-from orchestrator.tuning.trial_setup import TrialSetup
+from orchestrator.tuning.trial_setup import TrialSetup, trial_folder
 
 EPOCHS = 4
 STATE = bytes(10_000)
@@ -27,7 +27,7 @@ class NoTraining(tune.Trainable):
         setup = TrialSetup.model_validate_json(Path(config["setup"]).read_text())
         self._epochs = setup.epochs
         self._nap_s = setup.epoch_timeout_s / setup.epochs
-        self._folder = setup.trial_folder(config["trial"])
+        self._folder = trial_folder(setup.trials, config["trial"])
         self._folder.mkdir(parents=True, exist_ok=True)
         self._epoch = 0
 

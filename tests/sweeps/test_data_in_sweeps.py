@@ -14,6 +14,7 @@ from tests_support import TINY, Finished, clean_environment, command, run_comman
 
 from orchestrator.home import Home
 from orchestrator.journal import read_events
+from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.store import open_store
 from orchestrator.tuning.test_data import TestData
@@ -41,7 +42,7 @@ def leaking_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def swept(leaking_set: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
     home = tmp_path_factory.mktemp("swept") / "home"
-    done = run_command(with_store(home), *SMALL, "--folds", "2", "--data", leaking_set, "--json")
+    done = run_command(with_store(home), *SMALL, "--folds", "2", "--seeds", "2", "--data", leaking_set, "--json")
     assert done.exit_code == 0, done.stderr
     return home, done
 
@@ -74,6 +75,30 @@ def test_finalists_have_their_spread_over_folds(swept: tuple[Path, Finished], st
     assert count == 2
     rows = (Path(swept[1].json["journal"]).parent / "development.csv").read_text().splitlines()[1:]
     assert {row.rsplit(",", 1)[1] for row in rows} == {"0", "1"}
+
+
+def test_finalists_have_their_seeds_before_the_winner_is_chosen(
+    swept: tuple[Path, Finished], state: SweepState
+) -> None:
+    events = read_events(Path(swept[1].json["journal"]))[0]
+    kinds = [event.kind for event in events if event.kind in ("seed_evaluated", "winner_chosen", "fold_evaluated")]
+    assert kinds == ["seed_evaluated", "seed_evaluated", "winner_chosen", "fold_evaluated", "fold_evaluated"]
+    own, other = state.seeds[state.winner][0], state.seeds[state.winner][1]
+    trial = state.trials[state.winner]
+    assert (own.seed, own.epoch, own.validation) == (trial.seed, trial.best.epoch, trial.validation)
+    assert other.seed == child_seed(trial.seed, SeedPath.SEED, 1)
+    assert other.validation["log_loss"] != own.validation["log_loss"]
+    values = [own.validation["auroc"], other.validation["auroc"]]
+    mean, deviation, count = swept[1].json["winner"]["seeds"]["auroc"]
+    assert (mean, count) == (pytest.approx(sum(values) / 2), 2)
+    shown = f"{mean:.4f} ± {deviation:.4f} (2)"
+    assert shown in run_command(swept[0], "leaderboard", state.started.sweep_id).stdout
+    client: MlflowClient = open_store(Home(swept[0]), None)
+    run_id = state.tracked.trial_run_ids[state.winner]
+    points = sorted(client.get_metric_history(run_id, "seed/auroc"), key=lambda point: point.step)
+    assert [(point.step, point.value) for point in points] == [(1, values[0]), (2, values[1])]
+    held = client.get_run(run_id).data.metrics
+    assert (held["seeds/auroc_mean"], held["seeds/auroc_sd"]) == (pytest.approx(mean), pytest.approx(deviation))
 
 
 def test_mlflow_holds_what_was_found_in_the_data(swept: tuple[Path, Finished], state: SweepState) -> None:

@@ -99,8 +99,10 @@ def load_model(found: FoundModel) -> PyFuncModel:
 
 
 def predict(model: PyFuncModel, contents: list[bytes]) -> pd.DataFrame:
-    """Return predicted, p_<class>... and error per image."""
-    frame = model.predict(pd.DataFrame({"image": contents}))
+    """Return predicted, p_<class>... and error per image, also where none can be read."""
+    images = pd.DataFrame({"image": contents})
+    by_rows = getattr(model.unwrap_python_model(), "predict_rows", None)  # versions of old refuse no request as a whole
+    frame = model.predict(images) if by_rows is None else by_rows(images)
     assert isinstance(frame, pd.DataFrame)
     return frame
 

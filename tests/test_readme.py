@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from trainables.model_card import plain_pytorch
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SETUP = "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]' && "
@@ -31,6 +33,10 @@ def test_every_file_that_readme_maps_exists() -> None:
     for folder, below in named:
         top = folder or top
         assert list(ROOT.glob((top + below).rstrip("/"))), top + below
+
+
+def test_readme_shows_the_model_cards_plain_pytorch() -> None:
+    assert f"```python\n{plain_pytorch(['image'])}\n```" in README
 
 
 def test_every_link_of_the_documents_exists() -> None:

@@ -23,3 +23,7 @@ class TrainingFailed(RuntimeError):
 
 class OutOfMemory(TrainingFailed):
     """A batch that the device has no room for."""
+
+
+class ExportError(RuntimeError):
+    """A model that cannot be written in another format: why, and the way out."""

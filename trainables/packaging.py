@@ -9,14 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from trainables.catalog import architecture as architecture_record
+from trainables.model_card import model_card
 
+FORMAT_VERSION = 2  # 1 had no inputs, temperature and digests, and gave no tensors
+MODEL_CARD = "MODEL_CARD.md"
 RUNTIME = ("torch", "torchvision", "timm", "safetensors", "numpy", "pandas", "pillow", "opencv-python-headless")
 
 
 def write_standalone(
-    folder: Path, *, architecture: str, hyperparameters: Mapping[str, Any], classes: Sequence[str], weights: Path
+    folder: Path,
+    *,
+    architecture: str,
+    hyperparameters: Mapping[str, Any],
+    classes: Sequence[str],
+    weights: Path,
+    temperature: float = 1.0,
+    inputs: Sequence[str] = ("image",),
+    digests: Mapping[str, str] | None = None,
 ) -> None:
-    """Copy code and weights into `folder`, which must not exist."""
+    """Copy code and weights into `folder`, which must not exist.
+
+    `inputs` names the images of a case in the model's order; `temperature` divides its logits; `digests` say what it
+    was trained on (data, split).
+    """
     folder.mkdir(parents=True)
     shutil.copyfile(weights, folder / "weights.safetensors")
     for name, module in {
@@ -27,8 +42,17 @@ def write_standalone(
         spec = importlib.util.find_spec(module)
         assert spec is not None and spec.origin is not None
         shutil.copyfile(spec.origin, folder / name)
-    config = {"architecture": architecture, "hyperparameters": dict(hyperparameters), "classes": list(classes)}
-    (folder / "config.json").write_text(json.dumps(config, indent=2))
+    config = {
+        "format_version": FORMAT_VERSION,
+        "architecture": architecture,
+        "hyperparameters": dict(hyperparameters),
+        "classes": list(classes),
+        "inputs": list(inputs),
+        "temperature": temperature,
+        "digests": dict(digests or {}),
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=2, allow_nan=False), encoding="utf-8")
+    (folder / MODEL_CARD).write_text(model_card(config), encoding="utf-8")
 
 
 def runtime_requirements() -> list[str]:

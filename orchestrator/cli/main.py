@@ -7,7 +7,20 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from orchestrator.cli import data, machine, models, remove, replay, report, results, running, sweeps, sync, train
+from orchestrator.cli import (
+    data,
+    machine,
+    models,
+    predict,
+    remove,
+    replay,
+    report,
+    results,
+    running,
+    sweeps,
+    sync,
+    train,
+)
 from orchestrator.errors import DiskFull, Interrupted, OrchestratorError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -23,7 +36,7 @@ app.command("list")(results.list_things)
 app.command("leaderboard")(results.show_leaderboard)
 app.command("report")(report.report)
 app.command("models")(models.show_models)
-app.command("predict")(models.predict)
+app.command("predict")(predict.predict)
 app.add_typer(data.app, name="data")
 app.command("gc")(data.gc)
 app.command("rm")(remove.remove)

@@ -1,29 +1,41 @@
-"""`orchestrate models` and `orchestrate predict`: the registry, and a registered model in use."""
+"""`orchestrate models`: the versions of a task's model, and one of them as a folder or in another format."""
 
-import csv
-import hashlib
-import io
-import sys
-from collections.abc import Callable, Iterator
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import Annotated, Any
 
 import typer
 
-from orchestrator.errors import BadInput
-from trainables.data.records import image_files
+from orchestrator.errors import BadInput, unknown_name
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-BATCH = 64
+FORMATS = ("mlflow", "pt2", "onnx")
 
 
 def show_models(
     task: Annotated[str, typer.Argument(metavar="TASK", help="a task or <task>_phantom")],
+    download: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="write a version into this new folder instead of listing all")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(metavar="N|ALIAS", help="which to download; default: champion, else challenger")
+    ] = None,
+    kind: Annotated[
+        str, typer.Option("--format", help="of the download: mlflow (as it is), pt2 (torch.export) or onnx")
+    ] = "mlflow",
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """List the registered versions of a task's model, newest first."""
+    """List the registered versions of a task's model, newest first, or download one."""
+    if kind not in FORMATS:
+        raise BadInput(f"--format: {unknown_name('format', kind, FORMATS)}")
+    if download is not None:
+        _download(task, download, version, kind, as_json)
+    elif version is not None or kind != "mlflow":
+        raise BadInput(f"{'--version' if version is not None else '--format'}: is of a download; add --download DIR")
+    else:
+        _show_versions(task, as_json)
+
+
+def _show_versions(task: str, as_json: bool) -> None:
     from rich.table import Table
 
     from orchestrator.cli import environment
@@ -49,92 +61,51 @@ def show_models(
         results().print(table)
 
 
-def predict(
-    reference: Annotated[str, typer.Argument(metavar="TASK[@alias]", help="a task's champion, else its challenger")],
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="image files or folders")],
-    out: Annotated[Path | None, typer.Option(help="write the table here instead of to stdout")] = None,
-) -> None:
-    """Predict the class of images with a registered model; prints CSV."""
+def _download(task: str, folder: Path, wanted: str | None, kind: str, as_json: bool) -> None:
     from orchestrator.cli import environment
-    from orchestrator.cli.console import messages
-    from orchestrator.test_predictions import note_predictions
-    from orchestrator.tracking.registry import find_model, load_model
-    from orchestrator.tracking.registry import predict as predict_batch
+    from orchestrator.cli.console import print_json, results
+    from orchestrator.new_folder import check_new_folder, new_folder
+    from orchestrator.tracking.downloads import download_version, find_version
     from orchestrator.tracking.store import open_store, told_as_bad_input
 
-    files = list(_image_files(paths))
-    if out is not None:
-        _check_out(out, files)
+    check_new_folder("--download", folder)
+    _check_packages(kind)
     home, uri = environment.home(), environment.tracking_uri()
-    with told_as_bad_input(home, uri):
-        found = find_model(open_store(home, uri), reference)
-        messages().print(f"{found.name} version {found.version} ({found.alias})")
-        model = load_model(found)
-    table = io.StringIO(newline="")
-    sha256s: set[str] = set()
-
-    def predict_known(contents: list[bytes]) -> "DataFrame":
-        sha256s.update(hashlib.sha256(content).hexdigest() for content in contents)
-        return predict_batch(model, contents)
-
-    left_out = _write_predictions(table, files, predict_known, found.version)
-    for path, reason in left_out:
-        messages().print(f"{path}: left out, {reason}", markup=False, soft_wrap=True)
-    if len(left_out) == len(files):
-        raise BadInput(f"none of the {len(files)} images can be read")
-    note_predictions(home, sha256s, f"{found.name} v{found.version}")  # before anybody sees how test images are judged
-    if out is None:
-        sys.stdout.write(table.getvalue())
-    else:
-        out.write_text(table.getvalue(), encoding="utf-8", newline="")
+    with new_folder(folder) as part, tempfile.TemporaryDirectory() as scratch:
+        own = part if kind == "mlflow" else Path(scratch, "model")
+        with told_as_bad_input(home, uri):
+            found = find_version(open_store(home, uri), task, wanted)
+            download_version(found, own)
+        difference = None if kind == "mlflow" else _export(own, part, kind)
+    told: dict[str, Any] = {"name": found.name, "version": found.version, "alias": found.alias, "format": kind}
+    if as_json:
+        print_json({**told, "folder": str(folder), "max_probability_difference": difference})
+        return
+    named = f"{found.name} version {found.version}" + (f" ({found.alias})" if found.alias else "")
+    results().print(f"{named}: {folder}", markup=False, soft_wrap=True)
+    if difference is not None:
+        results().print(f"max difference of a probability, {kind} against the model: {difference:.1e}", markup=False)
 
 
-def _write_predictions(
-    file: TextIO, files: list[Path], predict_batch: "Callable[[list[bytes]], DataFrame]", version: str
-) -> list[tuple[Path, str]]:
-    """Write one row per readable image and return the others with the reason."""
-    writer = csv.writer(file, lineterminator="\n")
-    left_out = []
-    for start in range(0, len(files), BATCH):
-        batch = files[start : start + BATCH]
-        contents, faults = zip(*(_read(path) for path in batch), strict=True)
-        frame = predict_batch(list(contents))
-        columns = [name for name in frame.columns if name.startswith("p_")]
-        if start == 0:
-            writer.writerow(["path", "predicted", *columns, "model_version"])
-        for path, fault, row in zip(batch, faults, frame.to_dict("records"), strict=True):
-            if fault or row["error"]:
-                left_out.append((path, fault or str(row["error"])))
-            else:
-                values = [repr(float(row[name])) for name in columns]
-                writer.writerow([str(path), row["predicted"], *values, version])
-    return left_out
+def _check_packages(kind: str) -> None:
+    """Refuse before the download what could not be exported after it."""
+    if kind != "onnx":
+        return
+    from trainables.errors import ExportError
+    from trainables.exporting import check_packages
 
-
-def _read(path: Path) -> tuple[bytes, str]:
     try:
-        return path.read_bytes(), ""
-    except OSError as error:
-        return b"", error.strerror or str(error)
+        check_packages("onnx")
+    except ExportError as error:
+        raise BadInput(f"--format onnx: {error}") from error
 
 
-def _check_out(out: Path, files: list[Path]) -> None:
-    """Refuse a table that cannot be written before the model is loaded, and one that would replace an image."""
-    if out.resolve() in {path.resolve() for path in files}:
-        raise BadInput(f"--out {out}: is one of the images; name another file")
-    if out.is_dir() or not out.parent.is_dir():
-        raise BadInput(f"--out {out}: {'is a folder' if out.is_dir() else 'its folder does not exist'}; name a file")
+def _export(model: Path, folder: Path, kind: str) -> float:
+    from orchestrator.tracking.downloads import CLASSIFIER
+    from trainables.errors import ExportError
+    from trainables.exporting import export_classifier
 
-
-def _image_files(paths: list[str]) -> Iterator[Path]:
-    for given in paths:
-        path = Path(given)
-        if given and path.is_dir():
-            own = image_files(path)
-            if not own:
-                raise BadInput(f"{path}: no image in this folder")
-            yield from own
-        elif given and path.is_file():
-            yield path
-        else:
-            raise BadInput(f"{given or 'an empty path'}: no such file or folder")
+    try:
+        return export_classifier(model / CLASSIFIER, folder, "pt2" if kind == "pt2" else "onnx")
+    except ExportError as error:
+        raise BadInput(f"--format {kind}: {error}") from error

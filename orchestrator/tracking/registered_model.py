@@ -2,17 +2,44 @@
 
 import hashlib
 import importlib.util
+import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
+
+REASONS_SHOWN = 3
+
+
+class Refused(MlflowException):
+    """A request that cannot be answered, in one line that nobody can replace.
+
+    MLflow's server would put the request's data before it, which are a patient's image, and a stack trace after it.
+    """
+
+    def __init__(self, told: str, error_code: int = INVALID_PARAMETER_VALUE) -> None:
+        self._told = told
+        super().__init__(told, error_code=error_code)
+
+    @property
+    def message(self) -> str:
+        """Return the line."""
+        return self._told
+
+    @message.setter
+    def message(self, value: str) -> None: ...
 
 
 class RegisteredClassifier(PythonModel):
-    """Column `image` (bytes of an image file) -> predicted, p_<class>..., error (why an image could not be read)."""
+    """One column per image of a case -> predicted, p_<class>..., error (why a case could not be judged).
+
+    A cell is an image file as bytes, base64 text or pathlib.Path, or an array; text is never taken for a path.
+    """
 
     def load_context(self, context: Any) -> None:
         """Load the classifier from the version's own files."""
@@ -25,16 +52,59 @@ class RegisteredClassifier(PythonModel):
             sys.modules[name] = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(sys.modules[name])
         self._classifier = sys.modules[name].Classifier(folder)
+        logging.getLogger("mlflow.models.utils").addFilter(_without_names)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return one row per image, in order."""
-        probs_NK, reasons = self._classifier.predict(list(model_input["image"]))
-        classes = self._classifier.classes
-        frame = pd.DataFrame({f"p_{name}": probs_NK[:, k] for k, name in enumerate(classes)})
+        """Return one row per case, in order. Raises Refused where no case can be judged."""
+        try:
+            frame = self.predict_rows(model_input)
+        except Refused:
+            raise
+        except Exception as error:  # whatever it is: its text may hold what was sent, and only the cause keeps it
+            raise Refused(f"the model failed on this request ({type(error).__name__})", INTERNAL_ERROR) from error
+        reasons = list(frame["error"])
+        if all(reasons):
+            told = [f"case {row}: {reason}" for row, reason in enumerate(reasons[:REASONS_SHOWN])]
+            more = [f"and {len(reasons) - len(told)} more"] if len(reasons) > len(told) else []
+            raise Refused("; ".join(told + more))
+        return frame
+
+    def predict_rows(self, model_input: pd.DataFrame) -> pd.DataFrame:
+        """Return one row per case, also where none can be judged. Raises Refused for no case and a missing column."""
+        inputs, classes = self._classifier.inputs, self._classifier.classes
+        columns = f"column{'s' * (len(inputs) > 1)} {', '.join(inputs)}"
+        if not len(model_input):
+            raise Refused(f"no case: send at least one row, its images in the {columns}")
+        missing = [name for name in inputs if name not in model_input.columns]
+        if missing:
+            raise Refused(f"no column {', '.join(missing)}: each case of this model is {len(inputs)} images, {columns}")
+        rows = zip(*(model_input[name] for name in inputs), strict=True)
+        probs_NK, reasons = self._classifier.predict([_case(row) for row in rows])
+        frame = pd.DataFrame({f"p_{name}": _cells(probs_NK[:, k], reasons) for k, name in enumerate(classes)})
         predicted = ["" if reason else classes[row.argmax()] for row, reason in zip(probs_NK, reasons, strict=True)]
         frame.insert(0, "predicted", predicted)
         frame["error"] = reasons
         return frame
+
+
+def _case(cells: tuple[Any, ...]) -> list[Any]:
+    """Return the images of a row; a cell may hold several, which the classifier counts."""
+    return [image for cell in cells for image in (cell if isinstance(cell, list | tuple) else [cell])]
+
+
+def _cells(probs_N: Any, reasons: list[str]) -> pd.Series:
+    """Return a column of probabilities, None where there is a reason: NaN would be no JSON."""
+    if not any(reasons):
+        return pd.Series(probs_N)
+    values = [None if reason else value for value, reason in zip(probs_N.tolist(), reasons, strict=True)]
+    return pd.Series(values, dtype=object)
+
+
+def _without_names(record: logging.LogRecord) -> bool:
+    """Keep names of unknown columns out of the log: of a CSV without a header they are its first line, an image."""
+    if str(record.msg).startswith("Found extra inputs"):
+        record.msg, record.args = "Columns that the model does not know are ignored.", ()
+    return True
 
 
 set_model(RegisteredClassifier())

@@ -1,8 +1,5 @@
 """Model registry: a sweep's winner becomes a version; names, aliases and versions are found again for use."""
 
-import re
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,23 +8,16 @@ import mlflow
 import mlflow.pyfunc
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
 from mlflow.pyfunc import PyFuncModel
-from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.journal import Registered
 from orchestrator.sweep_state import SweepState
-from orchestrator.tracking import registered_model_file
+from orchestrator.tracking.logged_model import KEY_TAG, SWEEP_TAG, log_model
 from orchestrator.tracking.outcome import model_key
 from trainables.catalog import TASKS
-from trainables.packaging import runtime_requirements, write_standalone
-
-SWEEP_TAG = "orchestrate.sweep_id"
-KEY_TAG = "orchestrate.model"  # which winner of the sweep
 
 
 @dataclass(frozen=True)
@@ -50,7 +40,7 @@ def register_winner(
     version = _version_of_winner(client, name, state)
     if version is None:
         _ensure_registered_model(client, name)
-        model_id = _log_model(client, state, weights, experiment_id, run_id)
+        model_id = log_model(client, state, weights, experiment_id, run_id)
         created = client.create_model_version(
             name, f"models:/{model_id}", run_id, tags=_version_tags(state), model_id=model_id
         )
@@ -109,8 +99,10 @@ def load_model(found: FoundModel) -> PyFuncModel:
 
 
 def predict(model: PyFuncModel, contents: list[bytes]) -> pd.DataFrame:
-    """Return predicted, p_<class>... and error per image."""
-    frame = model.predict(pd.DataFrame({"image": contents}))
+    """Return predicted, p_<class>... and error per image, also where none can be read."""
+    images = pd.DataFrame({"image": contents})
+    by_rows = getattr(model.unwrap_python_model(), "predict_rows", None)  # versions of old refuse no request as a whole
+    frame = model.predict(images) if by_rows is None else by_rows(images)
     assert isinstance(frame, pd.DataFrame)
     return frame
 
@@ -119,69 +111,6 @@ def _check_name(name: str) -> None:
     known = {*TASKS, *(f"{task}_phantom" for task in TASKS)}
     if name not in known:
         raise BadInput(unknown_name("task", name, known))
-
-
-def _log_model(client: MlflowClient, state: SweepState, weights: Path, experiment_id: str, run_id: str) -> str:
-    """Log the winner's files as a LoggedModel of its trial's run and return the model's id."""
-    assert state.winner is not None
-    trial, sweep_id = state.trials[state.winner], state.started.sweep_id
-    own = f"tags.`{SWEEP_TAG}` = '{sweep_id}' AND tags.`{KEY_TAG}` = '{model_key(state)}'"
-    known = {found.status: found for found in client.search_logged_models([experiment_id], filter_string=own)}
-    if LoggedModelStatus.READY in known:
-        return str(known[LoggedModelStatus.READY].model_id)
-    logged = known.get(LoggedModelStatus.PENDING) or client.create_logged_model(  # one that was broken off goes on
-        experiment_id,
-        name=_logged_model_name(state.plan.task, trial.architecture),
-        source_run_id=run_id,
-        tags={SWEEP_TAG: sweep_id, KEY_TAG: model_key(state)},
-        model_type="classifier",
-    )
-    with tempfile.TemporaryDirectory() as temporary:
-        classifier, model = Path(temporary, "classifier"), Path(temporary, "model")
-        write_standalone(
-            classifier,
-            architecture=trial.architecture,
-            hyperparameters=trial.hyperparameters,
-            classes=state.plan.classes,
-            weights=weights,
-        )
-        mlflow.pyfunc.save_model(
-            model,
-            python_model=str(registered_model_file()),
-            artifacts={"classifier": str(classifier)},
-            signature=_signature(state.plan.classes),
-            input_example=None,  # an example would be an image of a person, and MLflow would run the model on it
-            pip_requirements=["mlflow==" + mlflow.__version__, *runtime_requirements()],
-        )
-        _forget_local_paths(model)
-        client.log_model_artifacts(logged.model_id, str(model))
-    client.finalize_logged_model(logged.model_id, "READY")
-    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=trial.best.epoch if trial.best else 0)])
-    return str(logged.model_id)
-
-
-def _logged_model_name(task: str, architecture: str) -> str:
-    """Return a name that MLflow takes: it refuses the slash and the dots of timm/<name>, which tags keep."""
-    return re.sub(r"[/.]", "_", f"{task}-{architecture}")
-
-
-def _forget_local_paths(folder: Path) -> None:
-    """Leave nothing of this machine in a saved model: MLflow notes where code and artifacts came from, and .pyc do."""
-    model = Model.load(str(folder))
-    flavor = model.flavors["python_function"]
-    flavor["model_code_path"] = Path(flavor["model_code_path"]).name
-    for artifact in flavor["artifacts"].values():
-        artifact["uri"] = artifact["path"]
-    model.save(str(folder / "MLmodel"))
-    for stray in folder.rglob("__pycache__"):
-        shutil.rmtree(stray)
-
-
-def _signature(classes: tuple[str, ...]) -> ModelSignature:
-    outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, "predicted")]
-    outputs += [ColSpec(DataType.float, f"p_{name}") for name in classes]
-    outputs += [ColSpec(DataType.string, "error")]
-    return ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")]), outputs=Schema(outputs))
 
 
 def _version_tags(state: SweepState) -> dict[str, str]:

@@ -4,7 +4,6 @@ import logging
 import os
 import sqlite3
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,7 +66,6 @@ def told_as_bad_input(home: Home, given: str | None) -> Iterator[None]:
 def open_store(home: Home, given: str | None) -> MlflowClient:
     """Return a client; the embedded store is created on first use, an SQLite file elsewhere is left as it is."""
     os.environ.update(ENVIRONMENT)
-    warnings.filterwarnings("ignore", message=".*An input example was not provided")  # it would be a patient's image
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     uri = tracking_uri(home, given)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from orchestrator.cli import models, results
+from orchestrator.cli import models, predict, results
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
 from orchestrator.test_ledger import note_preparation, read_ledger
@@ -76,14 +76,14 @@ def test_predicting_test_images_is_noted_before_the_table_is_shown(
     monkeypatch.setattr(f"{registry}.load_model", lambda found: None)
     row = {"predicted": "stroke", "p_stroke": 0.9, "error": ""}
     monkeypatch.setattr(f"{registry}.predict", lambda model, contents: pd.DataFrame([row] * len(contents)))
-    models.predict("stroke", [str(other)])
+    predict.predict("stroke", [str(other)])
     assert not home.test_ledger.exists()
-    models.predict("stroke", [str(image), str(other)])
+    predict.predict("stroke", [str(image), str(other)])
     (line,) = read_ledger(home.test_ledger, "t")
     assert (line.who, line.model, line.images) == ("predict", "stroke v3", 1)
     capsys.readouterr()
     home.test_ledger.unlink()
     home.test_ledger.mkdir()
     with pytest.raises(BadInput, match="the ledger of test reads cannot be written"):
-        models.predict("stroke", [str(image)])
+        predict.predict("stroke", [str(image)])
     assert not capsys.readouterr().out

@@ -8,7 +8,7 @@ from orchestrator.home import Home
 from orchestrator.inspecting.timm_models import resolve_timm
 from orchestrator.space import Choice, Fixed, FloatRange, parse_space
 from orchestrator.sweep_planning import SweepRequest, plan_sweep
-from orchestrator.tracking.registry import _logged_model_name
+from orchestrator.tracking.logged_model import _logged_model_name
 from trainables.catalog import architecture
 from trainables.data.phantom import write_stroke_phantom
 

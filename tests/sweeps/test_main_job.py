@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import sqlite3
 import subprocess
 import sys
@@ -193,11 +194,13 @@ def test_predict_gives_the_probabilities_of_the_finalist(demo: tuple[Path, Finis
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert list(rows[0]) == ["path", "predicted", "p_normal", "p_stroke", "model_version"]
     assert len(rows) == len(expected) == 64
+    temperature = json.loads((finalist / "metrics.json").read_text())["temperature"]["value"]
     for row in rows:
         own = expected[Path(row["path"]).relative_to(phantom).as_posix()]
         assert row["predicted"] == own["predicted_label"]
-        for column in ("p_normal", "p_stroke"):
-            assert float(row[column]) == pytest.approx(float(own[column]), abs=1e-5)
+        odds = math.exp((float(own["logit_stroke"]) - float(own["logit_normal"])) / temperature)
+        assert float(row["p_stroke"]) == pytest.approx(odds / (1 + odds), abs=1e-5), "temperature applied"
+        assert float(row["p_normal"]) + float(row["p_stroke"]) == pytest.approx(1, abs=1e-5)
 
 
 def test_predict_leaves_unreadable_files_out(demo: tuple[Path, Finished], tmp_path: Path) -> None:

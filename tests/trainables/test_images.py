@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from trainables.audit.facts import measure
-from trainables.data.images import UnreadableImage, decode_grey, resize_square
+from trainables.data.images import UnreadableImage, decode_grey, grey_from_array, resize_square
 
 GREY_HW = np.tile(np.arange(0, 200, 4, dtype=np.uint8), (40, 1))
 
@@ -113,6 +113,40 @@ def test_sixteen_bits_are_scaled_not_cut(kind: str) -> None:
         assert (decode_grey(encoded(big_endian, kind)) == decoded_HW).all()
     float_HW = decode_grey(encoded(Image.fromarray((ramp_HW / 4000).astype(np.float32)), "TIFF"))
     assert np.abs(float_HW.astype(int) - decoded_HW).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("pixels", "kind"),
+    [
+        (GREY_HW, "PNG"),
+        (np.dstack([GREY_HW, GREY_HW[:, ::-1], GREY_HW // 2]), "PNG"),
+        (GREY_HW[::-1, ::2], "PNG"),
+        (GREY_HW.astype(np.uint16) * 20, "PNG"),
+        (GREY_HW.astype(np.int32) - 90, "TIFF"),
+        (GREY_HW.astype(np.float32) / 7, "TIFF"),
+    ],
+)
+def test_an_array_gives_what_its_file_gives(pixels: np.ndarray, kind: str) -> None:
+    from_file_HW = decode_grey(encoded(Image.fromarray(np.ascontiguousarray(pixels)), kind))
+    assert len(np.unique(from_file_HW)) > 20
+    assert np.array_equal(grey_from_array(pixels), from_file_HW)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.zeros((4, 4, 4), np.uint8), "4 x 4 x 4 array of uint8"),
+        (np.zeros((4, 4, 3), np.float32), "array of float32; expected numbers HW"),
+        (np.zeros((4, 4), complex), "array of complex128"),
+        (np.zeros((4, 4), bool), "array of bool"),
+        (np.zeros((0, 4), np.uint8), "without pixels"),
+        (np.full((4, 4), np.nan), "not finite"),
+        (np.array(3), "single array"),
+    ],
+)
+def test_an_array_that_is_no_image_says_why(pixels: np.ndarray, words: str) -> None:
+    with pytest.raises(UnreadableImage, match=words):
+        grey_from_array(pixels)
 
 
 def test_an_image_too_large_to_be_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,12 +28,34 @@ def decode_grey(content: bytes) -> np.ndarray:
     more than 8 bits keeps its high byte. Raises UnreadableImage.
     """
     with opened(content) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise UnreadableImage(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}")
+        _require_size(image.width, image.height)
         if image.mode.startswith(("I", "F")):
             return _scaled(np.asarray(image, dtype=np.float64))
         image.info.pop("transparency", None)  # dropped anyway; Pillow would warn once per palette image
         return np.asarray(image.convert("L"))
+
+
+def grey_from_array(image: np.ndarray) -> np.ndarray:
+    """Return slice_HW, uint8, of an image that is an array already, as `decode_grey` gives it from a lossless file.
+
+    Takes uint8 HW (grey) or HW3 (RGB); HW of any other integer or float type is scaled by percentiles, as grey of more
+    than 8 bits is. Raises UnreadableImage.
+    """
+    is_colour = image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
+    if not (is_colour or (image.ndim == 2 and image.dtype.kind in "iuf")):
+        shape = " x ".join(map(str, image.shape)) or "single"
+        raise UnreadableImage(f"a {shape} array of {image.dtype}; expected numbers HW, or uint8 HW3 (RGB)")
+    if not image.size:
+        raise UnreadableImage("an array without pixels")
+    _require_size(image.shape[1], image.shape[0])
+    if image.dtype == np.uint8:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(image)).convert("L"))
+    return _scaled(image.astype(np.float64))
+
+
+def _require_size(width_px: int, height_px: int) -> None:
+    if width_px * height_px > MAX_PIXELS:
+        raise UnreadableImage(f"{width_px} x {height_px} pixels, more than {MAX_PIXELS}")
 
 
 @contextmanager

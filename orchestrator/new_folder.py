@@ -1,0 +1,30 @@
+"""A folder that a command writes for the user: it appears whole, or not at all, and never over something else."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.errors import BadInput
+
+
+def check_new_folder(flag: str, folder: Path) -> None:
+    """Raise BadInput for a folder that holds something, is a file, or whose parent does not exist."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise BadInput(f"{flag} {folder}: is a file or a link; name a new folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise BadInput(f"{flag} {folder}: is not empty; name a new folder")
+    if not folder.absolute().parent.is_dir():
+        raise BadInput(f"{flag} {folder}: the folder that it would stand in does not exist")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a folder to write to; it takes its place when the block ends well and leaves nothing where it does not."""
+    folder = folder.absolute()
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.part-", dir=folder.parent) as beside:
+        part = Path(beside) / folder.name
+        part.mkdir()
+        yield part
+        os.replace(part, folder)

@@ -1,0 +1,56 @@
+"""What stands beside a packaged model for people: what it takes and gives, and ten lines to use it in plain PyTorch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+CARD = """\
+# {architecture}: {classes}
+
+For research only: this is not a medical device.
+
+| | |
+|---|---|
+| a case | {inputs}: files as bytes, base64 text or `pathlib.Path`, or arrays (uint8 HW or HW3, else numbers HW) |
+| seen as | one grey channel of {side_px} x {side_px} px, decoded and resized as in training (`images.py`) |
+| gives | probabilities of {classes}; logits are divided by a temperature of {temperature:.4g}, fitted on validation |
+| trained on | {digests} |
+
+In plain PyTorch, run beside this folder (`classifier`):
+
+```python
+{snippet}
+```
+"""
+SNIPPET = """\
+import sys
+from pathlib import Path
+import torch
+
+sys.path.insert(0, "classifier")
+from standalone import Classifier
+
+classifier = Classifier(Path("classifier"))
+inputs = classifier.tensors([[{images}]])  # of one case: x_B1HW in [0, 1] per input
+with torch.inference_mode():
+    logits_BK = classifier.model(*inputs)
+probs_BK = torch.softmax(logits_BK / classifier.temperature, dim=1)
+print(dict(zip(classifier.classes, probs_BK[0].tolist())))"""
+
+
+def model_card(config: Mapping[str, Any]) -> str:
+    """Return the card, in Markdown, of a folder with this config.json."""
+    digests = ", ".join(f"{name} {digest}" for name, digest in config["digests"].items())
+    return CARD.format(
+        architecture=config["architecture"],
+        classes=", ".join(config["classes"]),
+        inputs=", ".join(config["inputs"]),
+        side_px=config["hyperparameters"]["image_px"],
+        temperature=config["temperature"],
+        digests=digests or "not noted",
+        snippet=plain_pytorch(config["inputs"]),
+    )
+
+
+def plain_pytorch(inputs: Sequence[str]) -> str:
+    """Return the lines that judge one case, its images in files named after the inputs."""
+    return SNIPPET.format(images=", ".join(f'Path("{name}.png")' for name in inputs))

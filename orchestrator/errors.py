@@ -22,6 +22,12 @@ class NoUsableTrial(OrchestratorError):
     exit_code = 3
 
 
+class PromotionRefused(OrchestratorError):
+    """A model may not take the champion's place, or its evidence does not hold; nothing was moved."""
+
+    exit_code = 4
+
+
 class DiskFull(OrchestratorError):
     """No room for another line or weight; what was finished is kept, and the sweep can be resumed."""
 

@@ -216,6 +216,7 @@ class Registered(BaseModel):
     name: str
     version: str
     aliases: list[str]
+    decision: Words = ""  # what the promotion policy said of it
 
 
 class SweepTracked(_Event):

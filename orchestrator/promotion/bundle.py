@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import BadInput
-from orchestrator.leaderboard import spread_over_seeds
+from orchestrator.leaderboard import spread_over
 from orchestrator.promotion.evidence import EVIDENCE_FILE, SIDES, Cost, Evidence, EvidenceFolder, digest_of, table_file
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.catalog import TASKS, architecture
@@ -58,7 +58,7 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
         leaks=plan.data.leaks,
         licence=_licence(state),
         audit=_audit(sweep / "data" / "audit.json"),
-        seeds=spread_over_seeds(state, trial.number) or {},
+        seeds=spread_over("seed", state, trial.number) or {},
         cost=_cost(evaluated / COST_FILE, trial, started.device),
         code=started.git,
         versions=started.versions,

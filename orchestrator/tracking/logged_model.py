@@ -30,8 +30,10 @@ EXAMPLE_PNG = (
 )
 
 
-def log_model(client: MlflowClient, state: SweepState, weights: Path, experiment_id: str, run_id: str) -> str:
-    """Log the winner's files as a LoggedModel of its trial's run and return the model's id."""
+def log_model(
+    client: MlflowClient, state: SweepState, weights: Path, evidence: Path | None, experiment_id: str, run_id: str
+) -> str:
+    """Log the winner's files, its evidence among them, as a LoggedModel of its trial's run; return the model's id."""
     assert state.winner is not None
     trial, sweep_id = state.trials[state.winner], state.started.sweep_id
     own = f"tags.`{SWEEP_TAG}` = '{sweep_id}' AND tags.`{KEY_TAG}` = '{model_key(state)}'"
@@ -58,6 +60,8 @@ def log_model(client: MlflowClient, state: SweepState, weights: Path, experiment
             digests={"data": state.plan.data.digest, "split": state.plan.data.split_digest},
         )
         save_model(model, classifier)
+        if evidence is not None:
+            shutil.copytree(evidence, model / evidence.name)
         client.log_model_artifacts(logged.model_id, str(model))
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=trial.best.epoch if trial.best else 0)])

@@ -1,5 +1,6 @@
 """Model registry: a sweep's winner becomes a version; names, aliases and versions are found again for use."""
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,20 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
-from orchestrator.errors import BadInput, unknown_name
+from orchestrator.errors import BadInput, PromotionRefused, unknown_name
 from orchestrator.journal import Registered
+from orchestrator.promotion.bundle import write_bundle
+from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, digest_of
+from orchestrator.promotion.model_card import write_model_card
+from orchestrator.promotion.policy import read_policy
 from orchestrator.sweep_state import SweepState
 from orchestrator.tracking.logged_model import KEY_TAG, SWEEP_TAG, log_model
 from orchestrator.tracking.outcome import model_key
+from orchestrator.tracking.promotion import CHALLENGER, CHAMPION, DECISION_TAG, EVIDENCE_DIGEST_TAG, aliases_of, promote
 from trainables.catalog import TASKS
+from trainables.evaluation.trial_files import BEST_WEIGHTS
+
+MOST_DESCRIPTION_CHARACTERS = 5000
 
 
 @dataclass(frozen=True)
@@ -30,28 +39,65 @@ class FoundModel:
 
 
 def register_winner(
-    client: MlflowClient, state: SweepState, weights: Path, experiment_id: str, run_id: str
+    client: MlflowClient, state: SweepState, sweep: Path, experiment_id: str, run_id: str, policy: Path
 ) -> Registered:
-    """Log the winner as a model and register it as challenger, and as champion where the task has none yet.
+    """Register the winner with its evidence as challenger, and ask the policy whether it may be champion.
 
-    Asked again for the same winner of a sweep, it finds the version that it made.
+    Asked again for the same winner of a sweep, it finds the version that it made, and decides nothing anew.
     """
     name = state.plan.registered_name
-    version = _version_of_winner(client, name, state)
-    if version is None:
+    found = _version_of_winner(client, name, state)
+    if found is None:
         _ensure_registered_model(client, name)
-        model_id = log_model(client, state, weights, experiment_id, run_id)
-        created = client.create_model_version(
-            name, f"models:/{model_id}", run_id, tags=_version_tags(state), model_id=model_id
-        )
-        version = str(created.version)
-    known = client.get_registered_model(name).aliases
-    if int(version) >= int(known.get("challenger", 0)):  # an old sweep that is sent again proposes nothing anew
-        client.set_registered_model_alias(name, "challenger", version)
-    if "champion" not in known:
-        client.set_registered_model_alias(name, "champion", version)
-    aliases = client.get_registered_model(name).aliases
-    return Registered(name=name, version=version, aliases=sorted(a for a, v in aliases.items() if str(v) == version))
+        found = _create_version(client, state, sweep, experiment_id, run_id)
+    version = str(found.version)
+    aliases = aliases_of(client, name)
+    if DECISION_TAG not in found.tags and int(version) >= int(aliases.get(CHALLENGER, 0)):
+        client.set_registered_model_alias(name, CHALLENGER, version)
+        words = _ask_policy(client, name, version, policy, state.plan.task)
+    else:  # an old sweep that is sent again proposes nothing anew
+        words = ""
+    own = sorted(alias for alias, number in aliases_of(client, name).items() if number == version)
+    return Registered(name=name, version=version, aliases=own, decision=words)
+
+
+def _create_version(
+    client: MlflowClient, state: SweepState, sweep: Path, experiment_id: str, run_id: str
+) -> ModelVersion:
+    """Log the model, its evidence beside it, and make a version of it."""
+    assert state.winner is not None
+    weights = sweep / "trials" / f"{state.winner:04d}" / BEST_WEIGHTS
+    tags = _version_tags(state)
+    with tempfile.TemporaryDirectory() as temporary:
+        evidence: Path | None = Path(temporary, FOLDER)
+        assert evidence is not None
+        try:
+            bundle = write_bundle(evidence, sweep, state)
+        except BadInput:  # the files of its evaluation are gone: it may be used, and is not promoted
+            evidence = None
+        else:
+            card = write_model_card(bundle)
+            tags[EVIDENCE_DIGEST_TAG] = digest_of(evidence / EVIDENCE_FILE)
+        model_id = log_model(client, state, weights, evidence, experiment_id, run_id)
+    description = None if evidence is None else card[:MOST_DESCRIPTION_CHARACTERS]
+    return client.create_model_version(
+        state.plan.registered_name,
+        f"models:/{model_id}",
+        run_id,
+        tags=tags,
+        description=description,
+        model_id=model_id,
+    )
+
+
+def _ask_policy(client: MlflowClient, name: str, version: str, policy: Path, task: str) -> str:
+    """Return in words what became of a proposal; it stays challenger where it cannot be judged."""
+    try:
+        if aliases_of(client, name).get(CHAMPION) == version:
+            return ""
+        return promote(client, name, version, read_policy(policy, task), policy.name).decision.in_words()
+    except (BadInput, PromotionRefused) as error:
+        return f"not judged: {error}"
 
 
 def find_model(client: MlflowClient, reference: str) -> FoundModel:
@@ -61,7 +107,7 @@ def find_model(client: MlflowClient, reference: str) -> FoundModel:
     """
     name, _, alias = reference.partition("@")
     _check_name(name)
-    aliases = {key: str(value) for key, value in _aliases(client, name).items()}
+    aliases = aliases_of(client, name)
     if alias:
         if alias not in aliases:
             raise BadInput(f"{reference}: {unknown_name('alias', alias, aliases)}")
@@ -70,7 +116,7 @@ def find_model(client: MlflowClient, reference: str) -> FoundModel:
         if usual in aliases:
             return FoundModel(name, aliases[usual], usual)
     phantom = f"{name}_phantom"
-    if not name.endswith("_phantom") and _aliases(client, phantom):
+    if not name.endswith("_phantom") and aliases_of(client, phantom):
         raise BadInput(f"{name}: no registered model; there is one trained on phantom data only: {phantom}")
     raise BadInput(f"{name}: no registered model; run a sweep of its task first (orchestrate list sweeps)")
 
@@ -78,7 +124,7 @@ def find_model(client: MlflowClient, reference: str) -> FoundModel:
 def list_versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
     """Return the versions of a task's model, newest first, with aliases and tags. Raises BadInput."""
     _check_name(name)
-    aliases = _aliases(client, name)
+    aliases = aliases_of(client, name)
     versions: list[ModelVersion] = list(client.search_model_versions(f"name='{name}'"))
     return [
         {
@@ -141,10 +187,10 @@ def _version_tags(state: SweepState) -> dict[str, str]:
     }
 
 
-def _version_of_winner(client: MlflowClient, name: str, state: SweepState) -> str | None:
+def _version_of_winner(client: MlflowClient, name: str, state: SweepState) -> ModelVersion | None:
     for version in client.search_model_versions(f"name='{name}'"):
         if (version.tags.get(SWEEP_TAG), version.tags.get(KEY_TAG)) == (state.started.sweep_id, model_key(state)):
-            return str(version.version)
+            return version
     return None
 
 
@@ -154,12 +200,3 @@ def _ensure_registered_model(client: MlflowClient, name: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def _aliases(client: MlflowClient, name: str) -> dict[str, Any]:
-    try:
-        return dict(client.get_registered_model(name).aliases)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return {}

@@ -15,8 +15,9 @@ from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tracking.dataset_inputs import log_dataset
 from orchestrator.tracking.finalist_metrics import finalist_metrics, finalist_tags
 from orchestrator.tracking.image_grid import show_in_grid
+from orchestrator.tracking.logged_model import SWEEP_TAG
 from orchestrator.tracking.outcome import SyncOutcome
-from orchestrator.tracking.registry import SWEEP_TAG, register_winner
+from orchestrator.tracking.registry import register_winner
 from orchestrator.tracking.run_outbox import RunOutbox
 from orchestrator.tracking.run_tags import sweep_tags, trial_tags
 from trainables.evaluation.figures import draw_confusion_matrix, draw_training_curves
@@ -35,11 +36,14 @@ STATUS = {
 class SweepRuns:
     """The runs of one sweep in one MLflow store; every call may be repeated without doubling anything."""
 
-    def __init__(self, client: MlflowClient, experiment_id: str, sweep: Path, outcome: SyncOutcome) -> None:
+    def __init__(
+        self, client: MlflowClient, experiment_id: str, sweep: Path, outcome: SyncOutcome, policy: Path
+    ) -> None:
         self._client = client
         self._experiment_id = experiment_id
         self._sweep = sweep
         self._outcome = outcome
+        self._policy = policy
         self._outbox = RunOutbox(client)
 
     def adopt(self, sweep_id: str) -> None:
@@ -169,10 +173,10 @@ class SweepRuns:
         return state.winner in state.finalists and self._weights(state).is_file()
 
     def register(self, state: SweepState) -> Registered:
-        """Register the winner's best weights as a version of the task's model."""
+        """Register the winner's best weights as a version of the task's model, and ask the policy for its place."""
         assert state.winner is not None
         run_id = self._run_id(state, state.trials[state.winner])
-        return register_winner(self._client, state, self._weights(state), self._experiment_id, run_id)
+        return register_winner(self._client, state, self._sweep, self._experiment_id, run_id, self._policy)
 
     def send_sweep_end(self, state: SweepState) -> None:
         """Close every run that is still open; the parent's note is the leaderboard."""

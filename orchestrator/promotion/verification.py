@@ -30,7 +30,7 @@ def verify(folder: EvidenceFolder, digest: str | None) -> list[Check]:
     predictions = [folder.predictions(side) for side in SIDES]
     again = json.loads(json.dumps(asdict(evaluate(evidence.as_task(), *predictions))))
     known = {key: value for key, value in evidence.evaluation.items() if key in again}
-    differences = list(_differences(known, again, ""))
+    differences = sorted(_differences(known, again, ""), key=lambda text: not text.startswith("test.overall.metrics"))
     shown = "; ".join(differences[:MOST_DIFFERENCES])
     more = f" and {len(differences) - MOST_DIFFERENCES} more" if len(differences) > MOST_DIFFERENCES else ""
     numbers = sum(1 for _ in _numbers(again))

@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import pytest
+from evidence_support import POLICY, Model, TestSet, write_evidence
+
+from orchestrator.promotion.decision import Decision, decide
+from orchestrator.promotion.model_card import write_model_card
+
+CHAMPION = Model(signal=1.5, seed=1)
+BETTER = Model(signal=3.2, seed=2)
+
+
+def judged(tmp_path: Path, challenger: Model, champion: Model | None = CHAMPION, **more: object) -> Decision:
+    held_out = more.pop("held_out", TestSet(patients=200))
+    mine = write_evidence(tmp_path / "challenger", challenger, held_out)
+    theirs = None if champion is None else write_evidence(tmp_path / "champion", champion, held_out)
+    policy = POLICY.model_copy(update=more.pop("policy", {}))
+    return decide(policy, mine, theirs, more.pop("earlier", None))
+
+
+def failed(decision: Decision) -> list[str]:
+    return [check.name for check in decision.failed]
+
+
+def test_a_better_model_passes_every_check(tmp_path: Path) -> None:
+    decision = judged(tmp_path, BETTER)
+    assert decision.passed, decision.in_words()
+    names = [check.name for check in decision.checks]
+    assert names == [
+        "better than chance", "calibrated", "no leak", "sensitivity at 95% specificity", "BT by itself", "MR by itself",
+        "auroc against the champion", "BT not worse", "MR not worse",
+    ]  # fmt: skip
+    assert decision.p_value < 0.001 and "(DeLong)" in decision.checks[6].value
+
+
+@pytest.mark.parametrize("challenger", [Model(signal=1.5, seed=3), Model(signal=1.0, seed=4)], ids=["equal", "worse"])
+def test_an_equal_or_worse_model_is_refused(tmp_path: Path, challenger: Model) -> None:
+    assert "auroc against the champion" in failed(judged(tmp_path, challenger))
+
+
+def test_a_better_model_that_leaks_is_refused_unless_the_policy_allows_it(tmp_path: Path) -> None:
+    leaking = Model(signal=3.2, seed=2, leaks=12)
+    decision = judged(tmp_path / "one", leaking)
+    assert failed(decision) == ["no leak"]
+    assert decision.failed[0].value == "12 of 200 test images were seen in development"
+    assert judged(tmp_path / "two", leaking, policy={"leaks_allowed": True}).passed
+
+
+def test_a_better_model_whose_probabilities_lie_is_refused(tmp_path: Path) -> None:
+    decision = judged(tmp_path, Model(signal=2.2, seed=2, overconfidence=30.0))
+    assert failed(decision) == ["calibrated"]
+    assert "above that of true probabilities" in decision.failed[0].value
+
+
+@pytest.mark.parametrize("patients", [30, 60, 200])
+def test_true_probabilities_pass_on_few_images_too(tmp_path: Path, patients: int) -> None:
+    decision = judged(tmp_path, Model(signal=3.0), None, held_out=TestSet(patients=patients))
+    assert "calibrated" not in failed(decision)
+
+
+def test_a_model_that_is_better_overall_and_worse_on_one_modality_is_refused(tmp_path: Path) -> None:
+    champion = Model(signal=1.5, signal_on_mr=3.0, seed=1)
+    decision = judged(tmp_path, Model(signal=6.0, signal_on_mr=1.2, seed=2), champion)
+    assert "MR not worse" in failed(decision) and "BT not worse" not in failed(decision)
+    floor = judged(tmp_path / "floor", Model(signal=6.0, signal_on_mr=0.0, seed=2), None)
+    assert failed(floor) == ["MR by itself"]
+
+
+def test_without_a_champion_the_model_is_judged_by_itself(tmp_path: Path) -> None:
+    assert judged(tmp_path / "good", BETTER, None).passed
+    blind = judged(tmp_path / "blind", Model(signal=0.0), None)
+    assert failed(blind)[0] == "better than chance" and blind.p_value is None
+    assert blind.in_words().startswith("refused: better than chance: test auroc 0.")
+
+
+def test_a_cheaper_model_need_not_be_better(tmp_path: Path) -> None:
+    twin = {"signal": 3.0, "own_noise": 0.0}  # says what the champion says
+    cheap = Model(**twin, parameters=500_000, seed=5)
+    assert judged(tmp_path / "fewer", cheap, Model(**twin)).passed
+    fast = Model(**twin, image_ms=5.0, seed=5)
+    assert judged(tmp_path / "faster", fast, Model(**twin)).passed
+    assert not judged(tmp_path / "dear", Model(**twin, seed=5), Model(**twin)).passed
+    worse = judged(tmp_path / "worse", Model(signal=1.0, parameters=1, seed=5), Model(signal=3.0))
+    assert "auroc against the champion" in failed(worse)
+    assert not judged(tmp_path / "off", cheap, Model(**twin), policy={"cheaper_fraction": None}).passed
+
+
+def test_who_challenges_after_others_needs_a_smaller_p(tmp_path: Path) -> None:
+    first = judged(tmp_path / "one", Model(signal=2.1, seed=2))
+    assert first.passed and first.p_value < 0.05
+    others = round(0.05 / first.p_value)
+    later = judged(tmp_path / "two", Model(signal=2.1, seed=2), earlier={str(n): 0.9 for n in range(others)})
+    assert failed(later) == ["auroc against the champion"]
+    assert f"of {others + 1} challengers" in later.failed[0].value
+
+
+def test_slices_of_one_patient_are_drawn_together(tmp_path: Path) -> None:
+    decision = judged(tmp_path, BETTER, held_out=TestSet(patients=60, per_patient=4))
+    assert "(draws of groups)" in decision.checks[6].value
+
+
+def test_a_champion_on_other_images_cannot_be_compared(tmp_path: Path) -> None:
+    mine = write_evidence(tmp_path / "mine", BETTER, TestSet(seed=0))
+    theirs = write_evidence(tmp_path / "theirs", CHAMPION, TestSet(seed=1))
+    decision = decide(POLICY, mine, theirs)
+    assert failed(decision) == ["same images"] and decision.p_value is None
+
+
+def test_the_card_says_what_a_model_is_for_and_where_it_fails(tmp_path: Path) -> None:
+    folder = write_evidence(tmp_path / "e", Model(signal=2.0, leaks=3))
+    card = write_model_card(folder)
+    assert (folder.path / "model_card.md").read_text() == card
+    for words in ("Research only", "95 % intervals by group", "| MR | 60 |", "surest mistakes", "licence: none", "`d`"):
+        assert words in card, words
+    worst = [line for line in card.splitlines() if line.endswith(" |") and line.startswith("| ") and len(line) > 40]
+    assert any(folder.test.rows[n].sha256 in line for line in worst for n in range(120))
+    assert "test images that development has seen: 3" in card

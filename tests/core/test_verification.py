@@ -1,0 +1,64 @@
+import json
+from pathlib import Path
+
+import pytest
+from evidence_support import Model, TestSet, write_evidence
+
+from orchestrator.errors import BadInput
+from orchestrator.promotion.evidence import EVIDENCE_FILE, digest_of
+from orchestrator.promotion.verification import verify
+
+
+def failed(folder, digest: str) -> dict[str, str]:
+    return {check.name: check.value for check in verify(folder, digest) if not check.passed}
+
+
+def test_every_number_is_reckoned_again(tmp_path: Path) -> None:
+    folder = write_evidence(tmp_path / "e", Model(), TestSet(patients=40, per_patient=3))
+    digest = digest_of(folder.path / EVIDENCE_FILE)
+    checks = verify(folder, digest)
+    assert [check.name for check in checks] == [
+        "evidence.json", "predictions_validation.csv", "predictions_test.csv", "numbers",
+    ]  # fmt: skip
+    assert all(check.passed for check in checks)
+    assert int(checks[-1].value.split()[0]) > 300
+
+
+def test_a_changed_prediction_is_found_even_where_its_digest_was_changed_too(tmp_path: Path) -> None:
+    folder = write_evidence(tmp_path / "e", Model())
+    digest = digest_of(folder.path / EVIDENCE_FILE)
+    table = folder.path / "predictions_test.csv"
+    lines = table.read_text().splitlines()
+    lines[1] = lines[1].replace(",normal,", ",stroke,", 1)  # the true class of one image
+    table.write_text("\n".join(lines) + "\n")
+    found = failed(write_again(folder), digest)
+    assert set(found) == {"predictions_test.csv", "numbers"}
+    assert "test.overall.metrics.auroc" in found["numbers"]
+    evidence = json.loads((folder.path / EVIDENCE_FILE).read_text())
+    evidence["predictions_sha256"]["test"] = digest_of(table)
+    (folder.path / EVIDENCE_FILE).write_text(json.dumps(evidence))
+    assert set(failed(write_again(folder), digest)) == {"evidence.json", "numbers"}
+
+
+def test_a_better_number_in_the_evidence_is_found(tmp_path: Path) -> None:
+    folder = write_evidence(tmp_path / "e", Model())
+    path = folder.path / EVIDENCE_FILE
+    evidence = json.loads(path.read_text())
+    evidence["evaluation"]["test"]["overall"]["metrics"]["auroc"] += 0.01
+    path.write_text(json.dumps(evidence))
+    assert "test.overall.metrics.auroc" in failed(write_again(folder), digest_of(path))["numbers"]
+
+
+def test_a_missing_or_damaged_bundle_is_one_line(tmp_path: Path) -> None:
+    folder = write_evidence(tmp_path / "e", Model())
+    (folder.path / "predictions_test.csv").unlink()
+    with pytest.raises(BadInput, match=r"predictions_test\.csv: no table of predictions"):
+        verify(write_again(folder), "")
+    (folder.path / EVIDENCE_FILE).write_text("{}")
+    with pytest.raises(BadInput, match="no evidence of a model"):
+        verify(write_again(folder), "")
+
+
+def write_again(folder):
+    """Return the same bundle, read anew."""
+    return type(folder)(folder.path)

@@ -12,6 +12,7 @@ from orchestrator.cli import (
     machine,
     models,
     predict,
+    promotion,
     remove,
     replay,
     report,
@@ -36,6 +37,9 @@ app.command("list")(results.list_things)
 app.command("leaderboard")(results.show_leaderboard)
 app.command("report")(report.report)
 app.command("models")(models.show_models)
+app.command("promote")(promotion.promote)
+app.command("rollback")(promotion.rollback)
+app.command("verify")(promotion.verify)
 app.command("predict")(predict.predict)
 app.add_typer(data.app, name="data")
 app.command("gc")(data.gc)

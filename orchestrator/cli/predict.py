@@ -38,7 +38,7 @@ def predict(
     home, uri = environment.home(), environment.tracking_uri()
     with told_as_bad_input(home, uri):
         found = find_model(open_store(home, uri), reference)
-        messages().print(f"{found.name} version {found.version} ({found.alias})")
+        messages().print(f"{found.name} version {found.version} {f" ({found.alias})" if found.alias else ""}")
         model = load_model(found)
     table = io.StringIO(newline="")
     sha256s: set[str] = set()

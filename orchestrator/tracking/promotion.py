@@ -102,10 +102,16 @@ def aliases_of(client: MlflowClient, name: str) -> dict[str, str]:
         return {}
 
 
+def evidence_digest(client: MlflowClient, name: str, version: str) -> str | None:
+    """Return the digest that the registry keeps of a version's evidence, None where it has none."""
+    digest: str | None = client.get_model_version(name, version).tags.get(EVIDENCE_DIGEST_TAG)
+    return digest
+
+
 @contextmanager
 def evidence_of(client: MlflowClient, name: str, version: str) -> Iterator[EvidenceFolder]:
     """Yield a version's evidence, fetched into a folder that goes with the block. Raises BadInput where it has none."""
-    if EVIDENCE_DIGEST_TAG not in client.get_model_version(name, version).tags:
+    if evidence_digest(client, name, version) is None:
         raise BadInput(f"{name} version {version}: keeps no evidence; only promote --force --reason makes it champion")
     with tempfile.TemporaryDirectory() as folder:
         path = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}/{FOLDER}", dst_path=folder)

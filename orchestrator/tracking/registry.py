@@ -101,13 +101,19 @@ def _ask_policy(client: MlflowClient, name: str, version: str, policy: Path, tas
 
 
 def find_model(client: MlflowClient, reference: str) -> FoundModel:
-    """Return the version that TASK or TASK@alias means: the champion, else the challenger.
+    """Return the version that TASK, TASK@alias or TASK@number means: of TASK the champion, else the challenger.
 
-    Raises BadInput for an unknown task or alias, and for a task with no model: then the phantom's is named if there.
+    Raises BadInput for an unknown task, alias or number, and for a task with no model: then the phantom's is named if
+    there.
     """
     name, _, alias = reference.partition("@")
-    _check_name(name)
+    check_name(name)
     aliases = aliases_of(client, name)
+    if alias.isdecimal():
+        known = [str(version.version) for version in client.search_model_versions(f"name='{name}'")]
+        if alias not in known:
+            raise BadInput(f"{reference}: {unknown_name('version', alias, known)}")
+        return FoundModel(name, alias, None)
     if alias:
         if alias not in aliases:
             raise BadInput(f"{reference}: {unknown_name('alias', alias, aliases)}")
@@ -123,7 +129,7 @@ def find_model(client: MlflowClient, reference: str) -> FoundModel:
 
 def list_versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
     """Return the versions of a task's model, newest first, with aliases and tags. Raises BadInput."""
-    _check_name(name)
+    check_name(name)
     aliases = aliases_of(client, name)
     versions: list[ModelVersion] = list(client.search_model_versions(f"name='{name}'"))
     return [
@@ -153,7 +159,8 @@ def predict(model: PyFuncModel, contents: list[bytes]) -> pd.DataFrame:
     return frame
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise BadInput for a name that no task's model has."""
     known = {*TASKS, *(f"{task}_phantom" for task in TASKS)}
     if name not in known:
         raise BadInput(unknown_name("task", name, known))

@@ -13,11 +13,13 @@ from sweep_support import make_plan, started, suggested
 
 from orchestrator.home import Home
 from orchestrator.journal import EpochEnded, FinalistEvaluated, Registered, TrialEnded, TrialStarted, WinnerChosen
+from orchestrator.promotion.policy import DEFAULT_POLICY
 from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.registry import register_winner
 from orchestrator.tracking.store import ensure_experiment, open_store
 from trainables.catalog import ARCHITECTURES, Architecture, default_hyperparameters
 from trainables.configs.architectures import BaselineCNNConfig
+from trainables.evaluation.trial_files import BEST_WEIGHTS
 from trainables.models import build_model, save_weights
 from trainables.packaging import write_standalone
 
@@ -114,11 +116,15 @@ def winner(sweep_id: str = "s") -> SweepState:
 
 
 def register(home: Home, folder: Path) -> tuple[MlflowClient, Registered]:
-    """Register such a winner, its weights at random, as the first version of `stroke`."""
-    state, weights = winner(), folder / "weights.safetensors"
+    """Register such a winner, its weights at random, as the first version of `stroke`, and make it champion."""
+    state = winner()
+    trained = folder / "sweep" / "trials" / "0000"
+    trained.mkdir(parents=True)
     torch.manual_seed(0)
-    save_weights(build_model("resnet_vit", state.trials[0].hyperparameters, 2), weights)
+    save_weights(build_model("resnet_vit", state.trials[0].hyperparameters, 2), trained / BEST_WEIGHTS)
     client = open_store(home, None)
     experiment_id = ensure_experiment(client, "stroke", home)
-    run = client.create_run(experiment_id)
-    return client, register_winner(client, state, weights, experiment_id, run.info.run_id)
+    run_id = client.create_run(experiment_id).info.run_id
+    registered = register_winner(client, state, folder / "sweep", experiment_id, run_id, DEFAULT_POLICY)
+    client.set_registered_model_alias("stroke", "champion", registered.version)
+    return client, registered

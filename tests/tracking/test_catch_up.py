@@ -19,6 +19,7 @@ from orchestrator.journal import (
     TrialStarted,
     WinnerChosen,
 )
+from orchestrator.promotion.policy import DEFAULT_POLICY
 from orchestrator.sweep_lock import owned
 from orchestrator.sweep_state import replay
 from orchestrator.tracking.catch_up import catch_up
@@ -54,9 +55,16 @@ def test_what_an_earlier_winner_became_is_not_told_of_a_later_one() -> None:
     assert (before.registered, before.fault) == (None, "sync ended before it registered the winner")
 
 
-@pytest.mark.parametrize(("held", "proposed"), [({}, ["challenger", "champion"]), ({"challenger": "3"}, ["champion"])])
-def test_an_old_sweep_that_is_sent_again_proposes_nothing_anew(
-    monkeypatch: pytest.MonkeyPatch, held: dict, proposed: list[str]
+@pytest.mark.parametrize(
+    ("held", "tags", "proposed"),
+    [
+        ({"challenger": "1"}, {}, ["challenger"]),
+        ({"challenger": "3"}, {}, []),  # an old sweep
+        ({}, {"orchestrate.decision": "{}"}, []),  # it was judged then
+    ],
+)
+def test_a_sweep_that_is_sent_again_proposes_nothing_anew(
+    monkeypatch: pytest.MonkeyPatch, held: dict, tags: dict, proposed: list[str]
 ) -> None:
     state = replay([*events("old", end=False), WinnerChosen(trial=0)])
     aliases: list[str] = []
@@ -64,9 +72,12 @@ def test_an_old_sweep_that_is_sent_again_proposes_nothing_anew(
         get_registered_model=lambda name: SimpleNamespace(aliases=held),
         set_registered_model_alias=lambda name, alias, version: aliases.append(alias),
     )
-    monkeypatch.setattr("orchestrator.tracking.registry._version_of_winner", lambda *about: "2")
-    register_winner(client, state, Path(), "0", "run")
+    known = SimpleNamespace(version="2", tags=tags)
+    monkeypatch.setattr("orchestrator.tracking.registry._version_of_winner", lambda *about: known)
+    monkeypatch.setattr("orchestrator.tracking.registry._ask_policy", lambda *about: "refused: x")
+    registered = register_winner(client, state, Path(), "0", "run", DEFAULT_POLICY)
     assert aliases == proposed
+    assert registered.decision == ("refused: x" if proposed else "")
 
 
 def test_a_sweep_can_be_sent_to_a_second_store(sweep: Path, store_home: Home, tmp_path_factory) -> None:

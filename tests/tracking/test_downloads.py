@@ -12,7 +12,6 @@ from packaged_support import noise, png, register
 from orchestrator.cli.models import show_models
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
-from orchestrator.tracking.downloads import find_version
 from orchestrator.tracking.registry import FoundModel, find_model, load_model, predict
 
 
@@ -39,13 +38,12 @@ def told(capsys: pytest.CaptureFixture[str]):
 
 
 def test_a_version_is_found_by_number_alias_or_as_predict_does(client: MlflowClient) -> None:
-    assert find_version(client, "stroke", None) == find_model(client, "stroke")
-    assert find_version(client, "stroke", "1") == FoundModel("stroke", "1", None)
-    assert find_version(client, "stroke", "challenger") == FoundModel("stroke", "1", "challenger")
-    with pytest.raises(BadInput, match=r"^stroke: no version '4'; Known: 1$"):
-        find_version(client, "stroke", "4")
+    assert find_model(client, "stroke") == FoundModel("stroke", "1", "champion")
+    assert find_model(client, "stroke@1") == FoundModel("stroke", "1", None)
+    with pytest.raises(BadInput, match=r"^stroke@4: no version '4'; Known: 1$"):
+        find_model(client, "stroke@4")
     with pytest.raises(BadInput, match="did you mean 'champion'"):
-        find_version(client, "stroke", "champio")
+        find_model(client, "stroke@champio")
 
 
 def test_a_download_is_the_whole_model(client: MlflowClient, told, tmp_path: Path) -> None:
@@ -78,7 +76,7 @@ def test_an_export_is_shown_with_its_difference(client: MlflowClient, told, tmp_
         ("file", {}, "--download {root}/file: is a file or a link; name a new folder"),
         ("none/below", {}, "the folder that it would stand in does not exist"),
         ("new", {"kind": "onx"}, "--format: no format 'onx'; did you mean 'onnx'"),
-        ("new", {"version": "7"}, "stroke: no version '7'"),
+        ("new", {"version": "7"}, "stroke@7: no version '7'"),
         (None, {"version": "1"}, "--version: is of a download; add --download DIR"),
         (None, {"kind": "pt2"}, "--format: is of a download; add --download DIR"),
     ],

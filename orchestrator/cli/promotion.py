@@ -1,0 +1,122 @@
+"""`orchestrate promote`, `rollback` and `verify`: which model is in use, and whether what is said of it holds."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.errors import BadInput, PromotionRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.promotion.checks import Check
+
+Task = Annotated[str, typer.Argument(metavar="TASK", help="a task or <task>_phantom")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+
+
+def promote(
+    task: Task,
+    version: Annotated[str | None, typer.Option(metavar="N", help="default: the challenger")] = None,
+    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="rules such as mlflow/promotion.yaml")] = None,
+    force: Annotated[bool, typer.Option("--force", help="promote whatever the checks say; needs --reason")] = False,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="why it is forced; kept on the version")] = None,
+    as_json: Json = False,
+) -> None:
+    """Let a version be champion if it meets the policy; prints every check, exits 4 where one fails."""
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import print_json, results
+    from orchestrator.promotion.policy import policy_file, read_policy
+    from orchestrator.tracking.promotion import promote as promote_version
+    from orchestrator.tracking.registry import find_model
+    from orchestrator.tracking.store import open_store, told_as_bad_input
+
+    if force != bool(reason and reason.strip()):
+        raise BadInput("--force: needs --reason TEXT, which is kept" if force else "--reason: is of --force; add that")
+    home, uri = environment.home(), environment.tracking_uri()
+    path = policy or policy_file(home)
+    rules = read_policy(path, task.removesuffix("_phantom"))
+    with told_as_bad_input(home, uri):
+        client = open_store(home, uri)
+        found = find_model(client, f"{task}@{version or 'challenger'}")
+        done = promote_version(client, found.name, found.version, rules, path.name, reason if force else None)
+    if as_json:
+        checks = [asdict(check) for check in done.decision.checks]
+        print_json(
+            {"name": done.name, "version": done.version, "promoted": done.moved is not None, "how": done.moved}
+            | {"champion_before": done.champion, "checks": checks}
+        )
+    else:
+        against = f" against version {done.champion}" if done.champion else ", there is no champion yet"
+        results().print(f"{done.name} version {done.version}{against}", markup=False)
+        _show_checks(done.decision.checks)
+    if done.moved is None:
+        failed = ", ".join(check.name for check in done.decision.failed)
+        raise PromotionRefused(
+            f"{done.name} version {done.version}: not promoted ({failed}); it stays as it was (--force --reason TEXT)"
+        )
+    if not as_json:
+        results().print(f"{done.name}: version {done.version} is champion ({done.moved})", markup=False)
+
+
+def rollback(task: Task, as_json: Json = False) -> None:
+    """Let the champion before this one be champion again."""
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import print_json, results
+    from orchestrator.tracking.promotion import roll_back
+    from orchestrator.tracking.registry import check_name
+    from orchestrator.tracking.store import open_store, told_as_bad_input
+
+    check_name(task)
+    home, uri = environment.home(), environment.tracking_uri()
+    with told_as_bad_input(home, uri):
+        now, before = roll_back(open_store(home, uri), task)
+    if as_json:
+        print_json({"name": task, "champion": now, "previous": before})
+    else:
+        results().print(f"{task}: version {now} is champion again, version {before} was", markup=False)
+
+
+def verify(
+    reference: Annotated[str, typer.Argument(metavar="TASK[@ALIAS|@N]", help="a task's champion, else its challenger")],
+    as_json: Json = False,
+) -> None:
+    """Reckon every number of a version's evidence again from its stored predictions; exits 4 where one differs."""
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import print_json, results
+    from orchestrator.promotion.verification import verify as reckon_again
+    from orchestrator.tracking.promotion import evidence_digest, evidence_of
+    from orchestrator.tracking.registry import find_model
+    from orchestrator.tracking.store import open_store, told_as_bad_input
+
+    home, uri = environment.home(), environment.tracking_uri()
+    with told_as_bad_input(home, uri):
+        client = open_store(home, uri)
+        found = find_model(client, reference)
+        digest = evidence_digest(client, found.name, found.version)
+        with evidence_of(client, found.name, found.version) as folder:
+            checks = reckon_again(folder, digest)
+    holds = all(check.passed for check in checks)
+    if as_json:
+        print_json(
+            {"name": found.name, "version": found.version, "holds": holds, "checks": [asdict(one) for one in checks]}
+        )
+    else:
+        results().print(f"{found.name} version {found.version}", markup=False)
+        _show_checks(checks)
+    if not holds:
+        raise PromotionRefused(f"{found.name} version {found.version}: its evidence does not hold; do not rely on it")
+
+
+def _show_checks(checks: "Sequence[Check]") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from orchestrator.cli.console import results
+
+    table = Table("", "check", "value", "rule", box=None)
+    for check in checks:
+        table.add_row("pass" if check.passed else "FAIL", *map(escape, (check.name, check.value, check.rule)))
+    results().print(table)

@@ -1,0 +1,185 @@
+import json
+import time
+from pathlib import Path
+
+import pytest
+from evidence_support import POLICY, Model, write_evidence
+from mlflow import MlflowClient
+
+from orchestrator.cli import promotion as commands
+from orchestrator.errors import BadInput, PromotionRefused
+from orchestrator.home import Home
+from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, digest_of
+from orchestrator.tracking.promotion import EVIDENCE_DIGEST_TAG, aliases_of, promote, roll_back
+from orchestrator.tracking.promotion_lock import EXPIRES, promotion_lock
+from orchestrator.tracking.store import open_store
+
+GOOD, BETTER, EQUAL = Model(signal=1.5, seed=1), Model(signal=3.2, seed=2), Model(signal=1.5, seed=3)
+NAME = "stroke"
+
+
+class Registry:
+    """The versions of a task's model, in a store of its own."""
+
+    def __init__(self, client: MlflowClient, folder: Path) -> None:
+        self.client, self.folder = client, folder
+        client.create_registered_model(NAME)
+
+    def add(self, model: Model | None) -> str:
+        """Register a version, with its evidence unless it is None, as challenger."""
+        source = self.folder / f"model-{len(list(self.folder.iterdir()))}"
+        source.mkdir()
+        tags = {}
+        if model is not None:
+            evidence = write_evidence(source / FOLDER, model)
+            tags[EVIDENCE_DIGEST_TAG] = digest_of(evidence.path / EVIDENCE_FILE)
+        version = str(self.client.create_model_version(NAME, str(source), tags=tags).version)
+        self.client.set_registered_model_alias(NAME, "challenger", version)
+        return version
+
+    def promote(self, version: str, forced_because: str | None = None):
+        return promote(self.client, NAME, version, POLICY, "promotion.yaml", forced_because)
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        return aliases_of(self.client, NAME)
+
+    def note(self, version: str, tag: str) -> dict:
+        return json.loads(self.client.get_model_version(NAME, version).tags[f"orchestrate.{tag}"])
+
+
+@pytest.fixture
+def registry(store_home: Home, tmp_path: Path) -> Registry:
+    client = open_store(store_home, None)
+    for model in client.search_registered_models():
+        client.delete_registered_model(model.name)
+    (tmp_path / "models").mkdir()
+    return Registry(client, tmp_path / "models")
+
+
+def test_a_first_good_model_is_champion_a_better_one_follows_and_rollback_brings_it_back(registry: Registry) -> None:
+    first = registry.add(GOOD)
+    assert registry.promote(first).moved == "promoted"
+    assert registry.aliases == {"champion": first}
+    second = registry.add(BETTER)
+    done = registry.promote(second)
+    assert (done.moved, done.champion) == ("promoted", first)
+    assert registry.aliases == {"champion": second, "previous": first}
+    move, decision = registry.note(second, "move_1"), registry.note(second, "decision")
+    assert (move["how"], move["from"]) == ("promoted", first) and move["by"] and move["at"]
+    assert decision["passed"] and decision["policy"] == "promotion.yaml" and decision["p_value"] < 0.05
+    assert {"name", "value", "rule", "passed"} == set(decision["checks"][0])
+    assert roll_back(registry.client, NAME) == (first, second)
+    assert registry.aliases == {"champion": first, "previous": second}
+    assert registry.note(first, "move_2")["how"] == "rolled back"
+    assert not [model for model in registry.client.search_registered_models() if "lock" in model.name]
+
+
+def test_a_refused_model_stays_challenger_unless_it_is_forced_with_a_reason(registry: Registry) -> None:
+    first = registry.add(GOOD)
+    registry.promote(first)
+    second = registry.add(EQUAL)
+    done = registry.promote(second)
+    assert done.moved is None and registry.aliases == {"champion": first, "challenger": second}
+    assert not registry.note(second, "decision")["passed"]
+    assert registry.promote(second, "the scanner of the old one is gone").moved == "forced"
+    assert registry.aliases == {"champion": second, "previous": first}
+    assert registry.note(second, "move_1")["reason"] == "the scanner of the old one is gone"
+    with pytest.raises(BadInput, match="is the champion already"):
+        registry.promote(second)
+
+
+def test_all_who_challenged_a_champion_count(registry: Registry) -> None:
+    registry.promote(registry.add(GOOD))
+    for seed in (3, 4):
+        registry.promote(registry.add(Model(signal=1.5, seed=seed)))
+    check = next(one for one in registry.promote(registry.add(BETTER)).decision.checks if "champion" in one.name)
+    assert "of 3 challengers" in check.value
+
+
+def test_a_version_without_evidence_is_only_forced(registry: Registry) -> None:
+    old = registry.add(None)
+    with pytest.raises(BadInput, match=r"^stroke version 1: keeps no evidence; only promote --force --reason"):
+        registry.promote(old)
+    assert registry.promote(old, "of before").moved == "forced"
+    done = registry.promote(registry.add(BETTER))
+    assert [check.name for check in done.decision.failed] == ["against the champion"]
+
+
+def test_of_two_promotions_at_once_the_second_is_told(registry: Registry) -> None:
+    version = registry.add(GOOD)
+    with (
+        promotion_lock(registry.client, NAME, "alice"),
+        pytest.raises(PromotionRefused, match=r"^stroke: another promotion is under way \(by alice, its lock"),
+    ):
+        registry.promote(version)
+    assert "champion" not in registry.aliases
+    assert registry.promote(version).moved == "promoted"
+
+
+def test_the_lock_of_one_who_died_is_taken_over_when_its_time_is_over(registry: Registry) -> None:
+    lock = f"{NAME}.promotion-lock"
+    with promotion_lock(registry.client, NAME, "alice"):
+        registry.client.set_registered_model_tag(lock, EXPIRES, str(time.time() - 1))
+        with promotion_lock(registry.client, NAME, "bob"):
+            assert registry.client.get_registered_model(lock).tags["orchestrate.by"] == "bob"
+    assert registry.client.search_registered_models(f"name='{lock}'") == []
+
+
+def test_who_takes_over_late_does_not_take_a_new_lock(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    from orchestrator.tracking import promotion_lock as module
+
+    lock = f"{NAME}.promotion-lock"
+    with promotion_lock(registry.client, NAME, "alice"):
+        expired = dict(registry.client.get_registered_model(lock).tags) | {"orchestrate.owner": "x", EXPIRES: "1"}
+        reads = iter([expired])  # what carol read before alice had taken over
+        tags_now = module._tags
+        monkeypatch.setattr(module, "_tags", lambda client, name: next(reads, None) or tags_now(client, name))
+        with pytest.raises(PromotionRefused, match="by alice"), promotion_lock(registry.client, NAME, "carol"):
+            pass
+        assert registry.client.get_registered_model(lock).tags["orchestrate.by"] == "alice"
+
+
+@pytest.fixture
+def settings(registry: Registry, store_home: Home, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.setenv("ORCHESTRATE_HOME", str(store_home.root))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return registry
+
+
+def test_the_command_prints_check_by_check_and_refuses_with_exit_code_4(
+    settings: Registry, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings.add(GOOD)
+    commands.promote(NAME)
+    assert "stroke: version 1 is champion (promoted)" in capsys.readouterr().out
+    settings.add(EQUAL)
+    with pytest.raises(PromotionRefused, match=r"version 2: not promoted \(.*auroc against the champion") as error:
+        commands.promote(NAME)
+    assert error.value.exit_code == 4
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("FAIL") and "auroc against the champion" in line for line in lines)
+    assert any(line.startswith("pass") and "better than chance" in line for line in lines)
+    lenient = tmp_path / "lenient.yaml"
+    lenient.write_text("default: {cheaper_fraction: 0.99, margin: 1.0}\n")
+    for wrong in ({"force": True}, {"reason": "so"}, {"version": "7"}, {"policy": tmp_path / "none.yaml"}):
+        with pytest.raises(BadInput):
+            commands.promote(NAME, **wrong)
+    commands.promote(NAME, force=True, reason="so", as_json=True)
+    assert json.loads(capsys.readouterr().out)["how"] == "forced"
+    commands.rollback(NAME)
+    assert capsys.readouterr().out == "stroke: version 1 is champion again, version 2 was\n"
+
+
+def test_verify_refuses_a_version_whose_predictions_were_altered(
+    settings: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.add(GOOD)
+    commands.verify(NAME)
+    assert "FAIL" not in capsys.readouterr().out
+    table = next(settings.folder.glob(f"*/{FOLDER}/predictions_test.csv"))
+    table.write_text(table.read_text().replace(",normal,", ",stroke,", 1))
+    with pytest.raises(PromotionRefused, match="does not hold"):
+        commands.verify(f"{NAME}@1", as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert [check["name"] for check in told["checks"] if not check["passed"]] == ["predictions_test.csv", "numbers"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.errors import unknown_name
-from orchestrator.space import Choice, Fixed, Parameter, Scalar, Space, SpaceFaults, is_active
+from orchestrator.space import LONGEST_LIST, Choice, Fixed, Parameter, Scalar, Space, SpaceFaults, is_active
 from orchestrator.yaml_file import shortened
 from trainables.configs.training import TrainingConfig
 
@@ -77,7 +77,7 @@ def _checked(value: Any, parameter: Parameter, where: str) -> Scalar:
         for one in allowed:
             if value == one and isinstance(value, bool) == isinstance(one, bool):
                 return one
-        raise SpaceFaults([(where, f"{value!r} is not one of {list(allowed)}")])
+        raise SpaceFaults([(where, f"{value!r} is not one of {shortened(list(allowed), LONGEST_LIST)}")])
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -80,7 +80,7 @@ def _refuse_loops(name: str, raw: object) -> None:
             stack += [(child, f"{where}.{key}".lstrip("."), (*above, id(value))) for key, child in items]
 
 
-def shortened(value: object) -> str:
-    """Return a value as an error message shows it: at most 60 characters."""
+def shortened(value: object, most: int = 60) -> str:
+    """Return a value as an error message shows it: at most so many characters."""
     text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import combinations, product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -211,18 +211,19 @@ def _parse_when(name: str, raw: object, schema: type[TrainingConfig], siblings: 
 
 
 def _value(name: str, where: str, value: object, schema: type[TrainingConfig]) -> Scalar:
-    """Return the value as the schema's type; YAML hands 1e-4 over as text, which is the number that it looks like."""
+    """Return the value as the schema's type; a quoted "1e-4" is the number that it looks like."""
     if not isinstance(value, Scalar):
         raise _Fault(where, f"expected one value, got {value!r}")
     expected = schema.model_fields[name].annotation
     if isinstance(value, bool) != (expected is bool):
-        raise _Fault(where, f"expected {_type_name(expected)}, got {value!r}")
+        why = "; YAML reads yes, no, on and off as true or false: quote them" if isinstance(value, bool) else ""
+        raise _Fault(where, f"expected {_type_name(expected)}, got {value!r}{why}")
     field = schema.model_fields[name]
     typed: Any = Annotated[expected, *field.metadata] if field.metadata else expected
     try:
         checked: Scalar = TypeAdapter(typed).validate_python(value)
     except ValidationError as error:
-        raise _Fault(where, f"{_reason(error)}, got {value!r}") from None
+        raise _Fault(where, f"{reason_of(error)}, got {value!r}") from None
     return checked
 
 
@@ -239,10 +240,13 @@ def _number(name: str, where: str, value: object, schema: type[TrainingConfig], 
 
 
 def _type_name(expected: Any) -> str:
+    if get_origin(expected) is Literal:
+        return f"one of {', '.join(map(str, get_args(expected)))}"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(expected, str(expected))
 
 
-def _reason(error: ValidationError) -> str:
+def reason_of(error: ValidationError) -> str:
+    """Return in a few words what is wrong with values."""
     message = error.errors()[0]["msg"]
     return message.removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
 
@@ -318,11 +322,11 @@ def _fault_of(space: Space, chosen: Mapping[str, Scalar], schema: type[TrainingC
         full = schema.model_validate(values).model_dump()
     except ValidationError as error:
         if not chosen:
-            return _Fault("", f"the defaults do not fit together: {_reason(error)}")
+            return _Fault("", f"the defaults do not fit together: {reason_of(error)}")
         what = " with ".join(f"{name}={value!r}" for name, value in chosen.items())
         key = next(iter(chosen))
         part = "choice" if isinstance(space[key], Choice) else space[key].kind
-        return _Fault(f"{key}.{part}", f"{what} does not fit the other defaults: {_reason(error)}")
+        return _Fault(f"{key}.{part}", f"{what} does not fit the other defaults: {reason_of(error)}")
     for name in values:
         why = unused(schema, name, full)
         if why:

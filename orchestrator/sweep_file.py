@@ -31,6 +31,7 @@ class SweepFile(BaseModel):
 
 
 SECTIONS: Mapping[str, type[Section]] = {"budget": Budget, "search": Search, "scheduler": Scheduler}
+_NO_SCALAR = {"bool_type": "bool", "int_type": "int", "float_type": "float", "string_type": "str"}
 KEYS = {"task", "architectures", "presets", *SECTIONS}
 
 
@@ -43,6 +44,8 @@ def find_sweep_file(name: str) -> Path:
     """Return the file of a sweep's name, or the given YAML file. Raises BadInput."""
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
+        if path.is_dir():
+            raise BadInput(f"sweep file {name}: is a folder; name a sweep file in it")
         if not path.is_file():
             raise BadInput(f"sweep file {name}: no such file")
         return path
@@ -163,6 +166,12 @@ class _Reading:
             section.model_validate(value)
         except ValidationError as error:
             for fault in error.errors():
+                kind = fault["loc"][-1]
+                if fault["type"] in _NO_SCALAR and kind in _NO_SCALAR.values():
+                    if kind == "bool":  # pydantic tells of each kind of value that it is not
+                        where = ".".join([key, *map(str, fault["loc"][:-1])])
+                        self.faults.append((where, f"expected one value, got {shortened(fault['input'])}"))
+                    continue
                 where = ".".join([key, *map(str, fault["loc"])])
                 if fault["type"] == "extra_forbidden":
                     self.faults.append((where, unknown_name("key", str(fault["loc"][-1]), section.model_fields)))

@@ -13,7 +13,6 @@ from tests_support import Finished, clean_environment, command
 
 from orchestrator.cli.main import main
 
-
 BUFFERED = {"PYTHONUNBUFFERED": ""}  # else nothing is left to be written while Python ends
 
 

@@ -95,6 +95,19 @@ class Home:
         return sorted(folders, key=lambda folder: folder.stat().st_ctime)
 
 
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_name_of_sweeps(name: str) -> bool:
+    """Tell whether a name can stand at the beginning of sweep ids, with the time after it."""
+    return SWEEP_ID.fullmatch(_unique(name)) is not None
+
+
 def _unique(name: str) -> str:
     return f"{name}-{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
@@ -111,6 +124,8 @@ def open_home(root: Path) -> Home:
     Raises BadInput when it cannot, or when less than MIN_FREE_MIB is free: said before anything starts.
     """
     root = root.absolute()
+    if not _is_text(root):  # files of a sweep name it, and they are UTF-8
+        raise BadInput(f"ORCHESTRATE_HOME={root}: its name is no UTF-8 text; name another folder")
     odd = set("?#%") & set(str(root))
     if odd:  # they mean something in the URI of the embedded store
         raise BadInput(f"ORCHESTRATE_HOME={root}: must not hold {' or '.join(sorted(odd))}; name another folder")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import search_spaces
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.generic_space import with_generic_spaces
+from orchestrator.home import is_name_of_sweeps
 from orchestrator.points import not_on_a_grid, parse_points
 from orchestrator.space import Scalar, Space, SpaceFaults, parse_space
 from orchestrator.sweep_sections import PRESETS, Budget, Preset, Scheduler, Search, Section
@@ -48,6 +49,9 @@ def find_sweep_file(name: str) -> Path:
             raise BadInput(f"sweep file {name}: is a folder; name a sweep file in it")
         if not path.is_file():
             raise BadInput(f"sweep file {name}: no such file")
+        if not is_name_of_sweeps(path.stem):
+            rule = "expected letters, digits, points, dashes and underscores, at most 79; rename the file"
+            raise BadInput(f"sweep file {name}: its name becomes the sweep's: {rule}")
         return path
     if name not in sweep_names():
         raise BadInput(unknown_name("sweep", name, sweep_names()))

@@ -205,6 +205,15 @@ def test_unknown_sweeps_suggest_the_nearest() -> None:
         find_sweep_file("nowhere.yaml")
 
 
+@pytest.mark.parametrize("name", ["my sweep", "caf\udce9", "-x", "x" * 90, "a:b", "line\nbreak"], ids=ascii)
+def test_a_files_name_that_is_no_sweeps_id_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(GOOD)
+    with pytest.raises(BadInput, match="becomes the sweep's: expected letters, digits") as caught:
+        find_sweep_file(str(path))
+    assert len(ascii(str(caught.value))) < 1000
+
+
 def test_a_folder_is_no_sweep_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").mkdir()
     with pytest.raises(BadInput, match="is a folder; name a sweep file in it"):

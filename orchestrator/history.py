@@ -25,7 +25,9 @@ def all_sweeps(home: Home) -> tuple[list[SweepState], list[str]]:
             states.append(state)
         except OSError as error:
             faults.append(f"sweep {folder.name} is left out, its journal cannot be read: {error.strerror}")
-        except (BadInput, ValueError, KeyError) as error:
+        except BadInput as error:
+            faults.append(f"sweep {folder.name} is left out: {error}")
+        except (ValueError, KeyError) as error:
             faults.append(f"sweep {folder.name} is left out, its journal is damaged: {error}")
     return sorted(states, key=lambda state: state.started.time), faults
 

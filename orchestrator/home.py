@@ -50,6 +50,19 @@ class Home:
         """Hold one line per read of test data."""
         return self.root / "test_reads.jsonl"
 
+    @property
+    def trainings(self) -> Path:
+        """Hold one folder per training in the foreground."""
+        return self.root / "trainings"
+
+    def require_shape(self) -> None:
+        """Raise BadInput where a file is in the place of one of the folders, or a folder in that of the ledger."""
+        for path in (self.sweeps, self.cache, self.phantoms, self.mlflow, self.data_checks, self.trainings):
+            if (path.exists() or path.is_symlink()) and not path.is_dir():
+                raise BadInput(f"ORCHESTRATE_HOME={self.root}: {path.name} in it is no folder; move it away")
+        if self.test_ledger.is_dir():
+            raise BadInput(f"ORCHESTRATE_HOME={self.root}: {self.test_ledger.name} in it is a folder; move it away")
+
     def new_sweep(self, name: str, sweep_id: str | None = None) -> Path:
         """Create the folder of a new sweep; its name is the sweep's id, unique even for two starts in one second.
 
@@ -63,20 +76,36 @@ class Home:
         return folder
 
     def sweep_folder(self, sweep_id: str) -> Path:
-        """Return the folder of a sweep by its id. Raises BadInput for an unknown one."""
+        """Return the folder of a sweep by its id. Raises BadInput for an unknown one; its journal must be a file."""
         folder = self.sweeps / sweep_id
-        if not SWEEP_ID.fullmatch(sweep_id) or not (folder / "journal.jsonl").is_file():
+        journal = folder / "journal.jsonl"
+        if SWEEP_ID.fullmatch(sweep_id) and journal.exists() and not journal.is_file():
+            raise BadInput(f"{journal}: is no file; put back the journal of the sweep, or move its folder away")
+        if not SWEEP_ID.fullmatch(sweep_id) or not journal.is_file():
             raise BadInput(unknown_name("sweep", sweep_id, [known.name for known in self.sweep_folders()]))
         return folder
 
     def training_folder(self, name: str) -> Path:
         """Return where one training in the foreground goes; names may hold slashes."""
-        return self.root / "trainings" / _unique(name.replace("/", "-"))
+        return self.trainings / _unique(name.replace("/", "-"))
 
     def sweep_folders(self) -> list[Path]:
         """Return every sweep that has a journal, oldest first."""
-        folders = [journal.parent for journal in self.sweeps.glob("*/journal.jsonl") if journal.is_file()]
+        folders = [journal.parent for journal in self.sweeps.glob("*/journal.jsonl")]
         return sorted(folders, key=lambda folder: folder.stat().st_ctime)
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_name_of_sweeps(name: str) -> bool:
+    """Tell whether a name can stand at the beginning of sweep ids, with the time after it."""
+    return SWEEP_ID.fullmatch(_unique(name)) is not None
 
 
 def _unique(name: str) -> str:
@@ -95,6 +124,8 @@ def open_home(root: Path) -> Home:
     Raises BadInput when it cannot, or when less than MIN_FREE_MIB is free: said before anything starts.
     """
     root = root.absolute()
+    if not _is_text(root):  # files of a sweep name it, and they are UTF-8
+        raise BadInput(f"ORCHESTRATE_HOME={root}: its name is no UTF-8 text; name another folder")
     odd = set("?#%") & set(str(root))
     if odd:  # they mean something in the URI of the embedded store
         raise BadInput(f"ORCHESTRATE_HOME={root}: must not hold {' or '.join(sorted(odd))}; name another folder")
@@ -114,4 +145,6 @@ def open_home(root: Path) -> Home:
             f"ORCHESTRATE_HOME={root}: {free_mib} MiB free, a sweep needs at least {MIN_FREE_MIB} MiB; "
             "free some space or set ORCHESTRATE_HOME to another disk"
         )
-    return Home(root)
+    home = Home(root)
+    home.require_shape()
+    return home

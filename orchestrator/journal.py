@@ -382,5 +382,8 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
                 raise BadInput(f"{path}: {versions}; use the one that wrote it") from None
             where = ".".join(map(str, fault["loc"])) or "it is no event"
             line_of = f"line {number}" + (f" after byte {offset}" if offset else "")
+            if fault["type"] == "union_tag_invalid":
+                kind = f"is of a kind {fault['ctx']['tag'][:60]!r} that this orchestrate does not know"
+                raise BadInput(f"{path}: {line_of} {kind}; a newer one wrote it: use that") from None
             raise BadInput(f"{path}: {line_of} is damaged ({where}: {fault['msg']}); put back a whole copy") from None
     return events, offset + len(whole)

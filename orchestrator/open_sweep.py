@@ -82,7 +82,7 @@ def opened(folder: Path, watch: SweepWatch) -> Iterator[OpenSweep]:
         try:
             sweep = OpenSweep(folder, watch)
         except (ValueError, KeyError) as error:
-            raise BadInput(f"{folder / JOURNAL}: is damaged: {error}") from error
+            raise BadInput(f"{folder / JOURNAL}: is damaged: {error}; put back a whole copy") from error
         try:
             yield sweep
         finally:

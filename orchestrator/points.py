@@ -4,8 +4,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from orchestrator.errors import unknown_name
-from orchestrator.space import Choice, Fixed, Parameter, Scalar, Space, SpaceFaults, is_active
+from orchestrator.space import LONGEST_LIST, Choice, Fixed, Parameter, Scalar, Space, SpaceFaults, is_active, reason_of
 from orchestrator.yaml_file import shortened
 from trainables.configs.training import TrainingConfig
 
@@ -65,19 +67,19 @@ def _whole_point(point: Mapping[str, Any], space: Space, schema: type[TrainingCo
         values[name] = _checked(point[name], parameter, f"{where}.{name}") if name in point else parameter.default
     try:
         schema.model_validate(values)
-    except ValueError as error:
-        raise SpaceFaults([(where, f"does not fit together: {_first_line(error)}")]) from error
+    except ValidationError as error:
+        raise SpaceFaults([(where, f"does not fit together: {reason_of(error)}")]) from error
     return values
 
 
 def _checked(value: Any, parameter: Parameter, where: str) -> Scalar:
-    """Return a value as the parameter has it: 1e-4, which YAML hands over as text, is the number it looks like."""
+    """Return a value as the parameter has it: a quoted "1e-4" is the number it looks like."""
     if isinstance(parameter, Choice | Fixed):
         allowed = parameter.choices if isinstance(parameter, Choice) else (parameter.default,)
         for one in allowed:
             if value == one and isinstance(value, bool) == isinstance(one, bool):
                 return one
-        raise SpaceFaults([(where, f"{value!r} is not one of {list(allowed)}")])
+        raise SpaceFaults([(where, f"{value!r} is not one of {shortened(list(allowed), LONGEST_LIST)}")])
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -89,8 +91,3 @@ def _checked(value: Any, parameter: Parameter, where: str) -> Scalar:
     if not parameter.low <= number <= parameter.high:
         raise SpaceFaults([(where, f"{value} lies outside [{parameter.low}, {parameter.high}]")])
     return int(number) if parameter.kind == "int" else number
-
-
-def _first_line(error: ValueError) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("Value error, ").partition(" [type=")[0]

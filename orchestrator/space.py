@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from itertools import combinations, product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from orchestrator.errors import unknown_name
+from orchestrator.yaml_file import shortened
 from trainables.configs.training import TrainingConfig, unused
 
 Scalar = bool | int | float | str
@@ -55,6 +56,10 @@ class Fixed(_Parameter):
 
 Parameter = Annotated[FloatRange | IntRange | Choice | Fixed, Field(discriminator="kind")]
 Space = dict[str, Parameter]
+
+MOST_PAIRS = 20_000  # of values that a trial could draw together; each takes some 50 microseconds
+LONGEST_LIST = 200  # characters of a message
+LONG = 20  # more numbers to choose from are tried with others at both ends only, as a range is
 
 _KEYS = {
     "float": {"float", "log", "default", "when"},
@@ -152,10 +157,10 @@ def _parse_choice(name: str, raw: dict[Any, Any], schema: type[TrainingConfig], 
         raise _Fault(where, f"expected a list of at least one value, got {raw['choice']!r}")
     choices = tuple(_value(name, f"{where}.{i}", value, schema) for i, value in enumerate(raw["choice"]))
     if len(set(choices)) != len(choices):
-        raise _Fault(where, f"a value stands twice in {list(choices)}")
+        raise _Fault(where, f"a value stands twice in {shortened(list(choices), LONGEST_LIST)}")
     default = _value(name, f"{name}.default", _given_default(name, raw), schema)
     if default not in choices:
-        raise _Fault(f"{name}.default", f"{default!r} is not one of {list(choices)}")
+        raise _Fault(f"{name}.default", f"{default!r} is not one of {shortened(list(choices), LONGEST_LIST)}")
     return Choice(choices=choices, default=default, when=when)
 
 
@@ -206,18 +211,19 @@ def _parse_when(name: str, raw: object, schema: type[TrainingConfig], siblings: 
 
 
 def _value(name: str, where: str, value: object, schema: type[TrainingConfig]) -> Scalar:
-    """Return the value as the schema's type; YAML hands 1e-4 over as text, which is the number that it looks like."""
+    """Return the value as the schema's type; a quoted "1e-4" is the number that it looks like."""
     if not isinstance(value, Scalar):
         raise _Fault(where, f"expected one value, got {value!r}")
     expected = schema.model_fields[name].annotation
     if isinstance(value, bool) != (expected is bool):
-        raise _Fault(where, f"expected {_type_name(expected)}, got {value!r}")
+        why = "; YAML reads yes, no, on and off as true or false: quote them" if isinstance(value, bool) else ""
+        raise _Fault(where, f"expected {_type_name(expected)}, got {value!r}{why}")
     field = schema.model_fields[name]
     typed: Any = Annotated[expected, *field.metadata] if field.metadata else expected
     try:
         checked: Scalar = TypeAdapter(typed).validate_python(value)
     except ValidationError as error:
-        raise _Fault(where, f"{_reason(error)}, got {value!r}") from None
+        raise _Fault(where, f"{reason_of(error)}, got {value!r}") from None
     return checked
 
 
@@ -234,10 +240,13 @@ def _number(name: str, where: str, value: object, schema: type[TrainingConfig], 
 
 
 def _type_name(expected: Any) -> str:
+    if get_origin(expected) is Literal:
+        return f"one of {', '.join(map(str, get_args(expected)))}"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(expected, str(expected))
 
 
-def _reason(error: ValidationError) -> str:
+def reason_of(error: ValidationError) -> str:
+    """Return in a few words what is wrong with values."""
     message = error.errors()[0]["msg"]
     return message.removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
 
@@ -245,14 +254,19 @@ def _reason(error: ValidationError) -> str:
 def _misfits(space: Space, schema: type[TrainingConfig]) -> list[tuple[str, str]]:
     """Return what does not fit together: the defaults, then any two values that a trial could draw together.
 
-    Ranges are tried at both ends. A parameter that a trial could draw without any effect is a fault too: such a
-    search would learn from noise.
+    Ranges, and in pairs long lists of numbers, are tried at both ends. A parameter that a trial could draw without any
+    effect is a fault too: such a search would learn from noise.
     """
     fault = _fault_of(space, {}, schema)
     if fault:
         return [(fault.key, fault.message)]
-    tried = {name: _ends(parameter) for name, parameter in space.items()}
-    alone = [{name: value} for name, values in tried.items() for value in values]
+    alone = [{name: value} for name, parameter in space.items() for value in _ends(parameter)]
+    tried = {name: _few(_ends(parameter)) for name, parameter in space.items()}
+    num_pairs = sum(len(tried[one]) * len(tried[two]) for one, two in combinations(tried, 2))
+    if num_pairs > MOST_PAIRS:
+        longest = max(tried, key=lambda name: len(tried[name]))
+        most = f"which makes {num_pairs:,} pairs with those of the others; at most {MOST_PAIRS:,} are checked"
+        return [(f"{longest}.choice", f"has {len(tried[longest])} values, {most}, give fewer")]
     pairs = [
         {one: value, two: other}
         for one, two in combinations(tried, 2)
@@ -291,6 +305,11 @@ def _ends(parameter: Parameter) -> tuple[Scalar, ...]:
     return (parameter.low, parameter.high) if isinstance(parameter, IntRange | FloatRange) else ()
 
 
+def _few(values: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+    numbers = [value for value in values if isinstance(value, int | float)]
+    return (min(numbers), max(numbers)) if len(values) == len(numbers) > LONG else values
+
+
 def _fault_of(space: Space, chosen: Mapping[str, Scalar], schema: type[TrainingConfig]) -> _Fault | None:
     """Return what is wrong with the configuration of some chosen values and the defaults of all other parameters."""
     values: dict[str, Scalar] = {}
@@ -303,11 +322,11 @@ def _fault_of(space: Space, chosen: Mapping[str, Scalar], schema: type[TrainingC
         full = schema.model_validate(values).model_dump()
     except ValidationError as error:
         if not chosen:
-            return _Fault("", f"the defaults do not fit together: {_reason(error)}")
+            return _Fault("", f"the defaults do not fit together: {reason_of(error)}")
         what = " with ".join(f"{name}={value!r}" for name, value in chosen.items())
         key = next(iter(chosen))
         part = "choice" if isinstance(space[key], Choice) else space[key].kind
-        return _Fault(f"{key}.{part}", f"{what} does not fit the other defaults: {_reason(error)}")
+        return _Fault(f"{key}.{part}", f"{what} does not fit the other defaults: {reason_of(error)}")
     for name in values:
         why = unused(schema, name, full)
         if why:

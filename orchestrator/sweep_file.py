@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import search_spaces
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.generic_space import with_generic_spaces
+from orchestrator.home import is_name_of_sweeps
 from orchestrator.points import not_on_a_grid, parse_points
 from orchestrator.space import Scalar, Space, SpaceFaults, parse_space
 from orchestrator.sweep_sections import PRESETS, Budget, Preset, Scheduler, Search, Section
@@ -31,6 +32,7 @@ class SweepFile(BaseModel):
 
 
 SECTIONS: Mapping[str, type[Section]] = {"budget": Budget, "search": Search, "scheduler": Scheduler}
+_NO_SCALAR = {"bool_type": "bool", "int_type": "int", "float_type": "float", "string_type": "str"}
 KEYS = {"task", "architectures", "presets", *SECTIONS}
 
 
@@ -43,8 +45,13 @@ def find_sweep_file(name: str) -> Path:
     """Return the file of a sweep's name, or the given YAML file. Raises BadInput."""
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
+        if path.is_dir():
+            raise BadInput(f"sweep file {name}: is a folder; name a sweep file in it")
         if not path.is_file():
             raise BadInput(f"sweep file {name}: no such file")
+        if not is_name_of_sweeps(path.stem):
+            rule = "expected letters, digits, points, dashes and underscores, at most 79; rename the file"
+            raise BadInput(f"sweep file {name}: its name becomes the sweep's: {rule}")
         return path
     if name not in sweep_names():
         raise BadInput(unknown_name("sweep", name, sweep_names()))
@@ -163,6 +170,12 @@ class _Reading:
             section.model_validate(value)
         except ValidationError as error:
             for fault in error.errors():
+                kind = fault["loc"][-1]
+                if fault["type"] in _NO_SCALAR and kind in _NO_SCALAR.values():
+                    if kind == "bool":  # pydantic tells of each kind of value that it is not
+                        where = ".".join([key, *map(str, fault["loc"][:-1])])
+                        self.faults.append((where, f"expected one value, got {shortened(fault['input'])}"))
+                    continue
                 where = ".".join([key, *map(str, fault["loc"])])
                 if fault["type"] == "extra_forbidden":
                     self.faults.append((where, unknown_name("key", str(fault["loc"][-1]), section.model_fields)))

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from orchestrator.errors import BadInput
+from orchestrator.sweep_folder import require_shape
 
 LOCK, OWNER = "lock", "owner.json"
 STOP_REQUEST = "stop_requested"  # while it is there, the sweep ends and its trials keep every epoch
@@ -46,7 +47,11 @@ _OWNER = TypeAdapter(Owner)
 
 @contextmanager
 def owned(folder: Path) -> Iterator[None]:
-    """Own a sweep until the end of the block, also after a process that died. Raises BadInput where a live one does."""
+    """Own a sweep until the end of the block, also after a process that died.
+
+    Raises BadInput where a live one does, and where a folder is in the place of one of its files.
+    """
+    require_shape(folder)
     with (folder / LOCK).open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -190,7 +190,7 @@ def replay(events: Iterable[Event]) -> SweepState:
     """Return the state that a sequence of events leads to.
 
     Raises ValueError with the line where the first is not SweepStarted, or another is, where a trial is of no
-    architecture of the plan, and where one is told of that none suggested.
+    architecture of the plan, where one is told of that none suggested, and where one skips an epoch.
     """
     state: SweepState | None = None
     for line, event in enumerate(events, start=1):
@@ -216,9 +216,21 @@ def _require_known(event: Event, state: SweepState) -> None:
     match event:
         case SweepStarted():
             raise ValueError("it begins a second time")
+        case EpochEnded():
+            _require_next(event.trial, event.epoch, state)
+        case TrialStarted():
+            _require_next(event.trial, event.after_epoch + 1, state)
         case TrialSuggested() if event.architecture not in state.plan.architectures:
             raise ValueError(f"trial {event.trial} is of {event.architecture}, which the plan does not have")
         case FinalistEvaluated() | FoldEvaluated() | SeedEvaluated() | WinnerChosen():
             state.trials[event.trial]
         case _:
             pass
+
+
+def _require_next(number: int, epoch: int, state: SweepState) -> None:
+    """Raise ValueError for an epoch after one that is not there; epochs may be trained, and told, again."""
+    last = state.trials[number].last_epoch
+    if epoch > last + 1:
+        after = f"epoch {last}" if last else "none"
+        raise ValueError(f"trial {number} goes on with epoch {epoch} after {after}: a line is missing")

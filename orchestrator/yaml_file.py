@@ -1,5 +1,6 @@
-"""YAML read safely: plain values only, no loops, no key twice; a fault is one line with its place."""
+"""YAML read safely: plain values only, no loops, no key twice, numbers as written; a fault is a line with its place."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def parse_yaml(where: str, text: str) -> Any:
     """Return the plain value that a YAML text stands for. Raises BadInput with one line that begins with `where`."""
     try:
-        raw = _OneKeyLoader(text).get_single_data()
+        raw = _PlainLoader(text).get_single_data()
     except yaml.YAMLError as error:
         raise BadInput(f"{where}: {_yaml_reason(error)}") from None
     except RecursionError:
@@ -41,17 +42,36 @@ def parse_yaml(where: str, text: str) -> Any:
     return raw
 
 
-class _OneKeyLoader(yaml.SafeLoader):
+class _PlainLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
             if isinstance(key_node, yaml.ScalarNode):
                 if key_node.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key_node.value!r} stands twice", key_node.start_mark
-                    )
+                    raise _fault(key_node, f"the key {key_node.value!r} stands twice")
+                if not key_node.value.isprintable():
+                    raise _fault(key_node, f"the key {key_node.value!r} holds a line break or no letter")
                 seen.add(key_node.value)
         return super().construct_mapping(node, deep)
+
+    def as_written(self, node: yaml.ScalarNode) -> int | float:
+        """Return a number; one that YAML 1.1 takes for another, of base 8 or 60, is refused."""
+        is_int = node.tag.endswith(":int")
+        number: int | float = self.construct_yaml_int(node) if is_int else self.construct_yaml_float(node)
+        if ":" in node.value or (is_int and re.fullmatch(r"[-+]?0[0-7_]+", node.value)):
+            raise _fault(node, f"{node.value} would be read as {number}: write the number meant, in its decimal digits")
+        return number
+
+
+for _kind in ("int", "float"):
+    _PlainLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _PlainLoader.as_written)
+_PlainLoader.add_implicit_resolver(  # 1e-4 is text to YAML 1.1, which asks for a point and a sign
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"), list("-+.0123456789")
+)
+
+
+def _fault(node: yaml.ScalarNode, what: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, what, node.start_mark)
 
 
 def _yaml_reason(error: yaml.YAMLError) -> str:
@@ -80,7 +100,7 @@ def _refuse_loops(name: str, raw: object) -> None:
             stack += [(child, f"{where}.{key}".lstrip("."), (*above, id(value))) for key, child in items]
 
 
-def shortened(value: object) -> str:
-    """Return a value as an error message shows it: at most 60 characters."""
+def shortened(value: object, most: int = 60) -> str:
+    """Return a value as an error message shows it: at most so many characters."""
     text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -24,7 +24,9 @@ def home_to_read() -> Home:
     folder = _home_folder().absolute()
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"ORCHESTRATE_HOME={folder}: is no folder; set ORCHESTRATE_HOME to one")
-    return Home(folder)
+    there = Home(folder)
+    there.require_shape()
+    return there
 
 
 def tracking_uri() -> str | None:

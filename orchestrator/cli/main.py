@@ -3,6 +3,8 @@
 import errno
 import signal
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -18,6 +20,7 @@ from orchestrator.cli import (
     report,
     results,
     running,
+    streams,
     sweeps,
     sync,
     train,
@@ -53,28 +56,40 @@ def orchestrate() -> None:
     """Sweep architectures for a medical imaging task; every run goes to MLflow, the best model to its registry."""
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run a command; a fault that the user can mend is one line and an exit code, never a traceback."""
+    streams.make_safe()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, signal.default_int_handler)  # they end a command as Ctrl-C does
     try:
         exit_code = app(standalone_mode=False)
+        sys.stdout.flush()
     except OrchestratorError as error:
         _fail(str(error), error.exit_code)
     except TyperException as error:
         _fail(error.format_message(), 2)
+    except SystemExit as ended:  # so typer and rich end a command whose reader is gone
+        _end(streams.READER_GONE if isinstance(ended.__context__, BrokenPipeError) else ended.code)
+    except BrokenPipeError:
+        _end(streams.READER_GONE)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             _fail(f"the disk is full ({error.filename or 'output'}); free some space", DiskFull.exit_code)
         _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
     if exit_code == Interrupted.exit_code:  # typer's word for Ctrl-C
         _fail("interrupted", Interrupted.exit_code)
-    sys.exit(exit_code if isinstance(exit_code, int) else 0)
+    _end(exit_code if isinstance(exit_code, int) else 0)
 
 
-def _fail(message: str, exit_code: int) -> None:
+def _fail(message: str, exit_code: int) -> NoReturn:
     for line in message.splitlines():
         visible = "".join(letter if letter.isprintable() else "?" for letter in line)
-        sys.stderr.write(f"{visible}\n" if message.startswith("Usage:") else f"orchestrate: {visible}\n")
+        with suppress(OSError):  # nobody reads it; the exit code still says it
+            sys.stderr.write(f"{visible}\n" if message.startswith("Usage:") else f"orchestrate: {visible}\n")
+    _end(exit_code)
+
+
+def _end(exit_code: int | str | None) -> NoReturn:
+    streams.let_go()
     sys.exit(exit_code)

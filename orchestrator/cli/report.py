@@ -1,9 +1,12 @@
 """`orchestrate report`: a sweep as one page for people, written from its journal."""
 
+import errno
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from orchestrator.errors import BadInput
 
 
 def report(
@@ -16,11 +19,18 @@ def report(
     from orchestrator.cli import environment
     from orchestrator.cli.console import results
     from orchestrator.open_sweep import state_of
-    from orchestrator.report.writer import require_own_or_new
+    from orchestrator.report.writer import FOLDER, require_own_or_new
     from orchestrator.sweep_report import write_sweep_report
 
     folder = environment.home_to_read().sweep_folder(sweep_id)
     if out is not None:
         require_own_or_new(out)
-    page = write_sweep_report(folder, state_of(folder), out)
+    try:
+        page = write_sweep_report(folder, state_of(folder), out)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f"{folder / FOLDER}" if out is None else f"--out {out}"
+        way_out = "move it away, or name another folder with --out" if out is None else "name another folder"
+        raise BadInput(f"{where}: cannot be written ({error.strerror or error}); {way_out}") from error
     results().print(str(page), markup=False, highlight=False, soft_wrap=True)

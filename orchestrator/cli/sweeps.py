@@ -97,7 +97,7 @@ def sweep(
         metric=metric,
         folds=folds,
         seeds=seeds,
-        max_disk_bytes=None if max_disk is None else environment.size_bytes("--max-disk", max_disk),
+        max_disk_bytes=_max_disk_bytes(max_disk),
         max_cache_bytes=environment.max_cache_bytes(),
         witness=witness,
         **request_values,
@@ -146,7 +146,7 @@ def resume(
         machine=machine,
         trials=trials,
         epochs=epochs,
-        max_disk_bytes=None if max_disk is None else environment.size_bytes("--max-disk", max_disk),
+        max_disk_bytes=_max_disk_bytes(max_disk),
         time_budget_s=None if time_budget is None else _seconds(time_budget),
     )
     with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress() as live:
@@ -192,6 +192,17 @@ def _gpu_share(value: str) -> float | None:
     if share not in GPU_SHARES.values():
         raise BadInput(f"--gpus-per-trial {value}: expected auto or one of {', '.join(GPU_SHARES)}")
     return share
+
+
+def _max_disk_bytes(value: str | None) -> int | None:
+    from orchestrator.cli import environment
+
+    if value is None:
+        return None
+    size = environment.size_bytes("--max-disk", value)
+    if size == 0:
+        raise BadInput(f"--max-disk={value}: expected more than nothing, e.g. 20GiB; leave it out for no limit")
+    return size
 
 
 def _seconds(value: str) -> float:

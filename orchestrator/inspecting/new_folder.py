@@ -14,8 +14,11 @@ from orchestrator.errors import BadInput
 def whole_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `target` when all went well and is gone otherwise.
 
-    Raises BadInput for the folder that the user is in: in its place a shell would stand in one that is gone.
+    Raises BadInput for a link to nowhere, and for the folder that the user is in: in its place a shell would stand in
+    one that is gone.
     """
+    if target.is_symlink() and not target.exists():
+        raise BadInput(f"{target}: is a link to nowhere; name a new folder")
     if target.exists() and target.samefile(Path.cwd()):
         raise BadInput(f"{target}: is the folder that you are in; name a new one")
     part = target.with_name(f"{target.name}.part-{os.getpid()}-{secrets.token_hex(2)}")

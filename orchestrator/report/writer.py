@@ -51,6 +51,8 @@ def page_of_sweep(sweep_folder: Path) -> Path:
 
 def require_own_or_new(out: Path) -> None:
     """Raise BadInput for a place where a report would be written over something else."""
+    if out.is_symlink() and not out.exists():
+        raise BadInput(f"--out {out}: is a link to nowhere; name a folder")
     if out.exists() and not out.is_dir():
         raise BadInput(f"--out {out}: is a file; name a folder")
     if not out.is_dir() or not any(out.iterdir()):

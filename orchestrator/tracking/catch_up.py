@@ -7,6 +7,7 @@ from pathlib import Path
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
 from orchestrator.open_sweep import opened, state_of
+from orchestrator.sweep_folder import require_shape
 from orchestrator.sweep_lock import living_owner
 from orchestrator.tracking.outcome import SyncOutcome
 from orchestrator.tracking.store import told_as_bad_input
@@ -19,6 +20,7 @@ def catch_up(sweep: Path, home: Home, uri: str | None, told: Callable[[int, int]
     `told` hears how many of how many lines are sent. Raises BadInput where the store cannot be used, where another
     process is sending there, and for a journal that is damaged.
     """
+    require_shape(sweep)
     state_of(sweep)
     with lock_file(sweep, home, uri).open("ab") as file:
         try:

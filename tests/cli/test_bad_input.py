@@ -80,6 +80,13 @@ def in_process(
         ([*SWEEP, "--gpus-per-trial", "1/3"], "--gpus-per-trial 1/3: expected auto or one of 1, 1/2, 1/4, 1/8"),
         ([*SWEEP, "--gpus-per-trial", "1/2"], "--gpus-per-trial 0.5: there is no GPU here"),
         ([*SWEEP, "--max-disk", "much"], "--max-disk=much: expected a size such as 20GiB"),
+        (
+            [*SWEEP, "--max-disk", "0"],
+            "--max-disk=0: expected more than nothing, e.g. 20GiB; leave it out for no limit",
+        ),
+        ([*SWEEP, "--max-disk", "0.4B"], "--max-disk=0.4B: expected more than nothing"),
+        ([*SWEEP, "--max-disk", "-1GiB"], "--max-disk=-1GiB: expected a size such as 20GiB"),
+        (["resume", "x", "--max-disk", "0GiB"], "--max-disk=0GiB: expected more than nothing"),
         ([*SWEEP, "--allocation", "fair"], "--allocation: no value 'fair'"),
         ([*SWEEP, "--id", "a/b"], "--id a/b: expected up to 100 letters"),
         (["status", "x"], "no sweep 'x'; Known: none"),

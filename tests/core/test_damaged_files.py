@@ -13,7 +13,7 @@ from orchestrator.cli.environment import store_uri
 from orchestrator.errors import BadInput
 from orchestrator.history import all_sweeps
 from orchestrator.home import Home
-from orchestrator.journal import Event, TrialStarted, WinnerChosen
+from orchestrator.journal import Event, TrialStarted, WinnerChosen, read_events
 from orchestrator.leaderboard import rank_trials
 from orchestrator.points import parse_points
 from orchestrator.space import FloatRange, SpaceFaults
@@ -35,6 +35,41 @@ from trainables.catalog import ARCHITECTURES
 def test_a_journal_that_does_not_fit_together_names_its_line(line: Event, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         replay([started(make_plan()), suggested(0), line])
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([epoch(0, 2, 0.5)], "line 3: trial 0 goes on with epoch 2 after none: a line is missing"),
+        ([epoch(0, 1, 0.5), epoch(0, 3, 0.5)], "line 4: trial 0 goes on with epoch 3 after epoch 1: a line is missing"),
+        (
+            [epoch(0, 1, 0.5), TrialStarted(trial=0, after_epoch=2), epoch(0, 2, 0.5)],
+            "line 4: trial 0 goes on with epoch 3 after epoch 1: a line is missing",
+        ),
+    ],
+)
+def test_an_epoch_that_somebody_took_out_of_a_journal_is_missed(lines: list[Event], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replay([started(make_plan()), suggested(0), *lines])
+
+
+def test_an_epoch_may_be_told_again() -> None:
+    again = [
+        epoch(0, 1, 0.5),
+        epoch(0, 2, 0.6),
+        TrialStarted(trial=0, after_epoch=0),
+        epoch(0, 1, 0.5),
+        epoch(0, 3, 0.7),
+    ]
+    assert replay([started(make_plan()), suggested(0), *again]).trials[0].last_epoch == 3
+
+
+def test_an_event_that_a_newer_version_wrote_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text(started(make_plan()).model_dump_json() + '\n{"time": 1, "kind": "trial_praised", "trial": 1}\n')
+    words = "line 2 is of a kind 'trial_praised' that this orchestrate does not know; a newer one wrote it"
+    with pytest.raises(BadInput, match=words):
+        read_events(path)
 
 
 def test_what_is_no_number_wins_no_ranking() -> None:

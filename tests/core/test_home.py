@@ -22,6 +22,12 @@ def test_a_home_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
         open_home(Path("/proc/orchestrate"))
 
 
+def test_a_home_whose_name_is_no_text_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="its name is no UTF-8 text; name another folder"):
+        open_home(tmp_path / "caf\udce9")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(2**40, 2**40, 100 * 2**20))

@@ -2,7 +2,7 @@ import pytest
 
 from orchestrator.errors import BadInput
 from orchestrator.points import grid, parse_points
-from orchestrator.space import SpaceFaults, parse_space
+from orchestrator.space import IntRange, SpaceFaults, parse_space
 from orchestrator.sweep_file import find_sweep_file, load_sweep_file
 from trainables.catalog import ARCHITECTURES
 
@@ -75,3 +75,11 @@ def test_a_sweep_file_that_asks_for_what_is_not_there_is_one_line(key: str, valu
     with pytest.raises(BadInput) as caught:
         load_sweep_file(find_sweep_file("stroke_hybrid"), "quick", {key: value})
     assert words in str(caught.value)
+
+
+def test_a_point_whose_values_do_not_fit_together_says_why() -> None:
+    space = {name: IntRange(low=0, high=64, default=8) for name in ("batch_size", "micro_batch_size")}
+    with pytest.raises(SpaceFaults) as caught:
+        parse_points([{"micro_batch_size": 16}], space, SCHEMA)
+    why = "micro_batch_size=16 must not be more than batch_size=8"
+    assert caught.value.faults == [("0", f"does not fit together: {why}")]

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from orchestrator.space import Choice, Fixed, FloatRange, IntRange, SpaceFaults, defaults, is_active, parse_space
@@ -129,3 +131,30 @@ def test_a_setting_without_effect_is_refused(values: dict, key: str) -> None:
 
 def test_the_sampler_and_class_weights_exclude_each_other() -> None:
     assert "class_weight" in str(faults(imbalance="sampler"))
+
+
+def test_thousands_of_numbers_are_checked_at_once() -> None:
+    many = {"choice": [number / 5000 for number in range(1, 3001)], "default": 0.2}
+    began_s = time.monotonic()
+    parse(weight_decay=many, dropout=many, zoom_fraction={"float": [0, 0.5], "default": 0.1})
+    assert time.monotonic() - began_s < 5
+    batches = {"batch_size": {"choice": list(range(8, 4000)), "default": 32}, "micro_batch_size": 16}
+    assert "must not be more than batch_size=8" in faults(**batches)["batch_size.choice"]
+    odd = {"batch_size": {"choice": list(range(8, 3000)), "default": 2000}, "micro_batch_size":
+           {"choice": list(range(0, 3000, 16)), "default": 0}}  # fmt: skip
+    assert "does not fit" in faults(**odd)["batch_size.choice"]
+
+
+def test_more_names_than_can_be_held_against_each_other_are_refused() -> None:
+    names = {"choice": [f"resnet{number}" for number in range(300)], "default": "resnet0"}
+    found = faults(resnet=names, vit={"choice": [f"vit{number}" for number in range(200)], "default": "vit0"})
+    assert found == {
+        "resnet.choice": "has 300 values, which makes 60,000 pairs with those of the others; at most 20,000 are "
+        "checked, give fewer"
+    }
+
+
+def test_a_long_list_is_not_shown_whole() -> None:
+    found = faults(batch_size={"choice": [*range(1, 4000), 8], "default": 8})
+    assert len(found["batch_size.choice"]) < 250
+    assert len(faults(batch_size={"choice": list(range(1, 4000)), "default": 4000})["batch_size.default"]) < 250

@@ -107,6 +107,15 @@ def test_set_changes_hyperparameters_and_settings(tmp_path: Path) -> None:
         (("image_px: 64", "image_px: !!bool foo"), ["cannot read"]),
         (("image_px: 64", "image_px: " + "9" * 5000), ["cannot read"]),
         (("image_px: 64", "image_px: " + "[" * 3000), ["nested too deeply"]),
+        (("image_px: 64", '"image\\npx": 64'), ["line 6", "the key 'image\\npx' holds a line break"]),
+        (
+            ("image_px: 64", "lr_schedule: off"),
+            ["one of none, cosine, onecycle, plateau, got False; YAML reads"],
+        ),
+        (("image_px: 64", "resnet: {choice: [no, resnet18], default: resnet18}"), ["resnet.choice.0: expected text"]),
+        (("image_px: 64", "image_px: 0100"), ["line 6", "0100 would be read as 64"]),
+        (("epochs: 4}", "epochs: 4, time_s: 1:30}"), ["line 7", "1:30 would be read as 90"]),
+        (("epochs: 4}", "epochs: 4, time_s: 1:30.5}"), ["line 7", "1:30.5 would be read as 90.5"]),
     ],
 )
 def test_a_fault_is_one_line_with_file_and_key(tmp_path: Path, change, words: list[str]) -> None:
@@ -116,6 +125,30 @@ def test_a_fault_is_one_line_with_file_and_key(tmp_path: Path, change, words: li
     assert all(line.startswith("mine.yaml: ") for line in message.splitlines())
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize(
+    ("point", "key", "words"),
+    [
+        ("{lr: [1]}", ".0.lr", "expected one value, got [1]"),
+        ("{lr: }", ".0.lr", "expected one value, got nothing"),
+        ("{lr: 2021-01-01}", ".0.lr", "expected one value"),
+        ("{image_px: 32}", ".0.image_px", "32 is not one of [64]"),
+        ("3", ".0", "got 3"),
+        ("{1: 3}", ".0.1", "must be a valid string"),
+    ],
+)
+def test_a_faulty_point_is_one_line_with_its_key(tmp_path: Path, point: str, key: str, words: str) -> None:
+    message = fault(tmp_path, f"{GOOD}search: {{enqueue: {{resnet_vit: [{point}]}}}}\n")
+    assert message.startswith(f"mine.yaml: search.enqueue.resnet_vit{key}")
+    assert words in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("written", "meant"), [("1e3", 1e3), ("1.5e3", 1.5e3), ("1E+3", 1e3), ("600", 600.0)])
+def test_a_number_is_one_however_it_is_written(tmp_path: Path, written: str, meant: float) -> None:
+    file = load(tmp_path, GOOD.replace("epochs: 4}", f"epochs: 4, time_s: {written}}}"))
+    assert file.budget.time_s == meant
 
 
 @pytest.mark.parametrize("text", ["", "just text", "- a\n- b", "a: b: c", "\t- x", "5"])
@@ -170,3 +203,18 @@ def test_unknown_sweeps_suggest_the_nearest() -> None:
         find_sweep_file("stroke_hibrid")
     with pytest.raises(BadInput, match="no such file"):
         find_sweep_file("nowhere.yaml")
+
+
+@pytest.mark.parametrize("name", ["my sweep", "caf\udce9", "-x", "x" * 90, "a:b", "line\nbreak"], ids=ascii)
+def test_a_files_name_that_is_no_sweeps_id_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(GOOD)
+    with pytest.raises(BadInput, match="becomes the sweep's: expected letters, digits") as caught:
+        find_sweep_file(str(path))
+    assert len(ascii(str(caught.value))) < 1000
+
+
+def test_a_folder_is_no_sweep_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").mkdir()
+    with pytest.raises(BadInput, match="is a folder; name a sweep file in it"):
+        find_sweep_file(str(tmp_path / "mine.yaml"))

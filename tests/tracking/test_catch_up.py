@@ -122,6 +122,13 @@ def test_a_store_that_another_process_is_sending_to_is_left_to_it(sweep: Path, s
             catch_up(sweep, store_home, None, lambda sent, of: None)
 
 
+def test_a_folder_in_the_place_of_the_lock_is_told(sweep: Path, store_home: Home) -> None:
+    write(sweep, events("locked"))
+    lock_file(sweep, store_home, None).mkdir()
+    with pytest.raises(BadInput, match=r"sync-.*\.lock: is a folder, and a sweep has a file of that name"):
+        catch_up(sweep, store_home, None, lambda sent, of: None)
+
+
 def test_what_nobody_runs_any_more_is_closed_and_what_somebody_runs_is_not(sweep: Path, store_home: Home) -> None:
     write(sweep, events("abandoned", end=False)[:-1])
     client = open_store(store_home, None)

@@ -38,7 +38,8 @@ def predict(
     home, uri = environment.home(), environment.tracking_uri()
     with told_as_bad_input(home, uri):
         found = find_model(open_store(home, uri), reference)
-        messages().print(f"{found.name} version {found.version} {f" ({found.alias})" if found.alias else ""}")
+        named = f" ({found.alias})" if found.alias else ""
+        messages().print(f"{found.name} version {found.version}{named}")
         model = load_model(found)
     table = io.StringIO(newline="")
     sha256s: set[str] = set()

@@ -13,6 +13,7 @@ import numpy as np
 from orchestrator.promotion.evidence import EVIDENCE_FILE, SIDES, Cost, Evidence, EvidenceFolder, digest_of, table_file
 from orchestrator.promotion.policy import DEFAULT_POLICY, Policy, read_policy
 from trainables.catalog import TASKS
+from trainables.data.records import Side
 from trainables.data.split_rows import SplitRow, digest_test
 from trainables.evaluation.evaluation import evaluate
 from trainables.evaluation.predictions import Predictions, write_predictions
@@ -57,7 +58,7 @@ def write_evidence(folder: Path, model: Model, held_out: TestSet | None = None) 
 def _bundle(model: Model, held_out: TestSet) -> dict[str, bytes]:
     """Return the files by name; intervals take a second, so that each model is judged once."""
     task = TASKS["stroke"]
-    sides = {side: _predictions(model, held_out, side, number) for number, side in enumerate(SIDES)}
+    sides = {side: draw_predictions(model, held_out, side) for side in SIDES}
     evaluation = evaluate(task, sides["validation"], sides["test"])
     folder = Path(tempfile.mkdtemp())
     for side, predictions in sides.items():
@@ -82,7 +83,9 @@ def _bundle(model: Model, held_out: TestSet) -> dict[str, bytes]:
     return files
 
 
-def _predictions(model: Model, held_out: TestSet, side: str, number: int) -> Predictions:
+def draw_predictions(model: Model, held_out: TestSet, side: Side) -> Predictions:
+    """Return what a model says of a side; the images are the same for all models."""
+    number = SIDES.index(side)
     images = held_out.patients * held_out.per_patient
     patient_N = np.arange(images) // held_out.per_patient
     labels_N = patient_N % 2

@@ -68,6 +68,8 @@ def show_result(result: SweepResult, as_json: bool) -> None:
         registered = tracked.registered
         aliases = ", ".join(registered.aliases) or "no alias"
         console.print(f"registered: {registered.name} version {registered.version} ({aliases})")
+        if registered.decision:
+            console.print(f"promotion: {escape(registered.decision)}", soft_wrap=True)
         console.print(f"next: orchestrate predict {registered.name} IMAGE...   or   orchestrate ui")
     elif tracked is not None:
         console.print(f"not registered: {escape(tracked.fault)}", soft_wrap=True)

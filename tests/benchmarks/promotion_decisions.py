@@ -4,7 +4,7 @@
 
 Equal challengers say what the champion says plus noise of their own, as one trained with another seed: to promote one
 is a mistake (target: at most 5 %). Better ones see more; how many of them are promoted is the power. For each size of
-the test set, with one image per patient (DeLong) or four (draws of groups, a quarter as many: each takes a second). Only
+the test set, with one image per patient (DeLong) or four (draws of groups, a quarter as many). Only
 the comparison counts here: the absolute checks are off, as is the way for cheaper models.
 """
 

@@ -29,3 +29,8 @@ def in_words(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def visible(text: str) -> str:
+    """Return a text on one line that cannot steer a terminal: what no printer prints is a question mark."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -7,7 +7,20 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from orchestrator.cli import data, machine, models, remove, replay, report, results, running, sweeps, sync, train
+from orchestrator.cli import (
+    data,
+    leaderboard,
+    machine,
+    models,
+    remove,
+    replay,
+    report,
+    results,
+    running,
+    sweeps,
+    sync,
+    train,
+)
 from orchestrator.errors import DiskFull, Interrupted, OrchestratorError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -20,7 +33,7 @@ app.command("sync")(sync.sync)
 app.command("train")(train.train)
 app.command("replay")(replay.replay)
 app.command("list")(results.list_things)
-app.command("leaderboard")(results.show_leaderboard)
+app.command("leaderboard")(leaderboard.show_leaderboard)
 app.command("report")(report.report)
 app.command("models")(models.show_models)
 app.command("predict")(models.predict)
@@ -57,7 +70,8 @@ def main() -> None:
 
 
 def _fail(message: str, exit_code: int) -> None:
+    from orchestrator.cli.console import visible
+
     for line in message.splitlines():
-        visible = "".join(letter if letter.isprintable() else "?" for letter in line)
-        sys.stderr.write(f"{visible}\n" if message.startswith("Usage:") else f"orchestrate: {visible}\n")
+        sys.stderr.write(("" if message.startswith("Usage:") else "orchestrate: ") + visible(line) + "\n")
     sys.exit(exit_code)

@@ -1,19 +1,14 @@
 """What commands print of plans and results: the resolved plan, the leaderboard, what was registered."""
 
 import json
+from itertools import islice
 
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from orchestrator.cli.console import in_words, print_json, results
-from orchestrator.leaderboard import (
-    LeaderboardRow,
-    changes_text,
-    few_groups_note,
-    leaderboard,
-    rank_text,
-    score_columns,
-)
+from orchestrator.cli.console import in_words, print_json, results, visible
+from orchestrator.leaderboard import LeaderboardRow, changes_text, few_groups_note, leaderboard, shown_columns
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Choice, Fixed, Parameter
 from orchestrator.sweep_result import SweepResult
@@ -75,24 +70,15 @@ def show_result(result: SweepResult, as_json: bool) -> None:
 
 def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
     """Print the first rows of a leaderboard."""
-    several = len({row.sweep_id for row in rows}) > 1
-    columns = ["rank", *(["sweep"] if several else []), "trial", "architecture"]
-    scores = score_columns(rows[:TOP_ROWS], metric)
+    columns = shown_columns(rows, metric, lambda row: row.architecture + (" *" if row.is_winner else ""))
     console = results()
-    is_wide = console.width >= WIDE_COLUMNS
-    table = Table(*columns, *scores, "epochs", "state", *(["size", "time", "changed"] if is_wide else []), box=None)
-    for number, row in enumerate(rows[:TOP_ROWS]):
-        size = "-" if row.parameters is None else f"{row.parameters / 1e6:.1f} M"
-        table.add_row(
-            rank_text(row),
-            *([row.sweep_id] if several else []),
-            str(row.trial_id),
-            row.architecture + (" *" if row.is_winner else ""),
-            *(escape(texts[number]) for texts in scores.values()),
-            str(row.epochs),
-            row.state,
-            *([size, in_words(row.seconds), escape(changes_text(row))] if is_wide else []),
-        )
+    if console.width >= WIDE_COLUMNS:
+        columns["size"] = ["-" if row.parameters is None else f"{row.parameters / 1e6:.1f} M" for row in rows]
+        columns["time"] = [in_words(row.seconds) for row in rows]
+        columns["changed"] = [changes_text(row) for row in rows]
+    table = Table(*columns, box=None)
+    for texts in islice(zip(*columns.values(), strict=True), TOP_ROWS):
+        table.add_row(*(Text(visible(text)) for text in texts))
     console.print(table)
     if len(rows) > TOP_ROWS:
         console.print(f"... and {len(rows) - TOP_ROWS} more")

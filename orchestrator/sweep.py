@@ -68,7 +68,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
 
     plan, folder = planned.plan, sweep.folder
     setup, test = _write_inputs(sweep, planned, request)
-    stopping = Stopping(plan.budget.time_s, sweep.spent_s())
+    stopping = Stopping(plan.budget.time_s, sweep.state.spent_s)
     files = TrialFiles(folder / "trials", sweep.state, request.max_disk_bytes)
     arrays = [*planned.data.development.arrays.values(), *planned.data.test.arrays.values()]
     with (

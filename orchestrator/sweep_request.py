@@ -49,6 +49,11 @@ class SweepRequest:
     max_cache_bytes: int = MAX_CACHE_BYTES
     overrides: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def data_name(self) -> str:
+        """Return the last part of a given folder's path; empty where there is none of the user's own."""
+        return "" if self.data in (None, "phantom") else Path(str(self.data)).absolute().name
+
 
 def keep_request(folder: Path, request: SweepRequest) -> None:
     """Write a request beside its journal; paths are made whole, as a sweep may be resumed from elsewhere."""

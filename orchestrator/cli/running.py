@@ -46,7 +46,9 @@ def status(
         print_json(about)
         return
     console = results()
-    console.print(f"{sweep_id}: {now}" + (f", by {owner.name}" if owner else "") + f" {about['reason']}".rstrip())
+    console.print(
+        f"{sweep_id}: {now}" + (f", by {owner.name}" if owner else "") + f" {about['reason']}".rstrip(), markup=False
+    )
     said = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none yet"
     console.print(f"{plan.budget.trials} trials of at most {plan.budget.epochs} epochs; so far {said}")
     if ranked:

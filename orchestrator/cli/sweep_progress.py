@@ -5,10 +5,9 @@ from types import TracebackType
 from typing import Self
 
 from rich.live import Live
-from rich.markup import escape
 
 from orchestrator.cli.banner import data_lines
-from orchestrator.cli.console import in_words, messages
+from orchestrator.cli.console import in_words, messages, visible
 from orchestrator.cli.live_view import LiveView
 from orchestrator.journal import (
     ArchitectureChecked,
@@ -31,11 +30,14 @@ REDRAWN_PER_S = 4
 
 
 class SweepProgress:
-    """Hear every journal event; show a live view on a terminal, plain lines elsewhere."""
+    """Hear every journal event; show a live view on a terminal, plain lines elsewhere.
 
-    def __init__(self) -> None:
+    `data_name` is what to call the folder of images, which no journal knows: paths may name people.
+    """
+
+    def __init__(self, data_name: str = "") -> None:
         self._console = messages()
-        self._view = LiveView()
+        self._view = LiveView(data_name)
         self._live = Live(self._view, console=self._console, refresh_per_second=REDRAWN_PER_S, transient=True)
         self.heard_anything = False
         self._is_gone = False
@@ -94,7 +96,7 @@ class SweepProgress:
             self._live.stop()
 
     def _say(self, text: str) -> None:
-        self._console.print(escape(text), soft_wrap=not self._console.is_terminal)
+        self._console.print(visible(text), markup=False, soft_wrap=not self._console.is_terminal)
 
     def _say_banner(self, state: SweepState, event: SweepStarted | SweepResumed) -> None:
         plan = event.plan

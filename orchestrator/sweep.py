@@ -18,7 +18,7 @@ from orchestrator.leaderboard import choose_finalists
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
 from orchestrator.report.writer import page_of_sweep
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
-from orchestrator.sweep_report import write_sweep_report
+from orchestrator.sweep_report import report_what_there_is, write_sweep_report
 from orchestrator.sweep_request import SweepRequest, keep_request
 from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState, replay
@@ -131,6 +131,8 @@ def told_if_broken_off(sweep: OpenSweep) -> Iterator[None]:
         if sweep.state.ended is None:
             with suppress(DiskFull):  # the line fits into the reserve, or is not needed
                 sweep.append(_end_by(error))
+            if sweep.state.ended is not None:
+                report_what_there_is(sweep)
         if isinstance(error, SystemExit):  # while Ray starts, SIGTERM reaches Ray's own handler
             raise Interrupted("interrupted while Ray was starting") from error
         raise

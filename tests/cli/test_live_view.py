@@ -71,6 +71,20 @@ def test_on_a_terminal_nothing_runs_over_its_edge_and_the_cursor_comes_back(
     assert "trial   1 resnet_vit: pruned" in left and "best so far" not in left
 
 
+def test_no_line_is_lost_while_the_view_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_progress, "REDRAWN_PER_S", 100)
+    ends = [TrialEnded(trial=number, state="pruned", reason="below") for number in range(12)]
+    with (
+        terminal_as_stderr(80, 60, monkeypatch) as terminal,
+        SweepProgress() as progress,
+        opened(tmp_path, progress) as sweep,
+    ):
+        for event in [*running(12), *ends]:
+            sweep.append(event)
+    said = [line for line in terminal.lines if line.startswith("trial ") and "pruned" in line]
+    assert [int(line.split()[1]) for line in said] == list(range(12))
+
+
 def test_it_says_what_was_asked_what_trains_what_is_best_and_what_is_left() -> None:
     lines = lines_of([*running(2), TrialEnded(trial=0, state="pruned", reason="ASHA at epoch 2")], 80)
     assert "stroke_hybrid-20260101-1200" in lines[0] and "2 slots on cpu" in lines[0]

@@ -135,7 +135,10 @@ def rank_text(row: LeaderboardRow) -> str:
 
 def changed_from_published(trial: TrialState) -> dict[str, Scalar]:
     """Return the hyperparameters that differ from the architecture's published defaults."""
-    published = default_hyperparameters(trial.architecture)
+    try:
+        published = default_hyperparameters(trial.architecture)
+    except KeyError:  # the journal of another version of this project
+        published = {}
     return {k: v for k, v in trial.hyperparameters.items() if k not in published or published[k] != v}
 
 

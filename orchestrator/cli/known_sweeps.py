@@ -10,5 +10,5 @@ def known_sweeps() -> list[SweepState]:
     """Return the home's sweeps after a line on stderr for each that cannot be read."""
     sweeps, faults = all_sweeps(environment.home_to_read())
     for fault in faults:
-        messages().print(fault, markup=False, soft_wrap=True)
+        messages().print(fault, soft_wrap=True)
     return sweeps

@@ -43,7 +43,9 @@ def show_leaderboard(
     for board in boards if is_table else [first]:
         if is_table:
             if board.apart_reason:
-                results().print(f"\n[bold]{board.sweeps[0].started.sweep_id}[/] stands apart: {board.apart_reason}")
+                results().print(
+                    f"\n{board.sweeps[0].started.sweep_id} stands apart: {board.apart_reason}", style="bold"
+                )
             show_rows(board.rows, board.metric)
         for line in board.flags_in_words():
             (results() if is_table else messages()).print(line, soft_wrap=True)

@@ -23,4 +23,4 @@ def report(
     if out is not None:
         require_own_or_new(out)
     page = write_sweep_report(folder, state_of(folder), out)
-    results().print(str(page), markup=False, highlight=False, soft_wrap=True)
+    results().print(str(page), soft_wrap=True)

@@ -3,7 +3,6 @@
 import json
 from itertools import islice
 
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -23,7 +22,8 @@ def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
         print_json({"plan": json.loads(plan.model_dump_json()), "plan_digest": plan.digest, "slots": slots})
         return
     console = results()
-    console.print(f"[bold]{escape(plan.sweep)}[/]: task {plan.task}, preset {plan.preset}, seed {plan.seed}")
+    about = f": task {plan.task}, preset {plan.preset}, seed {plan.seed}"
+    console.print(Text.assemble((plan.sweep, "bold"), about))
     data = plan.data
     console.print(f"plan digest {plan.digest}; data {data.kind} {data.digest}, split {data.split_digest}")
     console.print(
@@ -32,7 +32,7 @@ def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
     if plan.data.unreadable:
         console.print(f"  {plan.data.unreadable} images cannot be read and are left out")
     for side, counts in plan.data.images.items():
-        console.print(f"  {side}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+        console.print(f"  {side}: " + ", ".join(f"{count} {visible(name)}" for name, count in counts.items()))
     budget = plan.budget
     console.print(
         f"{budget.trials} trials of at most {budget.epochs} epochs on {slots} slots, {budget.finalists} finalists; "
@@ -41,7 +41,7 @@ def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
     for architecture, space in plan.architectures.items():
         table = Table("hyperparameter", "searched", "trial 0", title=architecture, title_justify="left", box=None)
         for name, parameter in space.items():
-            table.add_row(name, escape(_shown(parameter)), escape(str(parameter.default)))
+            table.add_row(name, _shown(parameter), str(parameter.default))
         console.print(table)
 
 
@@ -59,13 +59,13 @@ def show_result(result: SweepResult, as_json: bool) -> None:
         console.print(f"registered: {registered.name} version {registered.version} ({aliases})")
         console.print(f"next: orchestrate predict {registered.name} IMAGE...   or   orchestrate ui")
     elif tracked is not None:
-        console.print(f"not registered: {escape(tracked.fault)}", soft_wrap=True)
+        console.print(f"not registered: {tracked.fault}", soft_wrap=True)
         console.print(f"later: orchestrate sync {state.started.sweep_id}")
     else:
         console.print("not registered: the sweep did not end")
     told = "not written; orchestrate report " + state.started.sweep_id if result.report is None else str(result.report)
-    console.print(f"report: {escape(told)}", soft_wrap=True)
-    console.print(f"{result.wall_s:.0f} s; journal: {escape(str(result.folder / 'journal.jsonl'))}", soft_wrap=True)
+    console.print(f"report: {told}", soft_wrap=True)
+    console.print(f"{result.wall_s:.0f} s; journal: {result.folder / 'journal.jsonl'}", soft_wrap=True)
 
 
 def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
@@ -78,7 +78,7 @@ def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
         columns["changed"] = [changes_text(row) for row in rows]
     table = Table(*columns, box=None)
     for texts in islice(zip(*columns.values(), strict=True), TOP_ROWS):
-        table.add_row(*(Text(visible(text)) for text in texts))
+        table.add_row(*map(visible, texts))
     console.print(table)
     if len(rows) > TOP_ROWS:
         console.print(f"... and {len(rows) - TOP_ROWS} more")

@@ -18,7 +18,7 @@ from orchestrator.leaderboard import choose_finalists
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
 from orchestrator.report.writer import page_of_sweep
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
-from orchestrator.sweep_report import write_sweep_report
+from orchestrator.sweep_report import report_what_there_is, write_sweep_report
 from orchestrator.sweep_request import SweepRequest, keep_request
 from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState, replay
@@ -68,7 +68,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
 
     plan, folder = planned.plan, sweep.folder
     setup, test = _write_inputs(sweep, planned, request)
-    stopping = Stopping(plan.budget.time_s, sweep.spent_s())
+    stopping = Stopping(plan.budget.time_s, sweep.state.spent_s)
     files = TrialFiles(folder / "trials", sweep.state, request.max_disk_bytes)
     arrays = [*planned.data.development.arrays.values(), *planned.data.test.arrays.values()]
     with (
@@ -131,6 +131,8 @@ def told_if_broken_off(sweep: OpenSweep) -> Iterator[None]:
         if sweep.state.ended is None:
             with suppress(DiskFull):  # the line fits into the reserve, or is not needed
                 sweep.append(_end_by(error))
+            if sweep.state.ended is not None:
+                report_what_there_is(sweep)
         if isinstance(error, SystemExit):  # while Ray starts, SIGTERM reaches Ray's own handler
             raise Interrupted("interrupted while Ray was starting") from error
         raise

@@ -26,7 +26,6 @@ LAYERS = {
     "orchestrator.cli": 4,
     "orchestrator.sweep": 3,
     "orchestrator.sweep_planning": 3,
-    "orchestrator.sweep_request": 3,
     "orchestrator.sweep_report": 3,
     "orchestrator.resume": 3,
     "orchestrator.replay": 3,

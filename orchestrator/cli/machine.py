@@ -54,7 +54,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="print one JSON 
     else:
         for name, ok, found in checks:
             mark = {True: "ok   ", False: "FAULT", None: "note "}[ok]
-            results().print(f"{mark} {name}: {found}", markup=False, soft_wrap=True)
+            results().print(f"{mark} {name}: {found}", soft_wrap=True)
     if any(ok is False for _, ok, _ in checks):
         raise typer.Exit(2)
 

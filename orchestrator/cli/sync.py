@@ -31,7 +31,6 @@ def sync(
     console = results()
     console.print(
         f"{sweep_id}: all {outcome.events_sent:,} lines of its journal are in {outcome.tracking_uri}",
-        markup=False,
         soft_wrap=True,
     )
     if outcome.registered is not None:

@@ -283,11 +283,7 @@ def _metrics(event: EpochEnded) -> list[Metric]:
 
 def _has_everything(run: Run, trial: TrialState) -> bool:
     """Tell whether parameters and the latest value of each metric are the journal's; earlier ones were sent before."""
-    latest = {metric.key: metric for metric in _latest(trial)}
+    latest = {metric.key: metric for epoch in trial.epochs for metric in _metrics(epoch)}
     return trial.hyperparameters.keys() <= run.data.params.keys() and all(
         run.data.metrics.get(key) == metric.value for key, metric in latest.items()
     )
-
-
-def _latest(trial: TrialState) -> list[Metric]:
-    return [metric for epoch in trial.epochs for metric in _metrics(epoch)]

@@ -26,9 +26,10 @@ from orchestrator.journal import (
     TrialStarted,
 )
 from orchestrator.report.learning_curves import thinned
-from orchestrator.report.repeat import Asked, resume_command, sweep_command
+from orchestrator.report.repeat import resume_command, sweep_command
 from orchestrator.report.scales import Scale, fitting_range
 from orchestrator.report.writer import page_of_sweep, require_own_or_new, write_report
+from orchestrator.sweep_request import SweepRequest
 from orchestrator.sweep_state import replay
 from trainables.catalog import default_hyperparameters
 
@@ -227,9 +228,10 @@ def test_the_sweep_is_not_lost_for_want_of_its_report(tmp_path: Path, monkeypatc
 
 def test_the_command_of_a_sweep_says_what_the_machine_decided() -> None:
     state = replay([started(search_plan(seed=7))])
-    asked = Asked(
-        name="my sweeps/own file.yaml", trials=9, exclude=["a", "b"], overrides={"lr": "{float: [1e-5, 1e-3]}"}
-    )
+    asked = SweepRequest(
+        name="my sweeps/own file.yaml", home=Home(Path()), trials=9, exclude=("a", "b"),
+        overrides={"lr": "{float: [1e-5, 1e-3]}"},
+    )  # fmt: skip
     assert sweep_command(state, asked) == (
         "orchestrate sweep 'own file.yaml' --data DIR --preset full --weights random --seed 7 --exclude a,b --trials 9 "
         "--set 'lr={float: [1e-5, 1e-3]}'"
@@ -244,7 +246,8 @@ def test_a_raised_budget_is_two_commands() -> None:
     )
     event = SweepResumed(plan=raised, plan_digest="d", slots=1, device="cpu", versions={}, git={})
     state = replay([started(plan), event])
-    assert " --trials 40 --epochs 35" in sweep_command(state, Asked(name="stroke_hybrid", trials=80, epochs=50))
+    asked = SweepRequest(name="stroke_hybrid", home=Home(Path()), trials=80, epochs=50)
+    assert " --trials 40 --epochs 35" in sweep_command(state, asked)
     assert resume_command(state) == "orchestrate resume s --trials 80 --epochs 50 --time-budget 1000000s"
 
 

@@ -21,7 +21,7 @@ def sync(
     sweep = home.sweep_folder(sweep_id)
     uri = environment.tracking_uri() if to is None else environment.store_uri("--to", to)
     with DataProgress("lines") as progress:
-        outcome = catch_up(sweep, home, uri, lambda sent, of: progress("sending", sent, of))
+        outcome = catch_up(sweep, home, uri, lambda sent, of: progress("sending", sent, of), _say)
     if to is None:
         note_registration(sweep, outcome)
     if as_json:
@@ -38,3 +38,9 @@ def sync(
         console.print(f"registered: {outcome.registered.name} version {outcome.registered.version}")
     elif state_of(sweep).winner is not None:
         console.print("not registered: the winner's weights are not in the sweep's folder, or its evaluation is void")
+
+
+def _say(text: str) -> None:
+    from orchestrator.cli.console import messages
+
+    messages().print(text, markup=False, soft_wrap=True)

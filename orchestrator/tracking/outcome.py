@@ -4,12 +4,15 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel
 
 from orchestrator.home import Home
 from orchestrator.journal import Registered, SweepTracked
 from orchestrator.sweep_state import SweepState
+
+FaultKind = Literal["away", "refused", "local"]  # the last: files of this machine, or a driver that is missing
 
 
 class SyncOutcome(BaseModel):
@@ -22,7 +25,14 @@ class SyncOutcome(BaseModel):
     registered: Registered | None = None
     registered_for: str = ""  # which model that is: see model_key
     figures_due: list[int] = []  # trials whose figures are drawn when nothing else is to be sent
-    error: str | None = None  # why the store cannot be reached just now
+    error: str | None = None  # why nothing can be sent just now
+    error_kind: FaultKind = "away"  # whose fault that is
+    missing: list[str] = []  # files of finalists that were gone when they were to be sent
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Return how far it is; what comes later is more."""
+        return self.events_sent, -len(self.figures_due)
 
     def has_registered(self, state: SweepState) -> bool:
         """Tell whether the sweep's winner, as it is now, has its version."""

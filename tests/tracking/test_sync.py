@@ -23,8 +23,9 @@ from orchestrator.journal import (
 )
 from orchestrator.tracking.outcome import outcome_file, read_outcome
 from orchestrator.tracking.process import SyncProcess
+from orchestrator.tracking.retrying import follow
 from orchestrator.tracking.store import open_store, told_as_bad_input, without_password
-from orchestrator.tracking.sync import Sync, follow
+from orchestrator.tracking.sync import Sync
 from trainables.catalog import TASKS
 from trainables.data.split_rows import SplitRow
 from trainables.evaluation.evaluation import evaluate
@@ -245,7 +246,7 @@ def test_closing_an_abandoned_sweep_is_tried_again(sweep: Path, store_home: Home
 
     sync.pass_once()
     monkeypatch.setattr(MlflowClient, "set_terminated", locked_once)
-    monkeypatch.setattr("orchestrator.tracking.sync.RETRY_S", 0.01)
+    monkeypatch.setattr("orchestrator.tracking.retrying.RETRY_S", 0.01)
     follow(sync, driver_pid=-1)  # no process has this id: the driver is dead
     statuses = {key: run.info.status for key, run in runs_of(open_store(store_home, None), "abandoned").items()}
     assert failing["left"] == 0

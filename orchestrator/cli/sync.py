@@ -24,6 +24,8 @@ def sync(
         outcome = catch_up(sweep, home, uri, lambda sent, of: progress("sending", sent, of), _say)
     if to is None:
         note_registration(sweep, outcome)
+    if outcome.missing_in_words:
+        _say(f"{sweep_id}: {outcome.missing_in_words}")
     if as_json:
         about = {"sweep_id": sweep_id, "lines_sent": outcome.events_sent, "tracking_uri": outcome.tracking_uri}
         print_json(about | {"registered": outcome.registered.model_dump() if outcome.registered else None})

@@ -27,12 +27,18 @@ class SyncOutcome(BaseModel):
     figures_due: list[int] = []  # trials whose figures are drawn when nothing else is to be sent
     error: str | None = None  # why nothing can be sent just now
     error_kind: FaultKind = "away"  # whose fault that is
-    missing: list[str] = []  # files of finalists that were gone when they were to be sent
+    missing: dict[int, list[str]] = {}  # by finalist: its files that were gone when they were to be sent
 
     @property
     def progress(self) -> tuple[int, int]:
         """Return how far it is; what comes later is more."""
         return self.events_sent, -len(self.figures_due)
+
+    @property
+    def missing_in_words(self) -> str:
+        """Return the line that says which files could not be sent, empty where all were."""
+        gone = [path for paths in self.missing.values() for path in paths]
+        return f"not sent, for they are gone: {', '.join(gone)}" if gone else ""
 
     def has_registered(self, state: SweepState) -> bool:
         """Tell whether the sweep's winner, as it is now, has its version."""

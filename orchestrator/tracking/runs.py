@@ -13,6 +13,7 @@ from orchestrator.journal import EpochEnded, FinalistEvaluated, FoldEvaluated, R
 from orchestrator.leaderboard import leaderboard, spread_over_folds, to_markdown
 from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tracking.dataset_inputs import log_dataset
+from orchestrator.tracking.finalist_files import folder_of, missing_files
 from orchestrator.tracking.finalist_metrics import finalist_metrics, finalist_tags
 from orchestrator.tracking.image_grid import show_in_grid
 from orchestrator.tracking.outcome import SyncOutcome
@@ -144,8 +145,9 @@ class SweepRuns:
         tags = {f"orchestrate.{key}": value for key, value in finalist_tags(event).items()}
         self._outbox.put(run_id, tags=tags, metrics=finalist_metrics(event))
         self._outbox.send(run_id)
-        folder = self._sweep / "finalists" / f"{event.trial:04d}"
-        self._client.log_artifacts(run_id, str(folder), "evaluation")
+        self._outcome.missing[event.trial] = missing_files(self._sweep, state.plan.task, event)
+        if (folder := folder_of(self._sweep, event.trial)).is_dir():
+            self._client.log_artifacts(run_id, str(folder), "evaluation")
 
     def send_fold(self, state: SweepState, event: FoldEvaluated) -> None:
         """Send a finalist's validation metrics on one fold, and their spread over the folds so far."""

@@ -212,7 +212,10 @@ def main() -> None:
     given_uri = os.environ.get("MLFLOW_TRACKING_URI") or None
     with lock_file(sweep, Home(home), given_uri).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # that of a driver that died may still be closing its runs
-        follow(Sync(sweep, Home(home), given_uri), driver_pid)
+        sync = Sync(sweep, Home(home), given_uri)
+        follow(sync, driver_pid)
+        if sync.outcome.missing_in_words:
+            sys.stderr.write(f"{sync.outcome.missing_in_words}\n")  # sync.log
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from orchestrator.journal import (
     TrialEnded,
     TrialStarted,
 )
+from orchestrator.tracking.catch_up import catch_up
 from orchestrator.tracking.outcome import outcome_file, read_outcome
 from orchestrator.tracking.process import SyncProcess
 from orchestrator.tracking.retrying import follow
@@ -136,11 +137,27 @@ def test_a_finalists_numbers_and_files_reach_its_run(sweep: Path, store_home: Ho
     written = {f"evaluation/{path.name}" for path in (sweep / "finalists" / "0000").iterdir()}
     assert {item.path for item in client.list_artifacts(run.info.run_id, "evaluation")} == written
     assert len(written) == 6
+    gone = sweep / "finalists" / "0000" / "metrics.json"
+    content = gone.read_bytes()
+    gone.unlink()
+    forget_what_was_sent(sweep)
+    sync = Sync(sweep, store_home, None)
+    sync.pass_once()
+    assert sync.outcome.missing_in_words == "not sent, for they are gone: finalists/0000/metrics.json"
+    gone.write_bytes(content)
     client.delete_run(run.info.run_id)
     Sync(sweep, store_home, None).pass_once()
     again = runs_of(client, "finalist")["0"]
     assert again.data.metrics == run.data.metrics, "a run that was deleted is made whole again"
     assert {item.path for item in client.list_artifacts(again.info.run_id, "evaluation")} == written
+
+
+def test_a_finalist_whose_files_are_gone_holds_nothing_up_and_they_are_named(sweep: Path, store_home: Home) -> None:
+    finalist = FinalistEvaluated(trial=0, validation={"auroc": 0.8}, test={"auroc": 0.7})
+    write(sweep, [*events("gone-files", end=False), finalist, SweepEnded(state="completed")])
+    outcome = catch_up(sweep, store_home, None, lambda sent, of: None)
+    assert outcome.missing_in_words == "not sent, for they are gone: finalists/0000/*"
+    assert runs_of(open_store(store_home, None), "gone-files")["0"].data.metrics["test/auroc"] == 0.7
 
 
 def test_the_embedded_store_is_in_wal_mode_with_artifacts_beside_it(store_home: Home) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
-from orchestrator.open_sweep import opened, state_of
+from orchestrator.open_sweep import state_of
 from orchestrator.sweep_lock import living_owner
 from orchestrator.tracking.outcome import SyncOutcome
 from orchestrator.tracking.retrying import keep_trying
@@ -67,13 +67,3 @@ def _once(say: Callable[[str], None], home: Home, uri: str | None) -> Callable[[
             say(f"{told_of(fault, home, uri)}; asked again until it takes nothing for {WITHOUT_PROGRESS_S:.0f} s")
 
     return hear
-
-
-def note_registration(sweep: Path, outcome: SyncOutcome) -> None:
-    """Write into the journal of a sweep that has ended what was registered late; later commands read it there."""
-    state = state_of(sweep)
-    if state.winner is None or state.ended is None or not outcome.has_registered(state):
-        return
-    if state.tracked is None or state.tracked.registered != outcome.registered:
-        with opened(sweep, lambda event, state: None) as journal:
-            journal.append(outcome.told(state))

@@ -44,6 +44,12 @@ class SyncOutcome(BaseModel):
         """Tell whether the sweep's winner, as it is now, has its version."""
         return self.registered is not None and self.registered_for == model_key(state)
 
+    def is_news(self, state: SweepState) -> bool:
+        """Tell whether a sweep that has ended knows nothing of its winner's version."""
+        if state.ended is None or state.winner is None or not self.has_registered(state):
+            return False
+        return state.tracked is None or state.tracked.registered != self.registered
+
     def told(self, state: SweepState) -> SweepTracked:
         """Return the line of the journal that says what became of it in the store."""
         registered = self.registered if self.has_registered(state) else None  # not that of an earlier winner

@@ -185,10 +185,14 @@ class SweepRuns:
         tags = {"mlflow.note.content": note, "orchestrate.state": state.ended.state}
         tags["orchestrate.winner_trial_id"] = "none" if state.winner is None else str(state.winner)
         self._client.log_batch(self._outcome.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-        if state.has_completed and (self._sweep / "report").is_dir():  # of other ends there is none, or an old one
-            self._client.log_artifacts(self._outcome.run_id, str(self._sweep / "report"), "report")
+        self.send_report(state)
         status = {"completed": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}[state.ended.state]
         self._client.set_terminated(self._outcome.run_id, status, _ms(state.ended.time))
+
+    def send_report(self, state: SweepState) -> None:
+        """Send the report of a sweep that came to its end: of other ends there is none, or an old one."""
+        if state.has_completed and (self._sweep / "report").is_dir():
+            self._client.log_artifacts(self._outcome.run_id, str(self._sweep / "report"), "report")
 
     def reconcile(self, state: SweepState) -> None:
         """Hold MLflow against the journal and send again what is missing: runs, last epochs, statuses."""

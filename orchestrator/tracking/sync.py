@@ -20,6 +20,7 @@ from orchestrator.journal import (
     SweepEnded,
     SweepResumed,
     SweepStarted,
+    SweepTracked,
     TrialEnded,
     TrialStarted,
     WinnerChosen,
@@ -190,6 +191,8 @@ class Sync:
                 runs.send_all()
                 runs.send_sweep_end(state)
                 runs.reconcile(state)
+            elif isinstance(event, SweepTracked) and state.ended is not None:  # the winner was registered late
+                runs.send_report(state)
         runs.send_all()
 
 

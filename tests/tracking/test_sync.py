@@ -18,6 +18,7 @@ from orchestrator.journal import (
     FinalistEvaluated,
     SweepEnded,
     SweepResumed,
+    SweepTracked,
     TrialEnded,
     TrialStarted,
 )
@@ -88,6 +89,21 @@ def test_the_report_of_a_sweep_that_came_to_its_end_is_an_artifact(sweep: Path, 
         Sync(sweep, store_home, None).pass_once()
         run_id = runs_of(client, "reported")["parent"].info.run_id
         assert {artifact.path for artifact in client.list_artifacts(run_id, "report")} == paths, ended
+
+
+def test_a_report_that_names_a_late_version_replaces_the_one_that_was_sent(sweep: Path, store_home: Home) -> None:
+    client = open_store(store_home, None)
+    (sweep / "report").mkdir()
+    page = sweep / "report" / "index.html"
+    page.write_text("registered: no")
+    write(sweep, events("late-report"))
+    sync = Sync(sweep, store_home, None)
+    sync.pass_once()
+    page.write_text("registered: version 1")
+    write(sweep, [SweepTracked(tracking_uri="x", run_id=None, trial_run_ids={}, registered=None)])
+    sync.pass_once()
+    sent = client.download_artifacts(runs_of(client, "late-report")["parent"].info.run_id, "report/index.html")
+    assert Path(sent).read_text() == "registered: version 1"
 
 
 def test_what_was_lost_in_the_store_is_sent_again(sweep: Path, store_home: Home) -> None:

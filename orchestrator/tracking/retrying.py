@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from orchestrator.tracking.outcome import FaultKind
 from orchestrator.tracking.store_fault import STORE_FAULTS, StoreFault
 
 if TYPE_CHECKING:
@@ -53,26 +54,45 @@ def keep_trying(
 
     A fault's patience may be None: for ever. `hear` gets each fault, and for how long nothing could be sent.
     """
-    faulty_since_s: float | None = None
-    furthest = sync.outcome.progress
+    trouble = _Trouble(sync.outcome.progress)
     while True:
         try:
             if send():
                 return None
-            faulty_since_s = None
+            trouble.end()
         except STORE_FAULTS as error:
             fault = sync.report(error)
-            now_s = time.monotonic()
-            if faulty_since_s is None or sync.outcome.progress > furthest:
-                faulty_since_s = now_s
-            furthest = max(furthest, sync.outcome.progress)
+            for_s = trouble.hear(fault, sync.outcome.progress, time.monotonic())
             _look(sync)
             patience = patience_s(fault)
-            hear(fault, now_s - faulty_since_s)
-            if patience is not None and now_s - faulty_since_s >= patience:
+            hear(fault, for_s)
+            if patience is not None and for_s >= patience:
                 return fault
-            is_seldom = patience is None and fault.kind != "away" and now_s - faulty_since_s >= OFTEN_FOR_S
+            is_seldom = patience is None and fault.kind != "away" and for_s >= OFTEN_FOR_S
             _rest(sync, SELDOM_S if is_seldom else RETRY_S, patience_s, fault)
+
+
+class _Trouble:
+    """For how long nothing could be sent; a refusal after an outage is one anew, as a second try may mend it."""
+
+    def __init__(self, progress: tuple[int, int]) -> None:
+        self._furthest = progress
+        self._began_s: float | None = None
+        self._kind_began_s = 0.0
+        self._kind: FaultKind | None = None
+
+    def end(self) -> None:
+        """Take in that everything was sent."""
+        self._began_s = self._kind = None
+
+    def hear(self, fault: StoreFault, progress: tuple[int, int], now_s: float) -> float:
+        """Take in a fault and return for how long it has been so."""
+        if self._began_s is None or progress > self._furthest:
+            self._began_s, self._kind = now_s, None
+        self._furthest = max(self._furthest, progress)
+        if fault.kind != self._kind:
+            self._kind, self._kind_began_s = fault.kind, now_s
+        return now_s - (self._began_s if fault.kind == "away" else self._kind_began_s)
 
 
 def _rest(sync: "Sync", for_s: float, patience_s: Callable[[StoreFault], float | None], fault: StoreFault) -> None:

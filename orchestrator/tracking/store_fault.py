@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from requests import ConnectionError as NoConnection
 from requests import HTTPError
 from requests import Timeout as NoAnswer
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from orchestrator.tracking.outcome import FaultKind, without_password
 
@@ -50,7 +50,7 @@ def fault_of(error: BaseException) -> StoreFault:
     if _is_local(chain):
         file = f" ({root.filename})" if isinstance(root, OSError) and root.filename else ""
         return StoreFault("local", _words(root) + file)
-    return StoreFault("refused" if any(_status(one) in REFUSALS for one in chain) else "away", _words(root))
+    return StoreFault("refused" if _is_refused(chain) else "away", _words(root))
 
 
 def reason_of(error: BaseException) -> str:
@@ -74,6 +74,14 @@ def _is_local(chain: list[BaseException]) -> bool:
     if isinstance(root, sqlite3.Error):
         return getattr(root, "sqlite_errorname", "").startswith(FAULTS_OF_SQLITE)
     return isinstance(root, OSError) and root.errno in FAULTS_OF_FILES
+
+
+def _is_refused(chain: list[BaseException]) -> bool:
+    """Tell whether the store has answered and will not have it; MLflow says 400 of any fault of a database."""
+    of_database = [one for one in chain if isinstance(one, SQLAlchemyError)]
+    if of_database:
+        return any(isinstance(one, ProgrammingError) for one in of_database)  # no right to a table, or no such one
+    return any(_status(one) in REFUSALS for one in chain)
 
 
 def _status(error: BaseException) -> int | None:

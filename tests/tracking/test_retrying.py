@@ -10,6 +10,8 @@ import pytest
 import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException, RestException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
+from sqlalchemy.exc import DBAPIError, InterfaceError, ProgrammingError
 from sync_support import check_against_journal, events, write
 
 from orchestrator.errors import BadInput
@@ -17,7 +19,7 @@ from orchestrator.home import Home
 from orchestrator.tracking import retrying
 from orchestrator.tracking.catch_up import catch_up
 from orchestrator.tracking.outcome import SyncOutcome, outcome_file, read_outcome
-from orchestrator.tracking.retrying import SELDOM_S, follow
+from orchestrator.tracking.retrying import SELDOM_S, follow, keep_trying
 from orchestrator.tracking.store import open_store
 from orchestrator.tracking.store_fault import fault_of
 from orchestrator.tracking.store_reach import SAY_AFTER_S, StoreReach
@@ -88,6 +90,23 @@ def test_a_refusal_is_not_asked_again_for_long(
     assert clock.now_s < 10
 
 
+def test_a_refusal_at_the_end_of_an_outage_is_given_a_second_try(clock: SimpleNamespace) -> None:
+    """MLflow refuses points of a run that somebody deleted during the outage: the next pass makes it anew."""
+    away, refused = MlflowException("502"), RestException({"error_code": "BAD_REQUEST", "message": "deleted"})
+    faults = iter([*[away] * 20, refused, None])
+
+    def send() -> bool:
+        if (fault := next(faults)) is not None:
+            raise fault
+        return True
+
+    sync = SimpleNamespace(outcome=SyncOutcome(), report=fault_of, look=lambda: None)
+    assert keep_trying(sync, send, lambda fault: 60.0 if fault.kind == "away" else 5.0) is None
+    faults = iter([away, refused] * 100)
+    assert keep_trying(sync, send, lambda fault: 60.0 if fault.kind == "away" else 5.0).kind == "away"
+    assert clock.now_s < 42 + 70
+
+
 def test_a_sweep_that_runs_asks_seldom_who_refuses_and_at_once_when_it_ends(
     sweep: Path, store_home: Home, monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace
 ) -> None:
@@ -137,6 +156,13 @@ def test_an_artifact_that_is_refused_and_a_firewall_are_told_apart_from_files() 
     error = requests.ConnectionError("no route")
     error.__cause__ = PermissionError(errno.EACCES, "Permission denied")
     assert fault_of(error).kind == "away"
+
+
+@pytest.mark.parametrize(("fault", "kind"), [(InterfaceError, "away"), (ProgrammingError, "refused")])
+def test_a_database_that_lost_its_connection_has_refused_nothing(fault: type[DBAPIError], kind: str) -> None:
+    error = MlflowException("connection already closed", error_code=BAD_REQUEST)  # as MLflow says it
+    error.__cause__ = fault("SELECT 1", {}, Exception("connection already closed"))
+    assert fault_of(error).kind == kind
 
 
 def test_a_full_sqlite_file_is_no_store_out_of_reach(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ class SweepRuns:
 
     def send_report(self, state: SweepState) -> None:
         """Send the report of a sweep that came to its end: of other ends there is none, or an old one."""
-        if state.has_completed and (self._sweep / "report").is_dir():
+        if self._outcome.run_id and state.has_completed and (self._sweep / "report").is_dir():
             self._client.log_artifacts(self._outcome.run_id, str(self._sweep / "report"), "report")
 
     def reconcile(self, state: SweepState) -> None:

@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.open_sweep import OpenSweep
-from orchestrator.report.writer import write_report
+from orchestrator.report.writer import page_of_sweep, write_report
 from orchestrator.sweep_state import SweepState
 
 MOST_TRIALS_AT_EXIT = 500  # take about a second; who presses Ctrl-C does not wait for more
@@ -15,6 +15,15 @@ def write_sweep_report(folder: Path, state: SweepState, out: Path | None = None)
     from orchestrator.tuning.importance import parameter_importances
 
     return write_report(folder, state, parameter_importances(state), out)
+
+
+def write_report_or_none(folder: Path, state: SweepState) -> None:
+    """Write the report; a fault of it costs no sweep, for `orchestrate report` tells it again."""
+    try:
+        write_sweep_report(folder, state)
+    except Exception:  # noqa: BLE001
+        with suppress(OSError):
+            page_of_sweep(folder).unlink()  # of an earlier end
 
 
 def report_what_there_is(sweep: OpenSweep) -> None:

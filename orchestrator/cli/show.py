@@ -6,11 +6,12 @@ from itertools import islice
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.console import in_words, print_json, results, visible
+from orchestrator.cli.console import in_words, messages, print_json, results, visible
 from orchestrator.leaderboard import LeaderboardRow, changes_text, few_groups_note, leaderboard, shown_columns
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Choice, Fixed, Parameter
 from orchestrator.sweep_result import SweepResult
+from orchestrator.sweep_state import SweepState
 
 TOP_ROWS = 10
 WIDE_COLUMNS = 120
@@ -47,25 +48,34 @@ def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
 
 def show_result(result: SweepResult, as_json: bool) -> None:
     """Print the leaderboard, what was registered and the next command to type."""
+    state = result.state
     if as_json:
         print_json(result.to_json())
+        if _why_not_registered(state):
+            messages().print(_why_not_registered(state), soft_wrap=True)
         return
-    state, console = result.state, results()
+    console = results()
     show_rows(leaderboard([state]), state.plan.metric)
-    tracked = state.tracked
-    if tracked is not None and tracked.registered is not None:
-        registered = tracked.registered
+    if state.tracked is not None and state.tracked.registered is not None:
+        registered = state.tracked.registered
         aliases = ", ".join(registered.aliases) or "no alias"
         console.print(f"registered: {registered.name} version {registered.version} ({aliases})")
         console.print(f"next: orchestrate predict {registered.name} IMAGE...   or   orchestrate ui")
-    elif tracked is not None:
-        console.print(f"not registered: {tracked.fault}", soft_wrap=True)
-        console.print(f"later: orchestrate sync {state.started.sweep_id}")
     else:
-        console.print("not registered: the sweep did not end")
+        console.print(_why_not_registered(state), soft_wrap=True)
     told = "not written; orchestrate report " + state.started.sweep_id if result.report is None else str(result.report)
     console.print(f"report: {told}", soft_wrap=True)
     console.print(f"{result.wall_s:.0f} s; journal: {result.folder / 'journal.jsonl'}", soft_wrap=True)
+
+
+def _why_not_registered(state: SweepState) -> str:
+    """Return the line that says why, and what registers the winner later; empty where it is registered."""
+    if state.tracked is None:
+        return "not registered: the sweep did not end"
+    if state.tracked.registered is not None:
+        return ""
+    later = f"orchestrate sync {state.started.sweep_id} sends and registers it later"
+    return f"not registered: {state.tracked.fault}; {later}"
 
 
 def show_rows(rows: list[LeaderboardRow], metric: str) -> None:

@@ -19,7 +19,6 @@ from orchestrator.journal import (
     SweepEnded,
     SweepResumed,
     SweepStarted,
-    SweepTracked,
     TrialEnded,
 )
 from orchestrator.leaderboard import format_interval, format_metric
@@ -87,9 +86,6 @@ class SweepProgress:
             case FoldEvaluated() if event.fold > 0:
                 value = event.validation.get(plan.metric)
                 self._live.say(f"finalist {event.trial}, fold {event.fold + 1}: {plan.metric} {format_metric(value)}")
-            case SweepTracked() if event.registered is None:
-                later = f"orchestrate sync {state.started.sweep_id} sends and registers it later"
-                self._live.say(f"not registered: {event.fault}; {later}")
             case SweepEnded():
                 self._say_end(state, event)
             case _:

@@ -13,7 +13,7 @@ from report_page_support import PNG, Page, few, named_sweep, written
 from report_support import HOSTILE, finished, metrics_at, search_events, search_plan, with_summary
 from sweep_support import open_sweep, started, suggested
 
-from orchestrator import sweep as main_job
+from orchestrator import sweep_report
 from orchestrator.cli import report as command
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
@@ -217,12 +217,12 @@ def test_the_sweep_is_not_lost_for_want_of_its_report(tmp_path: Path, monkeypatc
         raise ValueError("a fault nobody thought of")
 
     with open_sweep(tmp_path / "s", search_plan()) as sweep:
-        main_job._write_report(sweep, SweepEnded(state="completed"))
+        sweep_report.write_report_or_none(sweep.folder, replay([*sweep.past, SweepEnded(state="completed")]))
         page = Page(page_of_sweep(sweep.folder))
         assert "had not ended" not in page.text
         assert sweep.state.ended is None, "the line itself comes after the report"
-        monkeypatch.setattr(main_job, "write_sweep_report", broken)
-        main_job._write_report(sweep, SweepEnded(state="completed"))
+        monkeypatch.setattr(sweep_report, "write_sweep_report", broken)
+        sweep_report.write_report_or_none(sweep.folder, replay([*sweep.past, SweepEnded(state="completed")]))
         assert not page_of_sweep(sweep.folder).exists(), "no page of an earlier end is left"
 
 

@@ -1,8 +1,9 @@
 """Trials ranked by validation: rows for the terminal, for --json and for MLflow."""
 
+import re
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -155,7 +156,10 @@ def rank_text(row: LeaderboardRow) -> str:
 
 def changed_from_published(trial: TrialState) -> dict[str, Scalar]:
     """Return the hyperparameters that differ from the architecture's published defaults."""
-    published = default_hyperparameters(trial.architecture)
+    try:
+        published = default_hyperparameters(trial.architecture)
+    except KeyError:  # the journal of another version of this project
+        published = {}
     return {k: v for k, v in trial.hyperparameters.items() if k not in published or published[k] != v}
 
 
@@ -170,20 +174,43 @@ def settings_text(values: Mapping[str, Scalar]) -> str:
     return " ".join(f"{name}={value}" for name, value in shown.items())
 
 
+def shown_columns(
+    rows: Sequence[LeaderboardRow], metric: str, name_of: Callable[[LeaderboardRow], str]
+) -> dict[str, list[str]]:
+    """Return title -> a text per row, as the terminal and MLflow show them; `name_of` says the architecture."""
+    several = len({row.sweep_id for row in rows}) > 1
+    return {
+        "rank": [rank_text(row) for row in rows],
+        **({"sweep": [row.sweep_id for row in rows]} if several else {}),
+        "trial": [str(row.trial_id) for row in rows],
+        "architecture": [name_of(row) for row in rows],
+        **score_columns(rows, metric),
+        "epochs": [str(row.epochs) for row in rows],
+        "state": [row.state for row in rows],
+    }
+
+
 def to_markdown(rows: Sequence[LeaderboardRow], metric: str) -> str:
     """Return the leaderboard as a Markdown table, as the parent run's note shows it: as many rows as MLflow takes."""
-    scores = score_columns(rows, metric)
-    titles = ["rank", "trial", "architecture", *scores, "epochs", "state"]
-    lines = [f"| {' | '.join(titles)} |", f"|{'|'.join(['---'] * len(titles))}|"]
-    for number, row in enumerate(rows):
-        name = f"{row.architecture} **winner**" if row.is_winner else row.architecture
-        texts = [texts[number] for texts in scores.values()]
-        line = f"| {' | '.join([rank_text(row), str(row.trial_id), name, *texts, str(row.epochs), row.state])} |"
+    columns = shown_columns(rows, metric, _markdown_name)
+    lines = [_markdown_row(list(columns)), f"|{'|'.join(['---'] * len(columns))}|"]
+    for number, texts in enumerate(zip(*columns.values(), strict=True)):
+        line = _markdown_row(texts)
         if sum(map(len, lines)) + len(lines) + len(line) > MOST_NOTE_CHARACTERS:
             lines.append(f"\n... and {len(rows) - number} more")
             break
         lines.append(line)
     return "\n".join(lines)
+
+
+def _markdown_row(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _markdown_name(row: LeaderboardRow) -> str:
+    """Return an architecture as a cell that no letter of its name can end, mark up or link."""
+    line = " ".join(row.architecture.split())
+    return re.sub(r"([\\`*\[\]<>|~&])", r"\\\1", line) + (" **winner**" if row.is_winner else "")
 
 
 def few_groups_note(rows: Sequence[LeaderboardRow]) -> str:

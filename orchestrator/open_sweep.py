@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import BadInput
-from orchestrator.journal import Event, JournalWriter, SweepEnded, SweepResumed, SweepStarted, read_events
+from orchestrator.journal import Event, JournalWriter, SweepStarted, read_events
 from orchestrator.sweep_lock import STOP_REQUEST, owned
 from orchestrator.sweep_state import SweepState, replay
 
@@ -64,15 +64,6 @@ class OpenSweep:
             self.state.apply(event)
         self.past.append(event)
         self._watch(event, self.state)
-
-    def spent_s(self) -> float:
-        """Return how long the sweep has been at work: not between its end or interruption and what followed."""
-        pairs = zip(self.past, self.past[1:], strict=False)
-        return sum(
-            after.time - before.time
-            for before, after in pairs
-            if not isinstance(after, SweepResumed) and not isinstance(before, SweepEnded)
-        )
 
 
 @contextmanager

@@ -89,10 +89,10 @@ def _raised(sweep: OpenSweep, request: ResumeRequest, kept: SweepRequest) -> Swe
         )
     time_s = request.time_budget_s or budget.time_s
     asks_for_more = request.trials not in (None, budget.trials) or request.epochs not in (None, budget.epochs)
-    if asks_for_more and time_s is not None and sweep.spent_s() >= time_s:
+    if asks_for_more and time_s is not None and sweep.state.spent_s >= time_s:
         raise BadInput(
             f"--time-budget: the {time_s / 60:g} minutes that the sweep may take are spent; give it more in all, "
-            f"e.g. --time-budget {sweep.spent_s() / 30 + 1:.0f}m"
+            f"e.g. --time-budget {sweep.state.spent_s / 30 + 1:.0f}m"
         )
     return replace(
         kept,

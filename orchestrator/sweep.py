@@ -14,11 +14,11 @@ from orchestrator.inspecting.architectures import batch_growth, check_architectu
 from orchestrator.inspecting.data import require_unchanged, write_data_report, write_unreadable
 from orchestrator.inspecting.machine import git_diff, git_state, gpu_memory_mib, hardware, versions
 from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, WinnerChosen
+from orchestrator.late_registration import note_registration
 from orchestrator.leaderboard import choose_finalists, choose_winner
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
-from orchestrator.report.writer import page_of_sweep
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
-from orchestrator.sweep_report import write_sweep_report
+from orchestrator.sweep_report import report_what_there_is, write_report_or_none
 from orchestrator.sweep_request import SweepRequest, keep_request
 from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState, replay
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trainables.data.decoding import Progress
 
 SEND_AFTER_INTERRUPTION_S = 6.0  # then sync goes on alone
+SEND_REPORT_S = 30.0  # that names a version which came late; then sync goes on alone
 MOST_DIFF_CHARACTERS = 1_000_000
 KEEP_STATE_S = 30.0  # of training that a crash may cost a trial whose epochs are shorter
 
@@ -68,7 +69,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
 
     plan, folder = planned.plan, sweep.folder
     setup, test = _write_inputs(sweep, planned, request)
-    stopping = Stopping(plan.budget.time_s, sweep.spent_s())
+    stopping = Stopping(plan.budget.time_s, sweep.state.spent_s)
     files = TrialFiles(folder / "trials", sweep.state, request.max_disk_bytes)
     arrays = [*planned.data.development.arrays.values(), *planned.data.test.arrays.values()]
     with (
@@ -96,18 +97,17 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
         finally:  # an interruption here does not undo what sync has registered
             sweep.append(read_outcome(outcome_file(folder, request.home, request.tracking_uri)).told(sweep.state))
         ended = SweepEnded(state="completed")
-        _write_report(sweep, ended)
+        write_report_or_none(folder, replay([*sweep.past, ended]))
         sweep.append(ended)  # sync sends the report when it reads this
+    _note_late_registration(sweep, request)
     shutil.rmtree(folder / "ray", ignore_errors=True)
 
 
-def _write_report(sweep: OpenSweep, ended: SweepEnded) -> None:
-    """Write the report as of the sweep's end; a fault of it costs no sweep, for `orchestrate report` tells it again."""
-    try:
-        write_sweep_report(sweep.folder, replay([*sweep.past, ended]))
-    except Exception:  # noqa: BLE001
-        with suppress(OSError):
-            page_of_sweep(sweep.folder).unlink()  # of an earlier end
+def _note_late_registration(sweep: OpenSweep, request: SweepRequest) -> None:
+    """Set right what the journal says where sync registered the winner after it was last asked; MLflow hears of it."""
+    with suppress(DiskFull, KeyboardInterrupt):  # the sweep is over: `orchestrate sync` does the same later
+        if note_registration(sweep, read_outcome(outcome_file(sweep.folder, request.home, request.tracking_uri))):
+            SyncProcess(sweep.folder, request.home, request.tracking_uri, sweep.tell).close(SEND_REPORT_S)
 
 
 @contextmanager
@@ -134,6 +134,8 @@ def told_if_broken_off(sweep: OpenSweep) -> Iterator[None]:
         if sweep.state.ended is None:
             with suppress(DiskFull):  # the line fits into the reserve, or is not needed
                 sweep.append(_end_by(error))
+            if sweep.state.ended is not None:
+                report_what_there_is(sweep)
         if isinstance(error, SystemExit):  # while Ray starts, SIGTERM reaches Ray's own handler
             raise Interrupted("interrupted while Ray was starting") from error
         raise

@@ -50,6 +50,11 @@ class SweepRequest:
     max_cache_bytes: int = MAX_CACHE_BYTES
     overrides: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def data_name(self) -> str:
+        """Return the last part of a given folder's path; empty where there is none of the user's own."""
+        return "" if self.data in (None, "phantom") else Path(str(self.data)).absolute().name
+
 
 def keep_request(folder: Path, request: SweepRequest) -> None:
     """Write a request beside its journal; paths are made whole, as a sweep may be resumed from elsewhere."""
@@ -72,13 +77,18 @@ def kept_request(folder: Path, machine: SweepRequest) -> SweepRequest:
 
     Raises BadInput where there is none.
     """
+    kept = read_request(folder)
+    if kept is None:
+        raise BadInput(f"{folder / FILE}: is missing or damaged; the sweep cannot be resumed, start it anew")
+    return replace(kept, **{name: getattr(machine, name) for name in _OF_THE_MACHINE})
+
+
+def read_request(folder: Path) -> SweepRequest | None:
+    """Return what the user asked for, without settings of a machine; None where it was not kept, or is damaged."""
     try:
         kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
         known = {field.name for field in fields(SweepRequest)} - set(_OF_THE_MACHINE)
-        asked = {name: value for name, value in kept.items() if name in known} | {
-            "home": {"root": str(machine.home.root)}
-        }
-        request = TypeAdapter(SweepRequest).validate_python(asked)
-        return replace(request, **{name: getattr(machine, name) for name in _OF_THE_MACHINE})
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise BadInput(f"{folder / FILE}: is missing or damaged; the sweep cannot be resumed, start it anew") from error
+        asked = {name: value for name, value in kept.items() if name in known} | {"home": {"root": ""}}
+        return TypeAdapter(SweepRequest).validate_python(asked)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None

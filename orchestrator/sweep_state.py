@@ -83,6 +83,12 @@ class SweepState:
     resumed: SweepResumed | None = None  # the last time
     micro_batch_limits: dict[str, int] = field(default_factory=dict)  # architecture -> images at a time
     given_up: dict[str, str] = field(default_factory=dict)  # architecture -> reason
+    spent_s: float = 0.0  # at work: not between an end or interruption and what followed
+    heard_at: float = 0.0  # when the last event was, in seconds since 1970
+
+    def __post_init__(self) -> None:
+        """The first event is what it was started with."""
+        self.heard_at = self.started.time
 
     @property
     def plan(self) -> SweepPlan:
@@ -110,6 +116,9 @@ class SweepState:
 
     def apply(self, event: Event) -> None:
         """Fold one event into the state."""
+        if self.ended is None and not isinstance(event, SweepResumed):
+            self.spent_s += event.time - self.heard_at
+        self.heard_at = event.time
         match event:
             case SweepStarted():
                 self.started = event

@@ -43,7 +43,7 @@ def check(
         print_json({**checked.report.to_json(), "notes": list(checked.notes), "report": str(checked.page)})
         return
     _show(checked.report, checked.notes)
-    messages().print(f"with pictures: {checked.page}", markup=False, soft_wrap=True)
+    messages().print(f"with pictures: {checked.page}", soft_wrap=True)
 
 
 @app.command("phantom")
@@ -59,7 +59,7 @@ def phantom(
 
     found = _task(task)
     write_phantom(found, folder, patients, seed)
-    results().print(f"{patients} patients of {found.name} in {folder}", markup=False, soft_wrap=True)
+    results().print(f"{patients} patients of {found.name} in {folder}", soft_wrap=True)
 
 
 @app.command("fetch")
@@ -77,8 +77,8 @@ def fetch(
         raise BadInput("data fetch: say where to: --out DIR, or set ORCHESTRATE_DATA")
     target = out if out is not None else root / found.name if root is not None else Path()
     source = fetch_data(found, target)
-    results().print(str(target), markup=False, soft_wrap=True)
-    messages().print(f"{source.page}; licence: {source.licence}", markup=False, soft_wrap=True)
+    results().print(str(target), soft_wrap=True)
+    messages().print(f"{source.page}; licence: {source.licence}", soft_wrap=True)
 
 
 def gc(
@@ -98,7 +98,7 @@ def gc(
             "left by a killed sweep" if entry.is_leftover else f"unused for {in_words(time.time() - entry.used_at)}"
         )
         about = f"{entry.path.relative_to(cache)}: {entry.size_bytes / MIB:.1f} MiB, {unused}"
-        messages().print(about, markup=False, soft_wrap=True)
+        messages().print(about, soft_wrap=True)
     removed = [] if dry_run else collect_garbage(cache, limit)
     kept = cache_entries(cache)
     kept_bytes = sum(entry.size_bytes for entry in kept)
@@ -122,21 +122,23 @@ def _task(name: str) -> Task:
 
 
 def _show(report: "AuditReport", notes: tuple[str, ...]) -> None:
-    from rich.markup import escape
+    from rich.text import Text
 
-    from orchestrator.cli.console import results
+    from orchestrator.cli.console import results, visible
 
     console = results()
-    console.print(
-        f"[bold]{report.verdict}[/]: {report.images} images in {report.groups} groups, "
-        f"{len(report.unreadable)} unreadable, exact copies: {report.exact_duplicates}, "
-        f"near-duplicates: {report.near_duplicates}, leaking test images: {report.cross_split_leaks}"
+    about = (
+        f": {report.images} images in {report.groups} groups, {len(report.unreadable)} unreadable, "
+        f"exact copies: {report.exact_duplicates}, near-duplicates: {report.near_duplicates}, "
+        f"leaking test images: {report.cross_split_leaks}"
     )
+    console.print(Text.assemble((report.verdict, "bold"), about))
     for note in notes:
-        console.print(f"[dim]read[/] {escape(note)}", soft_wrap=True)
+        console.print(Text.assemble(("read ", "dim"), visible(note)), soft_wrap=True)
     for finding in report.findings:
-        console.print(f"[{COLOURS[finding.severity]}]{finding.severity}[/] {escape(finding.title)}")
+        console.print(Text.assemble((finding.severity, COLOURS[finding.severity]), f" {visible(finding.title)}"))
         for example in finding.examples[:SHOWN_EXAMPLES]:
             paths = " = ".join(report.paths[image] for image in example.images)
-            console.print(escape(f"    {' '.join(part for part in (paths, example.words) if part)}"), soft_wrap=True)
-        console.print(f"    -> {escape(finding.done)}", soft_wrap=True)
+            said = " ".join(part for part in (paths, example.words) if part)
+            console.print(f"    {visible(said)}", soft_wrap=True)
+        console.print(f"    -> {visible(finding.done)}", soft_wrap=True)

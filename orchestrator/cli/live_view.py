@@ -2,16 +2,15 @@
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from orchestrator.cli.console import in_words
+from orchestrator.cli.console import in_words, visible
 from orchestrator.journal import (
     EpochEnded,
     Event,
@@ -38,9 +37,10 @@ class _Now:
     """What the view shows; written by the thread that hears events, read by the one that draws."""
 
     state: SweepState
-    running: dict[int, TrialState]
+    begun: dict[int, TrialState]  # and not ended: those that train, and those that will go on
     best: list[TrialState]
     ended: int
+    running: dict[int, TrialState] = field(default_factory=dict)
     phase: Literal["trials", "finalists", "seeds", "folds", "registering"] = "trials"
     began_s: float | None = None
     fraction_before: float = 0.0  # of the trials' epochs, when this process began
@@ -49,14 +49,15 @@ class _Now:
     def fraction(self) -> float:
         """Return how much of all trials is trained, if each took all its epochs."""
         budget = self.state.plan.budget
-        partly = sum(min(1.0, trial.last_epoch / budget.epochs) for trial in self.running.values())
+        partly = sum(min(1.0, trial.last_epoch / budget.epochs) for trial in self.begun.values())
         return min(1.0, (self.ended + partly) / budget.trials) if budget.trials else 1.0
 
 
 class LiveView:
     """What a sweep does just now; `hear` keeps it up to date, and a `rich.live.Live` draws it."""
 
-    def __init__(self) -> None:
+    def __init__(self, data_name: str = "") -> None:
+        self._data_name = data_name
         self._lock = threading.Lock()
         self._now: _Now | None = None
 
@@ -67,9 +68,10 @@ class LiveView:
                 case SweepStarted() | SweepResumed():
                     ended = sum(trial.has_ended for trial in state.trials.values())
                     best = rank_trials(list(state.trials.values()), state.plan.metric)[:BEST_ROWS]
-                    self._now = _Now(state, {}, best, ended)
+                    begun = {number: trial for number, trial in state.trials.items() if not trial.has_ended}
+                    self._now = _Now(state, begun, best, ended)
                 case TrialStarted() if self._now is not None:
-                    self._now.running[event.trial] = state.trials[event.trial]
+                    self._now.running[event.trial] = self._now.begun[event.trial] = state.trials[event.trial]
                     if self._now.began_s is None:
                         self._now.began_s, self._now.fraction_before = time.monotonic(), self._now.fraction
                 case EpochEnded() if self._now is not None:
@@ -78,6 +80,7 @@ class LiveView:
                     self._now.best = rank_trials([*known, trial], state.plan.metric)[:BEST_ROWS]
                 case TrialEnded() if self._now is not None:
                     self._now.running.pop(event.trial, None)
+                    self._now.begun.pop(event.trial, None)
                     self._now.ended += 1
                     if self._now.ended >= state.plan.budget.trials:
                         self._now.phase = "finalists"
@@ -102,7 +105,7 @@ class LiveView:
                 return
             rows = max(FEWEST_RUNNING_ROWS, console.height - OTHER_LINES - BEST_ROWS)
             is_wide = options.max_width >= WIDE_COLUMNS
-            parts: list[Text | Table] = [_header(now), _total(now), Text()]
+            parts: list[Text | Table] = [_header(now), _asked(now, self._data_name), _total(now), Text()]
             if now.running:
                 parts.append(_running(now, rows, is_wide))
             if now.best:
@@ -111,11 +114,26 @@ class LiveView:
 
 
 def _header(now: _Now) -> Text:
+    """Return one line: which sweep, its task, architectures and slots."""
     plan = now.state.plan
-    task = f"{plan.task} (phantom)" if plan.data.kind == "phantom" else plan.task
-    about = f"{task} · {', '.join(plan.architectures)} · {now.state.slots} slots on {_device(now.state)}"
-    line = Text.assemble((now.state.started.sweep_id, "bold"), "  ", about, no_wrap=True, overflow="ellipsis")
+    about = f"{plan.task} · {', '.join(plan.architectures)} · {now.state.slots} slots on {_device(now.state)}"
+    line = _line(f"{now.state.started.sweep_id}  {about}")
+    line.stylize("bold", 0, len(now.state.started.sweep_id))
     return line
+
+
+def _asked(now: _Now, data_name: str) -> Text:
+    """Return one line: the budget, then the data."""
+    plan = now.state.plan
+    budget = f"{plan.budget.trials} trials of at most {plan.budget.epochs} epochs"
+    within = "" if plan.budget.time_s is None else f" within {in_words(plan.budget.time_s)}"
+    about = f"{budget}{within} · {plan.data.kind} data {data_name}"
+    return _line(about)
+
+
+def _line(text: str) -> Text:
+    """Return a line that is never two: its end is cut off where there is no room."""
+    return Text(visible(text), no_wrap=True, overflow="ellipsis")
 
 
 def _device(state: SweepState) -> str:
@@ -125,9 +143,9 @@ def _device(state: SweepState) -> str:
 def _total(now: _Now) -> Table:
     """Return one line: a bar of all trials, slots busy, time left."""
     budget = now.state.plan.budget
-    line = Table.grid(Column(no_wrap=True), Column(width=16), Column(no_wrap=True, overflow="ellipsis"), padding=(0, 1))
+    line = Table.grid(Column(no_wrap=True), Column(width=16), Column(), padding=(0, 1))
     bar = ProgressBar(total=1.0, completed=now.fraction, width=16)
-    line.add_row(f"{now.ended} of {budget.trials} trials", bar, " · ".join(_doing(now)))
+    line.add_row(f"{now.ended} of {budget.trials} trials", bar, _line(" · ".join(_doing(now))))
     return line
 
 
@@ -152,30 +170,26 @@ def _doing(now: _Now) -> list[str]:
 
 
 def _left_s(now: _Now) -> float | None:
-    """Return how long the trials still take, at the pace so far; early stopping makes it shorter."""
+    """Return how long the trials still take, at the pace of this process so far; early stopping makes it shorter."""
     if now.began_s is None or now.fraction - now.fraction_before < 0.01:
         return None
-    spent_s = time.monotonic() - now.began_s
-    left_s = spent_s / (now.fraction - now.fraction_before) * (1 - now.fraction)
-    time_s = now.state.plan.budget.time_s
-    if time_s is None or now.state.resumed is not None:  # what was spent before counts too, and is not known here
+    left_s = (time.monotonic() - now.began_s) / (now.fraction - now.fraction_before) * (1 - now.fraction)
+    state = now.state
+    if state.plan.budget.time_s is None:
         return left_s
-    return min(left_s, max(0.0, time_s - spent_s))
+    spent_s = state.spent_s + max(0.0, time.time() - state.heard_at)  # before an interruption, too
+    return min(left_s, max(0.0, state.plan.budget.time_s - spent_s))
 
 
 def _running(now: _Now, rows: int, is_wide: bool) -> Table:
     metric, epochs = now.state.plan.metric, now.state.plan.budget.epochs
-    wide = [Column("s per epoch", justify="right")] if is_wide else []
-    table = _table(
-        "training", Column("epoch", no_wrap=True), Column(width=12), Column(metric, justify="right"),
-        Column("best", justify="right"), *wide,
-    )  # fmt: skip
+    table = _table("training", "epoch", "", metric, "best", *(["s per epoch"] if is_wide else []))
     shown = list(now.running.values())[:rows]
     for trial in shown:
         last = trial.epochs[-1].metrics if trial.epochs else {}
         seconds = last.get("perf/epoch_s")
         table.add_row(
-            str(trial.number), escape(trial.architecture), f"{trial.last_epoch:>{len(str(epochs))}}/{epochs}",
+            str(trial.number), _line(trial.architecture), f"{trial.last_epoch:>{len(str(epochs))}}/{epochs}",
             ProgressBar(total=epochs, completed=min(trial.last_epoch, epochs), width=12),
             format_metric(last.get(f"val/{metric}")), format_metric(trial.validation.get(metric)),
             *(["-" if seconds is None else f"{seconds:.1f}"] if is_wide else []),
@@ -187,16 +201,27 @@ def _running(now: _Now, rows: int, is_wide: bool) -> Table:
 
 def _best(now: _Now, is_wide: bool) -> Table:
     metric = now.state.plan.metric
-    wide = [Column("why it ended", no_wrap=True, overflow="ellipsis", ratio=2)] if is_wide else []
-    table = _table("best so far", Column(metric, justify="right"), Column("epochs", justify="right"), "state", *wide)
+    table = _table("best so far", metric, "epochs", "state")
+    if is_wide:
+        table.add_column("why it ended")
     for trial in now.best:
         score = format_metric(trial.validation.get(metric))
-        reason = [escape(trial.reason)] if is_wide else []
-        table.add_row(str(trial.number), escape(trial.architecture), score, str(trial.last_epoch), trial.state, *reason)
+        reason = [_line(trial.reason)] if is_wide else []
+        table.add_row(
+            str(trial.number),
+            _line(trial.architecture),
+            score,
+            str(trial.last_epoch),
+            trial.state,
+            *reason,
+        )
     return table
 
 
-def _table(title: str, *further: Column | str) -> Table:
-    """Return a table whose first columns say which trial a row is of."""
-    columns = [Column("trial", justify="right"), Column(title, no_wrap=True, overflow="ellipsis", max_width=34)]
-    return Table(*columns, *further, box=None, header_style="dim", pad_edge=False)
+def _table(title: str, *further: str) -> Table:
+    """Return a table whose first columns say which trial a row is of; where room is short, names are cut first."""
+    about = Column("trial", justify="right", no_wrap=True), Column(title, max_width=34)
+    table = Table(*about, box=None, header_style="dim", pad_edge=False)
+    for name in further:
+        table.add_column(name, justify="left" if name in ("", "state") else "right", no_wrap=True)
+    return table

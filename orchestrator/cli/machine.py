@@ -18,7 +18,7 @@ def ui(
     """Open MLflow's own UI on this project's store until Ctrl-C; on this machine only, unless --host says otherwise."""
     from orchestrator.cli import environment
     from orchestrator.cli.console import messages, results
-    from orchestrator.tracking.outcome import tracking_uri
+    from orchestrator.tracking.outcome import tracking_uri, without_password
     from orchestrator.tracking.saved_views import LEADERBOARD, shipped_views
     from orchestrator.tracking.server import address_to_serve, mlflow_server
     from orchestrator.tracking.store import open_store, told_as_bad_input
@@ -26,7 +26,9 @@ def ui(
     home = environment.home()
     given = environment.tracking_uri()
     if given is not None and given.startswith(("http:", "https:")):
-        raise BadInput(f"MLFLOW_TRACKING_URI={given}: that store has its own server; open it in a browser")
+        raise BadInput(
+            f"MLFLOW_TRACKING_URI={without_password(given)}: that store has its own server; open it in a browser"
+        )
     address = address_to_serve(host, port, environment.ui_password())
     with told_as_bad_input(home, given):
         views = shipped_views(open_store(home, given))
@@ -54,7 +56,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="print one JSON 
     else:
         for name, ok, found in checks:
             mark = {True: "ok   ", False: "FAULT", None: "note "}[ok]
-            results().print(f"{mark} {name}: {found}", markup=False, soft_wrap=True)
+            results().print(f"{mark} {name}: {found}", soft_wrap=True)
     if any(ok is False for _, ok, _ in checks):
         raise typer.Exit(2)
 

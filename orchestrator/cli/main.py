@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from orchestrator.cli import (
     data,
+    leaderboard,
     machine,
     models,
     predict,
@@ -37,7 +38,7 @@ app.command("sync")(sync.sync)
 app.command("train")(train.train)
 app.command("replay")(replay.replay)
 app.command("list")(results.list_things)
-app.command("leaderboard")(results.show_leaderboard)
+app.command("leaderboard")(leaderboard.show_leaderboard)
 app.command("report")(report.report)
 app.command("models")(models.show_models)
 app.command("promote")(promotion.promote)
@@ -83,10 +84,11 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:
+    from orchestrator.cli.console import visible
+
     for line in message.splitlines():
-        visible = "".join(letter if letter.isprintable() else "?" for letter in line)
         with suppress(OSError):  # nobody reads it; the exit code still says it
-            sys.stderr.write(f"{visible}\n" if message.startswith("Usage:") else f"orchestrate: {visible}\n")
+            sys.stderr.write(("" if message.startswith("Usage:") else "orchestrate: ") + visible(line) + "\n")
     _end(exit_code)
 
 

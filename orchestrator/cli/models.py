@@ -83,9 +83,9 @@ def _download(task: str, folder: Path, wanted: str | None, kind: str, as_json: b
         print_json({**told, "folder": str(folder), "max_probability_difference": difference})
         return
     named = f"{found.name} version {found.version}" + (f" ({found.alias})" if found.alias else "")
-    results().print(f"{named}: {folder}", markup=False, soft_wrap=True)
+    results().print(f"{named}: {folder}", soft_wrap=True)
     if difference is not None:
-        results().print(f"max difference of a probability, {kind} against the model: {difference:.1e}", markup=False)
+        results().print(f"max difference of a probability, {kind} against the model: {difference:.1e}")
 
 
 def _check_packages(kind: str) -> None:

@@ -50,7 +50,7 @@ def predict(
 
     left_out = _write_predictions(table, files, predict_known, found.version)
     for path, reason in left_out:
-        messages().print(f"{path}: left out, {reason}", markup=False, soft_wrap=True)
+        messages().print(f"{path}: left out, {reason}", soft_wrap=True)
     if len(left_out) == len(files):
         raise BadInput(f"none of the {len(files)} images can be read")
     note_predictions(home, sha256s, f"{found.name} v{found.version}")  # before anybody sees how test images are judged

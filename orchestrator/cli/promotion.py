@@ -50,7 +50,7 @@ def promote(
         )
     else:
         against = f" against version {done.champion}" if done.champion else ", there is no champion yet"
-        results().print(f"{done.name} version {done.version}{against}", markup=False)
+        results().print(f"{done.name} version {done.version}{against}")
         _show_checks(done.decision.checks)
     if done.moved is None:
         failed = ", ".join(check.name for check in done.decision.failed)
@@ -58,7 +58,7 @@ def promote(
             f"{done.name} version {done.version}: not promoted ({failed}); it stays as it was (--force --reason TEXT)"
         )
     if not as_json:
-        results().print(f"{done.name}: version {done.version} is champion ({done.moved})", markup=False)
+        results().print(f"{done.name}: version {done.version} is champion ({done.moved})")
 
 
 def rollback(task: Task, as_json: Json = False) -> None:
@@ -76,7 +76,7 @@ def rollback(task: Task, as_json: Json = False) -> None:
     if as_json:
         print_json({"name": task, "champion": now, "previous": before})
     else:
-        results().print(f"{task}: version {now} is champion again, version {before} was", markup=False)
+        results().print(f"{task}: version {now} is champion again, version {before} was")
 
 
 def verify(
@@ -104,19 +104,18 @@ def verify(
             {"name": found.name, "version": found.version, "holds": holds, "checks": [asdict(one) for one in checks]}
         )
     else:
-        results().print(f"{found.name} version {found.version}", markup=False)
+        results().print(f"{found.name} version {found.version}")
         _show_checks(checks)
     if not holds:
         raise PromotionRefused(f"{found.name} version {found.version}: its evidence does not hold; do not rely on it")
 
 
 def _show_checks(checks: "Sequence[Check]") -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from orchestrator.cli.console import results
 
     table = Table("", "check", "value", "rule", box=None)
     for check in checks:
-        table.add_row("pass" if check.passed else "FAIL", *map(escape, (check.name, check.value, check.rule)))
+        table.add_row("pass" if check.passed else "FAIL", check.name, check.value, check.rule)
     results().print(table)

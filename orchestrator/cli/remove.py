@@ -29,8 +29,8 @@ def remove(
     for one in going:
         size = f"{one.files:,} files, {one.size_bytes / 2**20:.1f} MiB"
         said = f"{one.folder.name}: {size}, {one.trials} trials, {one.state}"
-        results().print(said, markup=False, soft_wrap=True)
-        messages().print(f"  {one.kept_elsewhere}", markup=False, soft_wrap=True)
+        results().print(said, soft_wrap=True)
+        messages().print(f"  {one.kept_elsewhere}", soft_wrap=True)
     if not yes:
         messages().print("nothing is removed yet; add --yes to remove it for good")
 

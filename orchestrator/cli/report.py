@@ -33,4 +33,4 @@ def report(
         where = f"{folder / FOLDER}" if out is None else f"--out {out}"
         way_out = "move it away, or name another folder with --out" if out is None else "name another folder"
         raise BadInput(f"{where}: cannot be written ({error.strerror or error}); {way_out}") from error
-    results().print(str(page), markup=False, highlight=False, soft_wrap=True)
+    results().print(str(page), soft_wrap=True)

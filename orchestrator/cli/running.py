@@ -17,7 +17,7 @@ def status(
 ) -> None:
     """Say how far a sweep is, and whether anybody runs it."""
     from orchestrator.cli import environment
-    from orchestrator.cli.console import in_words, print_json, results
+    from orchestrator.cli.console import in_words, print_json, results, visible
     from orchestrator.leaderboard import format_metric, rank_trials
     from orchestrator.open_sweep import state_of
     from orchestrator.sweep_lock import living_owner
@@ -46,7 +46,9 @@ def status(
         print_json(about)
         return
     console = results()
-    console.print(f"{sweep_id}: {now}" + (f", by {owner.name}" if owner else "") + f" {about['reason']}".rstrip())
+    console.print(
+        f"{sweep_id}: {now}" + (f", by {owner.name}" if owner else "") + visible(f" {about['reason']}".rstrip())
+    )
     said = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none yet"
     console.print(f"{plan.budget.trials} trials of at most {plan.budget.epochs} epochs; so far {said}")
     if ranked:
@@ -62,7 +64,7 @@ def status(
                 f"{in_words(since_s)} ago"
             )
         elif trial.state == "failed":
-            console.print(f"trial {trial.number} failed: {trial.reason}", markup=False, soft_wrap=True)
+            console.print(f"trial {trial.number} failed: {visible(trial.reason)}", soft_wrap=True)
     if now in ("killed", "interrupted"):
         console.print(f"to go on: orchestrate resume {sweep_id}")
 
@@ -84,10 +86,8 @@ def logs(
     failed = [number for number, known in state.trials.items() if known.state == "failed"]
     for number in failed if trial is None else [trial]:
         known = state.trials[number]
-        messages().print(
-            f"trial {number} {known.architecture}: {known.state}; {known.reason}", markup=False, soft_wrap=True
-        )
-        results().print(_tail(folder / "trials" / f"{number:04d}" / "log.txt", lines), markup=False, soft_wrap=True)
+        messages().print(f"trial {number} {known.architecture}: {known.state}; {known.reason}", soft_wrap=True)
+        results().print(_tail(folder / "trials" / f"{number:04d}" / "log.txt", lines), soft_wrap=True)
     if trial is None and not failed:
         messages().print(f"no trial of {sweep_id} has failed; --trial N shows the log of any")
 

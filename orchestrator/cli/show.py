@@ -1,22 +1,17 @@
 """What commands print of plans and results: the resolved plan, the leaderboard, what was registered."""
 
 import json
+from itertools import islice
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from orchestrator.cli.console import in_words, print_json, results
-from orchestrator.leaderboard import (
-    LeaderboardRow,
-    changes_text,
-    few_groups_note,
-    leaderboard,
-    rank_text,
-    score_columns,
-)
+from orchestrator.cli.console import in_words, messages, print_json, results, visible
+from orchestrator.leaderboard import LeaderboardRow, changes_text, few_groups_note, leaderboard, shown_columns
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Choice, Fixed, Parameter
 from orchestrator.sweep_result import SweepResult
+from orchestrator.sweep_state import SweepState
 
 TOP_ROWS = 10
 WIDE_COLUMNS = 120
@@ -28,7 +23,8 @@ def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
         print_json({"plan": json.loads(plan.model_dump_json()), "plan_digest": plan.digest, "slots": slots})
         return
     console = results()
-    console.print(f"[bold]{escape(plan.sweep)}[/]: task {plan.task}, preset {plan.preset}, seed {plan.seed}")
+    about = f": task {plan.task}, preset {plan.preset}, seed {plan.seed}"
+    console.print(Text.assemble((plan.sweep, "bold"), about))
     data = plan.data
     console.print(f"plan digest {plan.digest}; data {data.kind} {data.digest}, split {data.split_digest}")
     console.print(
@@ -37,7 +33,7 @@ def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
     if plan.data.unreadable:
         console.print(f"  {plan.data.unreadable} images cannot be read and are left out")
     for side, counts in plan.data.images.items():
-        console.print(f"  {side}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+        console.print(f"  {side}: " + ", ".join(f"{count} {visible(name)}" for name, count in counts.items()))
     budget = plan.budget
     console.print(
         f"{budget.trials} trials of at most {budget.epochs} epochs on {slots} slots, {budget.finalists} finalists; "
@@ -52,55 +48,55 @@ def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
     for architecture, space in plan.architectures.items():
         table = Table("hyperparameter", "searched", "trial 0", title=architecture, title_justify="left", box=None)
         for name, parameter in space.items():
-            table.add_row(name, escape(_shown(parameter)), escape(str(parameter.default)))
+            table.add_row(name, _shown(parameter), str(parameter.default))
         console.print(table)
 
 
 def show_result(result: SweepResult, as_json: bool) -> None:
     """Print the leaderboard, what was registered and the next command to type."""
+    state = result.state
     if as_json:
         print_json(result.to_json())
+        if _why_not_registered(state):
+            messages().print(_why_not_registered(state), soft_wrap=True)
         return
-    state, console = result.state, results()
+    console = results()
     show_rows(leaderboard([state]), state.plan.metric)
-    tracked = state.tracked
-    if tracked is not None and tracked.registered is not None:
-        registered = tracked.registered
+    if state.tracked is not None and state.tracked.registered is not None:
+        registered = state.tracked.registered
         aliases = ", ".join(registered.aliases) or "no alias"
         console.print(f"registered: {registered.name} version {registered.version} ({aliases})")
         if registered.decision:
-            console.print(f"promotion: {escape(registered.decision)}", soft_wrap=True)
+            console.print(f"promotion: {registered.decision}", soft_wrap=True)
         console.print(f"next: orchestrate predict {registered.name} IMAGE...   or   orchestrate ui")
-    elif tracked is not None:
-        console.print(f"not registered: {escape(tracked.fault)}", soft_wrap=True)
-        console.print(f"later: orchestrate sync {state.started.sweep_id}")
     else:
-        console.print("not registered: the sweep did not end")
+        console.print(_why_not_registered(state), soft_wrap=True)
     told = "not written; orchestrate report " + state.started.sweep_id if result.report is None else str(result.report)
-    console.print(f"report: {escape(told)}", soft_wrap=True)
-    console.print(f"{result.wall_s:.0f} s; journal: {escape(str(result.folder / 'journal.jsonl'))}", soft_wrap=True)
+    console.print(f"report: {told}", soft_wrap=True)
+    console.print(f"{result.wall_s:.0f} s; journal: {result.folder / 'journal.jsonl'}", soft_wrap=True)
+
+
+def _why_not_registered(state: SweepState) -> str:
+    """Return the line that says why, and what registers the winner later; empty where it is registered."""
+    if state.tracked is None:
+        return "not registered: the sweep did not end"
+    if state.tracked.registered is not None:
+        return ""
+    later = f"orchestrate sync {state.started.sweep_id} sends and registers it later"
+    return f"not registered: {state.tracked.fault}; {later}"
 
 
 def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
     """Print the first rows of a leaderboard."""
-    several = len({row.sweep_id for row in rows}) > 1
-    columns = ["rank", *(["sweep"] if several else []), "trial", "architecture"]
-    scores = score_columns(rows[:TOP_ROWS], metric)
+    columns = shown_columns(rows, metric, lambda row: row.architecture + (" *" if row.is_winner else ""))
     console = results()
-    is_wide = console.width >= WIDE_COLUMNS
-    table = Table(*columns, *scores, "epochs", "state", *(["size", "time", "changed"] if is_wide else []), box=None)
-    for number, row in enumerate(rows[:TOP_ROWS]):
-        size = "-" if row.parameters is None else f"{row.parameters / 1e6:.1f} M"
-        table.add_row(
-            rank_text(row),
-            *([row.sweep_id] if several else []),
-            str(row.trial_id),
-            row.architecture + (" *" if row.is_winner else ""),
-            *(escape(texts[number]) for texts in scores.values()),
-            str(row.epochs),
-            row.state,
-            *([size, in_words(row.seconds), escape(changes_text(row))] if is_wide else []),
-        )
+    if console.width >= WIDE_COLUMNS:
+        columns["size"] = ["-" if row.parameters is None else f"{row.parameters / 1e6:.1f} M" for row in rows]
+        columns["time"] = [in_words(row.seconds) for row in rows]
+        columns["changed"] = [changes_text(row) for row in rows]
+    table = Table(*columns, box=None)
+    for texts in islice(zip(*columns.values(), strict=True), TOP_ROWS):
+        table.add_row(*map(visible, texts))
     console.print(table)
     if len(rows) > TOP_ROWS:
         console.print(f"... and {len(rows) - TOP_ROWS} more")

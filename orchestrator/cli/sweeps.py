@@ -108,7 +108,7 @@ def sweep(
         show_plan(planned.plan, planned.slots.count, as_json)
         return
     # Ray writes to stdout what it has to say of dead workers; there, only the result belongs
-    with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress() as live:
+    with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress(request.data_name) as live:
         result = run_sweep(request, progress, live)
     show_result(result, as_json)
 
@@ -132,7 +132,7 @@ def resume(
     from orchestrator.cli.show import show_result
     from orchestrator.cli.sweep_progress import SweepProgress
     from orchestrator.resume import ResumeRequest, resume_sweep, trials_that_stay
-    from orchestrator.sweep_request import SweepRequest
+    from orchestrator.sweep_request import SweepRequest, read_request
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     machine: SweepRequest = SweepRequest(
@@ -149,7 +149,9 @@ def resume(
         max_disk_bytes=_max_disk_bytes(max_disk),
         time_budget_s=None if time_budget is None else _seconds(time_budget),
     )
-    with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress() as live:
+    kept = read_request(machine.home.sweep_folder(sweep_id))
+    name = "" if kept is None else kept.data_name
+    with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress(name) as live:
         result = resume_sweep(request, progress, live)
     if not live.heard_anything:
         messages().print(f"{sweep_id} has ended; --trials N or --epochs N raise its budget")

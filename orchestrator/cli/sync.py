@@ -1,8 +1,11 @@
 """`orchestrate sync`: a sweep's runs and its winner sent to MLflow later, or to another store."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from orchestrator.tracking.outcome import SyncOutcome
 
 
 def sync(
@@ -14,16 +17,23 @@ def sync(
     from orchestrator.cli import environment
     from orchestrator.cli.console import print_json, results
     from orchestrator.cli.progress import DataProgress
+    from orchestrator.late_registration import note_registration_in
     from orchestrator.open_sweep import state_of
-    from orchestrator.tracking.catch_up import catch_up, note_registration
+    from orchestrator.tracking.catch_up import catch_up
 
     home = environment.home()
     sweep = home.sweep_folder(sweep_id)
     uri = environment.tracking_uri() if to is None else environment.store_uri("--to", to)
     with DataProgress("lines") as progress:
-        outcome = catch_up(sweep, home, uri, lambda sent, of: progress("sending", sent, of))
-    if to is None:
-        note_registration(sweep, outcome)
+
+        def send() -> "SyncOutcome":
+            return catch_up(sweep, home, uri, lambda sent, of: progress("sending", sent, of), _say)
+
+        outcome = send()
+        if to is None and note_registration_in(sweep, outcome):
+            outcome = send()  # the report, which names the version now
+    if outcome.missing_in_words:
+        _say(f"{sweep_id}: {outcome.missing_in_words}")
     if as_json:
         about = {"sweep_id": sweep_id, "lines_sent": outcome.events_sent, "tracking_uri": outcome.tracking_uri}
         print_json(about | {"registered": outcome.registered.model_dump() if outcome.registered else None})
@@ -31,10 +41,15 @@ def sync(
     console = results()
     console.print(
         f"{sweep_id}: all {outcome.events_sent:,} lines of its journal are in {outcome.tracking_uri}",
-        markup=False,
         soft_wrap=True,
     )
     if outcome.registered is not None:
         console.print(f"registered: {outcome.registered.name} version {outcome.registered.version}")
     elif state_of(sweep).winner is not None:
         console.print("not registered: the winner's weights are not in the sweep's folder, or its evaluation is void")
+
+
+def _say(text: str) -> None:
+    from orchestrator.cli.console import messages
+
+    messages().print(text, soft_wrap=True)

@@ -7,11 +7,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from orchestrator.cli.console import messages, print_json, results
+from orchestrator.cli.console import messages, print_json, results, visible
 from orchestrator.cli.flags import one_of, settings
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ class TrainingProgress:
         self._bar.reset(self._task, description=f"epoch {record.epoch + 1}", total=None)
 
     def _say(self, text: str) -> None:
-        self._console.print(escape(text), soft_wrap=not self._console.is_terminal)
+        self._console.print(visible(text), soft_wrap=not self._console.is_terminal)
 
     def __enter__(self) -> Self:
         """Return itself; the bar appears with the first batch."""
@@ -138,7 +137,7 @@ def _show(trained: "TrainedModel") -> None:
         if value is None and all(scores.metrics[name] is None for scores in sides.values()):
             continue
         cells = [(scores.metrics[name], *scores.intervals.get(name, (None, None))) for scores in sides.values()]
-        table.add_row(name, *(escape(format_interval(cell)) for cell in cells))
+        table.add_row(name, *map(format_interval, cells))
     console = results()
     console.print(f"best of {trained.epochs} epochs: {trained.best_epoch} ({trained.stop_reason})")
     console.print(table)
@@ -147,7 +146,7 @@ def _show(trained: "TrainedModel") -> None:
     warning = sides["validation"].warning if "test" not in sides else sides["test"].warning
     if warning:
         console.print(warning)
-    console.print(f"{trained.wall_s:.0f} s; tables and figures: {escape(str(planned.folder))}", soft_wrap=True)
+    console.print(f"{trained.wall_s:.0f} s; tables and figures: {planned.folder}", soft_wrap=True)
 
 
 def _as_json(trained: "TrainedModel") -> dict[str, Any]:

@@ -16,7 +16,8 @@ from orchestrator.report.markup import Child, Markup, joined, json_for_script, t
 from orchestrator.report.parallel_coordinates import draw_parallel_coordinates
 from orchestrator.report.parameter_importance import HOW, draw_importance
 from orchestrator.report.payload import payload_of
-from orchestrator.report.repeat import Asked, draw_repeat
+from orchestrator.report.repeat import draw_repeat
+from orchestrator.sweep_request import SweepRequest
 
 GENERATOR = "orchestrate report"  # by which a folder is known as one of ours
 SCRIPTS = ("shared.js", "leaderboard.js", "charts.js", "compare.js")
@@ -28,7 +29,7 @@ _OPEN_ARCHITECTURES = 6  # whose drawings are unfolded
 class Beside:
     """What stands beside the journal: the request, the audit, figures of finalists, and links to the data's pages."""
 
-    asked: Asked | None
+    asked: SweepRequest | None
     audit: Audit | None
     figures: Figures
     audit_link: str | None

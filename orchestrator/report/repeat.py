@@ -4,51 +4,23 @@ import json
 import shlex
 from pathlib import Path, PurePath
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
+from orchestrator.home import Home
 from orchestrator.plan import SweepPlan
 from orchestrator.report.content import NONE, ReportContent
 from orchestrator.report.markup import Child, Markup, table, tag
+from orchestrator.sweep_request import SweepRequest
 from orchestrator.sweep_state import SweepState
 
 
-class Asked(BaseModel):
-    """The part of request.json that a command needs; None means that the sweep file or the machine decided."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    name: str
-    architectures: list[str] = []
-    exclude: list[str] = []
-    trials: int | None = None
-    epochs: int | None = None
-    finalists: int | None = None
-    slots: int | None = None
-    metric: str | None = None
-    split: str | None = None
-    folds: int = 1
-    allocation: str | None = None
-    time_budget_s: float | None = None
-    gpu_share: float | None = None
-    max_disk_bytes: int | None = None
-    overrides: dict[str, str] = {}
-
-
-def read_request(path: Path) -> Asked | None:
-    """Return what the user asked for; None where that was not kept, or cannot be read."""
-    try:
-        return Asked.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
-def sweep_command(state: SweepState, asked: Asked | None) -> str:
+def sweep_command(state: SweepState, asked: SweepRequest | None) -> str:
     """Return the command that runs the sweep again; what the machine decided is written out."""
     plan = state.started.plan
     budget = plan.budget
     if asked is None:
-        every = {"trials": budget.trials, "epochs": budget.epochs, "finalists": budget.finalists}
-        asked = Asked(name=plan.sweep, metric=plan.metric, architectures=list(plan.architectures), **every)
+        asked = SweepRequest(
+            name=plan.sweep, home=Home(Path()), metric=plan.metric, architectures=tuple(plan.architectures),
+            trials=budget.trials, epochs=budget.epochs, finalists=budget.finalists,
+        )  # fmt: skip
     is_raised = state.plan.budget != budget  # then request.json holds what it was raised to
     name = PurePath(asked.name).name if asked.name.endswith((".yaml", ".yml")) else asked.name
     flags: dict[str, object] = {
@@ -95,7 +67,7 @@ def _seconds(time_s: float | None) -> str | None:
     return None if time_s is None else f"{time_s:.3f}".rstrip("0").rstrip(".") + "s"
 
 
-def draw_repeat(content: ReportContent, asked: Asked | None) -> Markup:
+def draw_repeat(content: ReportContent, asked: SweepRequest | None) -> Markup:
     """Return the commands, the digests, the versions and the whole plan."""
     state = content.state
     plan = state.plan
@@ -140,7 +112,7 @@ def draw_repeat(content: ReportContent, asked: Asked | None) -> Markup:
     )
 
 
-def _about_sweep(plan: SweepPlan, asked: Asked | None) -> str:
+def _about_sweep(plan: SweepPlan, asked: SweepRequest | None) -> str:
     said = []
     if plan.data.kind == "real":
         said.append("DIR is the folder of the images with the data digest below.")

@@ -9,7 +9,7 @@ from orchestrator.errors import BadInput
 from orchestrator.report.content import Importances, content_of
 from orchestrator.report.data_audit import read_audit
 from orchestrator.report.page import GENERATOR, Beside, page_of
-from orchestrator.report.repeat import read_request
+from orchestrator.sweep_request import read_request
 from orchestrator.sweep_state import SweepState
 
 FOLDER = "report"
@@ -30,7 +30,7 @@ def write_report(sweep_folder: Path, state: SweepState, importances: Importances
     data = sweep_folder / "data"
     is_at_home = out is None  # elsewhere, the sweep's other files are not beside it
     beside = Beside(
-        asked=read_request(sweep_folder / "request.json"),
+        asked=read_request(sweep_folder),
         audit=read_audit(data / "audit.json"),
         figures=figures,
         audit_link="../data/audit.html" if is_at_home and (data / "audit.html").is_file() else None,

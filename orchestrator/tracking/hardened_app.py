@@ -31,7 +31,7 @@ def create_app() -> "ASGIApp":
     from starlette.responses import PlainTextResponse
 
     switched_off = PlainTextResponse("switched off on this server\n", status_code=404)
-    ask = {"WWW-Authenticate": 'Basic realm="orchestrate"'}
+    ask = {"WWW-Authenticate": 'Basic realm="orchestrate", charset="UTF-8"'}  # RFC 7617: umlauts, too
     login_wanted = PlainTextResponse("name and password, please\n", status_code=401, headers=ask)
     login = os.environ.get(LOGIN, "")
 
@@ -48,6 +48,6 @@ def create_app() -> "ASGIApp":
 
 
 def _is_logged_in(scope: "Scope", login: str) -> bool:
-    wanted = b"Basic " + base64.b64encode(login.encode())
+    wanted = b"Basic " + base64.b64encode(os.fsencode(login))  # the bytes that the variable holds
     given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     return hmac.compare_digest(given, wanted)

@@ -4,12 +4,15 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel
 
 from orchestrator.home import Home
 from orchestrator.journal import Registered, SweepTracked
 from orchestrator.sweep_state import SweepState
+
+FaultKind = Literal["away", "refused", "local"]  # the last: files of this machine, or a driver that is missing
 
 
 class SyncOutcome(BaseModel):
@@ -22,11 +25,30 @@ class SyncOutcome(BaseModel):
     registered: Registered | None = None
     registered_for: str = ""  # which model that is: see model_key
     figures_due: list[int] = []  # trials whose figures are drawn when nothing else is to be sent
-    error: str | None = None  # why the store cannot be reached just now
+    error: str | None = None  # why nothing can be sent just now
+    error_kind: FaultKind = "away"  # whose fault that is
+    missing: dict[int, list[str]] = {}  # by finalist: its files that were gone when they were to be sent
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Return how far it is; what comes later is more."""
+        return self.events_sent, -len(self.figures_due)
+
+    @property
+    def missing_in_words(self) -> str:
+        """Return the line that says which files could not be sent, empty where all were."""
+        gone = [path for paths in self.missing.values() for path in paths]
+        return f"not sent, for they are gone: {', '.join(gone)}" if gone else ""
 
     def has_registered(self, state: SweepState) -> bool:
         """Tell whether the sweep's winner, as it is now, has its version."""
         return self.registered is not None and self.registered_for == model_key(state)
+
+    def is_news(self, state: SweepState) -> bool:
+        """Tell whether a sweep that has ended knows nothing of its winner's version."""
+        if state.ended is None or state.winner is None or not self.has_registered(state):
+            return False
+        return state.tracked is None or state.tracked.registered != self.registered
 
     def told(self, state: SweepState) -> SweepTracked:
         """Return the line of the journal that says what became of it in the store."""

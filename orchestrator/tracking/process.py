@@ -23,14 +23,13 @@ POLL_S = 0.2
 WATCH_S = 1.0
 MAX_STARTS = 3
 REGISTER_WITHIN_S = 300.0
-GIVE_UP_ON_FAULT_S = 10.0
 
 
 class SyncProcess:
     """The process that sends one sweep's journal to MLflow, in a session of its own: Ctrl-C does not reach it.
 
-    A thread starts it again where something killed it, and says by `told` when the store is out of reach and when it is
-    back: a line each.
+    A thread starts it again where something killed it, and says by `told` when nothing can be sent, why, and when it
+    goes on: a line each.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class SyncProcess:
         ]
         # in the environment, as it may hold a password: command lines are seen by everybody
         self._environment = os.environ | {"MLFLOW_TRACKING_URI": given_uri or ""}
-        self._reach = StoreReach(without_password(tracking_uri(home, given_uri)))
+        self._reach = StoreReach(without_password(tracking_uri(home, given_uri)), sweep.name)
         self._told = told
         self._starts_left = MAX_STARTS
         self._starting = threading.Lock()
@@ -59,7 +58,7 @@ class SyncProcess:
         self._watch.start()
 
     def wait_until(self, done: Callable[[SyncOutcome], bool]) -> None:
-        """Wait until the outcome is `done`, or its store stays out of reach.
+        """Wait until the outcome is `done`, or nothing can be sent for too long.
 
         A sync that was killed is started again: it goes on from its offset.
         """
@@ -67,7 +66,7 @@ class SyncProcess:
         while True:
             is_alive = self._is_alive()  # asked first: what it wrote before its end is seen
             now_s = time.monotonic()
-            gave_up = self._reach.faulty_for_s(now_s) > GIVE_UP_ON_FAULT_S or now_s - began_s > REGISTER_WITHIN_S
+            gave_up = self._reach.is_hopeless(now_s) or now_s - began_s > REGISTER_WITHIN_S
             if done(read_outcome(self._outcome)) or gave_up or not is_alive:
                 return
             time.sleep(POLL_S)
@@ -98,7 +97,7 @@ class SyncProcess:
                 later = f"orchestrate sync {self._sweep.name} sends the rest later"
                 self._told(f"sync with MLflow came to no end of its own (why: {self._sweep / 'sync.log'}): {later}")
                 return
-            said = self._reach.hear(read_outcome(self._outcome).error, time.monotonic())
+            said = self._reach.hear(read_outcome(self._outcome), time.monotonic())
             if said is not None:
                 self._told(said)
 

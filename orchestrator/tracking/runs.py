@@ -13,6 +13,7 @@ from orchestrator.journal import EpochEnded, FinalistEvaluated, FoldEvaluated, R
 from orchestrator.leaderboard import leaderboard, spread_over, to_markdown
 from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tracking.dataset_inputs import log_dataset
+from orchestrator.tracking.finalist_files import folder_of, missing_files
 from orchestrator.tracking.finalist_metrics import finalist_metrics, finalist_tags
 from orchestrator.tracking.image_grid import show_in_grid
 from orchestrator.tracking.logged_model import SWEEP_TAG
@@ -148,8 +149,9 @@ class SweepRuns:
         tags = {f"orchestrate.{key}": value for key, value in finalist_tags(event).items()}
         self._outbox.put(run_id, tags=tags, metrics=finalist_metrics(event))
         self._outbox.send(run_id)
-        folder = self._sweep / "finalists" / f"{event.trial:04d}"
-        self._client.log_artifacts(run_id, str(folder), "evaluation")
+        self._outcome.missing[event.trial] = missing_files(self._sweep, state.plan.task, event)
+        if (folder := folder_of(self._sweep, event.trial)).is_dir():
+            self._client.log_artifacts(run_id, str(folder), "evaluation")
 
     def send_retrained(self, state: SweepState, event: FoldEvaluated | SeedEvaluated) -> None:
         """Send a finalist's validation metrics on one fold or from one seed, and their spread over those so far."""
@@ -188,10 +190,14 @@ class SweepRuns:
         tags = {"mlflow.note.content": note, "orchestrate.state": state.ended.state}
         tags["orchestrate.winner_trial_id"] = "none" if state.winner is None else str(state.winner)
         self._client.log_batch(self._outcome.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-        if state.has_completed and (self._sweep / "report").is_dir():  # of other ends there is none, or an old one
-            self._client.log_artifacts(self._outcome.run_id, str(self._sweep / "report"), "report")
+        self.send_report(state)
         status = {"completed": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}[state.ended.state]
         self._client.set_terminated(self._outcome.run_id, status, _ms(state.ended.time))
+
+    def send_report(self, state: SweepState) -> None:
+        """Send the report of a sweep that came to its end: of other ends there is none, or an old one."""
+        if self._outcome.run_id and state.has_completed and (self._sweep / "report").is_dir():
+            self._client.log_artifacts(self._outcome.run_id, str(self._sweep / "report"), "report")
 
     def reconcile(self, state: SweepState) -> None:
         """Hold MLflow against the journal and send again what is missing: runs, last epochs, statuses."""
@@ -289,11 +295,7 @@ def _metrics(event: EpochEnded) -> list[Metric]:
 
 def _has_everything(run: Run, trial: TrialState) -> bool:
     """Tell whether parameters and the latest value of each metric are the journal's; earlier ones were sent before."""
-    latest = {metric.key: metric for metric in _latest(trial)}
+    latest = {metric.key: metric for epoch in trial.epochs for metric in _metrics(epoch)}
     return trial.hyperparameters.keys() <= run.data.params.keys() and all(
         run.data.metrics.get(key) == metric.value for key, metric in latest.items()
     )
-
-
-def _latest(trial: TrialState) -> list[Metric]:
-    return [metric for epoch in trial.epochs for metric in _metrics(epoch)]

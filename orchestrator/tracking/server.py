@@ -54,11 +54,6 @@ class Address:
     login: str = ""
 
     @property
-    def is_loopback(self) -> bool:
-        """Tell whether only this machine can reach it."""
-        return _is_loopback(self.host)
-
-    @property
     def near_host(self) -> str:
         """Return the host by which this machine reaches it."""
         return HOST if self.host == EVERYWHERE else self.host
@@ -67,7 +62,7 @@ class Address:
     def names(self) -> list[str]:
         """Return the hosts by which requests may address it; others are answered 403 (DNS rebinding)."""
         if self.host != EVERYWHERE:
-            return list(dict.fromkeys([self.host, *([HOST, "localhost"] if self.is_loopback else [])]))
+            return list(dict.fromkeys([self.host, *([HOST, "localhost"] if _is_loopback(self.host) else [])]))
         names = [HOST, "localhost", socket.gethostname(), socket.getfqdn()]
         with suppress(OSError):  # a name that nobody resolves
             names += socket.gethostbyname_ex(socket.gethostname())[2]

@@ -14,15 +14,13 @@ from mlflow.db import upgrade
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from sqlalchemy import create_engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
 from orchestrator.tracking.outcome import tracking_uri, without_password
+from orchestrator.tracking.store_fault import STORE_FAULTS, StoreFault, fault_of
 from trainables.catalog import TASKS
 from trainables.evaluation.metrics import METRICS
-
-STORE_FAULTS = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError)  # or no driver for its kind
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -36,21 +34,13 @@ ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
-DRIVERS = {"psycopg": "'psycopg[binary]'"}  # package of a database's driver, where it has another name
-
 # A request that failed may have been carried out: who writes looks for what it made before it is repeated.
 ENVIRONMENT_OF_A_WRITER = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
-
-def reason_of(error: BaseException) -> str:
-    """Return in a few words why a call to a store failed: those of the fault that the others came from."""
-    root = error
-    while (cause := root.__cause__ or (None if root.__suppress_context__ else root.__context__)) is not None:
-        root = cause
-    if isinstance(root, ModuleNotFoundError):
-        return f"{root.name} is not installed: pip install {DRIVERS.get(root.name or '', root.name)}"
-    words = root.strerror if isinstance(root, OSError) and root.strerror else str(root).strip()
-    return without_password((words or type(root).__name__).splitlines()[0])[:200]
+# Seconds of silence after which a server that took a request is given up; MLflow would wait for 120. It is no limit on
+# how long an upload takes, only on what the server does after it: one that hands 440 MB of weights (the largest model
+# here) on to a bucket at 7 MB/s still answers in time. Who has a slower one sets the variable.
+SILENCE_S = "60"
 
 
 @contextmanager
@@ -59,13 +49,19 @@ def told_as_bad_input(home: Home, given: str | None) -> Iterator[None]:
     try:
         yield
     except STORE_FAULTS as error:
-        where = without_password(tracking_uri(home, given))
-        raise BadInput(f"MLflow store {where}: cannot be used ({reason_of(error)})") from error
+        raise BadInput(told_of(fault_of(error), home, given)) from error
+
+
+def told_of(fault: StoreFault, home: Home, given: str | None) -> str:
+    """Return the line for a user whose command needs the store."""
+    verb = {"away": "cannot be used", "refused": "refuses", "local": "cannot be used from here"}[fault.kind]
+    return f"MLflow store {without_password(tracking_uri(home, given))}: {verb} ({fault.reason})"
 
 
 def open_store(home: Home, given: str | None) -> MlflowClient:
     """Return a client; the embedded store is created on first use, an SQLite file elsewhere is left as it is."""
     os.environ.update(ENVIRONMENT)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", SILENCE_S)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     uri = tracking_uri(home, given)

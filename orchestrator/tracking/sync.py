@@ -7,7 +7,6 @@ have been carried out: before a batch that was broken off is sent again, the run
 import fcntl
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from orchestrator.journal import (
     SweepEnded,
     SweepResumed,
     SweepStarted,
+    SweepTracked,
     TrialEnded,
     TrialStarted,
     WinnerChosen,
@@ -37,19 +37,12 @@ from orchestrator.tracking.outcome import (
     without_password,
     write_outcome,
 )
+from orchestrator.tracking.retrying import follow
 from orchestrator.tracking.runs import SweepRuns
 from orchestrator.tracking.saved_views import ship_views
-from orchestrator.tracking.store import (
-    ENVIRONMENT_OF_A_WRITER,
-    STORE_FAULTS,
-    ensure_experiment,
-    open_store,
-    reason_of,
-)
+from orchestrator.tracking.store import ENVIRONMENT_OF_A_WRITER, ensure_experiment, open_store
+from orchestrator.tracking.store_fault import STORE_FAULTS, StoreFault, fault_of
 
-POLL_S = 1.0
-RETRY_S = 2.0
-GIVE_UP_AFTER_END_S = 10.0  # of a store that was out of reach so long, once the journal has ended
 EVENTS_PER_BATCH = 1000  # fewer while calls fail: one call in ten that does must not undo all of the others
 NICE = 10  # trials come first
 
@@ -64,13 +57,11 @@ class Sync:
         self._outcome_file = outcome_file(sweep, home, given_uri)
         self._journal = sweep / "journal.jsonl"
         self._state: SweepState | None = None
-        self._sent_state: SweepState | None = None  # as far as an earlier sync sent it; to be held against the store
         self._runs: SweepRuns | None = None
         self._batch_size = EVENTS_PER_BATCH
+        self._events: list[Event] = []  # of the journal, up to `_read_to`; the first `outcome.events_sent` are sent
         self._read_to = 0
-        self._num_read = 0
         self._journal_ended = False
-        self._waiting: list[Event] = []
         self.outcome = read_outcome(self._outcome_file)
         self.outcome.tracking_uri = without_password(tracking_uri(home, given_uri))
 
@@ -87,7 +78,7 @@ class Sync:
     @property
     def ended(self) -> bool:
         """Tell whether the journal's last line was sent."""
-        return self.journal_ended and not self._waiting
+        return self.journal_ended and self.outcome.events_sent == len(self._events)
 
     def pass_once(self, told: Callable[[int, int], None] = lambda sent, of: None) -> None:
         """Send what the journal has that the store has not; `told` hears how many of how many lines are sent.
@@ -95,7 +86,7 @@ class Sync:
         Figures come last, and most wait on where the journal has grown meanwhile. Raises one of STORE_FAULTS, and
         nothing is lost then.
         """
-        self._read()
+        self.look()
         if self._state is None:
             return
         with self._sending():
@@ -114,11 +105,13 @@ class Sync:
                 self._runs.send_sweep_end(self._state)
                 self._send_figures(self._state, self._runs)
 
-    def report(self, error: Exception) -> None:
-        """Leave word of why the store cannot be reached."""
-        self.outcome.error = reason_of(error)
+    def report(self, error: BaseException) -> StoreFault:
+        """Leave word of why nothing can be sent, and return it."""
+        fault = fault_of(error)
+        self.outcome.error, self.outcome.error_kind = fault.reason, fault.kind
         with suppress(OSError):  # it may be this disk that is full
             write_outcome(self._outcome_file, self.outcome)
+        return fault
 
     @contextmanager
     def _sending(self) -> Iterator[None]:
@@ -127,53 +120,46 @@ class Sync:
             yield
         except STORE_FAULTS:
             self._runs = None
-            sent = self.outcome.events_sent
-            self._sent_state = replay(read_events(self._journal)[0][:sent]) if sent else None  # to be looked for again
             self._batch_size = max(1, self._batch_size // 4)
             raise
 
-    def _read(self) -> None:
-        """Fold new events into the state; what an earlier sync has sent is not sent again."""
+    def look(self) -> None:
+        """Fold new lines of the journal into the state. Raises OSError where it cannot be read."""
         events, self._read_to = read_events(self._journal, self._read_to)
+        self._events += events
         if self._state is not None:
             for event in events:
                 self._state.apply(event)
-            self._waiting += events
         elif events:
             self._state = replay(events)
-            sent = min(self.outcome.events_sent, len(events))  # a journal may have lost lines with its machine
-            self._sent_state = replay(events[:sent]) if sent else None
-            self._waiting = events[sent:]
-        self._num_read += len(events)
+            # of those that an earlier sync sent a journal may have lost some with its machine
+            self.outcome.events_sent = min(self.outcome.events_sent, len(events))
         for event in events:
             if isinstance(event, SweepEnded | SweepResumed):
                 self._journal_ended = isinstance(event, SweepEnded)
 
     def _open(self, state: SweepState) -> SweepRuns:
-        """Find out what the store has of the sweep; the first time, hold it against what an earlier sync sent."""
+        """Find out what the store has of the sweep, and hold it against what was sent so far."""
         client = open_store(self._home, self._given_uri)
         os.environ.update(ENVIRONMENT_OF_A_WRITER)
         experiment_id = ensure_experiment(client, state.plan.task, self._home)
         ship_views(client, experiment_id, state.plan.task, state.plan.data.kind)
         runs = SweepRuns(client, experiment_id, self._sweep, self.outcome, policy_file(self._home))
         runs.adopt(state.started.sweep_id)
-        if self.outcome.run_id is None and self.outcome.events_sent:  # somebody deleted it, or the store is a new one
+        if self.outcome.run_id is None:  # somebody deleted it, or the store is a new one
             self.outcome.events_sent, self.outcome.registered = 0, None
-            self._waiting = read_events(self._journal)[0][: self._num_read]
-        elif self._sent_state is not None:
-            runs.reconcile(self._sent_state)
-        self._sent_state = None
+        elif self.outcome.events_sent:
+            runs.reconcile(replay(self._events[: self.outcome.events_sent]))
         return runs
 
     def _send_waiting(self, state: SweepState, runs: SweepRuns, told: Callable[[int, int], None]) -> None:
-        while self._waiting or self.outcome.error:
-            batch, later = self._waiting[: self._batch_size], self._waiting[self._batch_size :]
+        while self.outcome.events_sent < len(self._events) or self.outcome.error:
+            batch = self._events[self.outcome.events_sent : self.outcome.events_sent + self._batch_size]
             self._send(state, runs, batch)
-            self._waiting = later
             self._batch_size = min(EVENTS_PER_BATCH, 2 * self._batch_size)
-            self.outcome.events_sent, self.outcome.error = self._num_read - len(later), None
+            self.outcome.events_sent, self.outcome.error = self.outcome.events_sent + len(batch), None
             write_outcome(self._outcome_file, self.outcome)
-            told(self.outcome.events_sent, self._num_read)
+            told(self.outcome.events_sent, len(self._events))
 
     def _send_figures(self, state: SweepState, runs: SweepRuns) -> None:
         """Draw and send the figures of trials that have ended: one, then more while the journal tells nothing new."""
@@ -207,40 +193,14 @@ class Sync:
                 runs.send_all()
                 runs.send_sweep_end(state)
                 runs.reconcile(state)
+            elif isinstance(event, SweepTracked) and state.ended is not None:  # the winner was registered late
+                runs.send_report(state)
         runs.send_all()
 
 
 def lock_file(sweep: Path, home: Home, given_uri: str | None) -> Path:
     """Return the file that whoever sends a sweep to a store holds locked meanwhile."""
     return outcome_file(sweep, home, given_uri).with_suffix(".lock")
-
-
-def follow(sync: Sync, driver_pid: int) -> None:
-    """Send until the journal ends, or until its driver is dead and everything it wrote is sent.
-
-    A store that is out of reach then is tried for GIVE_UP_AFTER_END_S, or once where it was so for longer.
-    """
-    faulty_since_s: float | None = None
-    driver_is_dead = False
-    while driver_is_dead or not sync.done:
-        driver_is_dead = os.getppid() != driver_pid
-        try:
-            sync.pass_once()
-            faulty_since_s = None
-            if driver_is_dead:
-                if not sync.ended:
-                    sync.close_abandoned()
-                return
-        except STORE_FAULTS as error:
-            sync.report(error)
-            now_s = time.monotonic()
-            faulty_since_s = faulty_since_s or now_s
-            if (driver_is_dead or sync.journal_ended) and now_s - faulty_since_s >= GIVE_UP_AFTER_END_S:
-                return
-            time.sleep(RETRY_S)
-        else:
-            if not sync.done:
-                time.sleep(POLL_S)
 
 
 def _let_trials_come_first() -> None:
@@ -257,7 +217,10 @@ def main() -> None:
     given_uri = os.environ.get("MLFLOW_TRACKING_URI") or None
     with lock_file(sweep, Home(home), given_uri).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # that of a driver that died may still be closing its runs
-        follow(Sync(sweep, Home(home), given_uri), driver_pid)
+        sync = Sync(sweep, Home(home), given_uri)
+        follow(sync, driver_pid)
+        if sync.outcome.missing_in_words:
+            sys.stderr.write(f"{sync.outcome.missing_in_words}\n")  # sync.log
 
 
 if __name__ == "__main__":

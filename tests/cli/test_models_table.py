@@ -1,4 +1,4 @@
-"""What `orchestrate models` shows of a version, and what its predictions and the leaderboard say of test images."""
+"""What `orchestrate models` shows of a version, and what its predictions note of test images."""
 
 import hashlib
 from pathlib import Path
@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from orchestrator.cli import models, predict, results
+from orchestrator.cli import models, predict
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
-from orchestrator.test_ledger import note_preparation, read_ledger
+from orchestrator.test_ledger import read_ledger
 from orchestrator.tracking.registry import FoundModel
 
 
@@ -32,33 +32,12 @@ def test_the_test_score_is_that_of_the_whole_test_side(
 
 @pytest.fixture
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """One sweep in a home of its own, as the leaderboard and `predict` see it."""
-    data = SimpleNamespace(
-        test_digest="t",
-        digest="d",
-        split_digest="s",
-        kind="real",
-        images={"test": {"normal": 6, "stroke": 4}},
-        leaks={},
-    )
-    plan = SimpleNamespace(task="stroke", metric="auroc", data=data)
+    """One sweep in a home of its own, as `predict` sees it."""
+    plan = SimpleNamespace(data=SimpleNamespace(test_digest="t"))
     state = SimpleNamespace(started=SimpleNamespace(sweep_id="sweep-1"), plan=plan)
     monkeypatch.setenv("ORCHESTRATE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("orchestrator.cli.results._known_sweeps", lambda: [state])
-    monkeypatch.setattr("orchestrator.leaderboard.leaderboard", lambda sweeps: [])
     monkeypatch.setattr("orchestrator.test_predictions.all_sweeps", lambda home: ([state], []))
     return state
-
-
-def test_the_leaderboard_tells_of_reads_whose_test_side_is_not_known(
-    sweep: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    results.show_leaderboard("stroke", as_json=True)
-    assert "further reads" not in capsys.readouterr().err
-    for who in ("data check stroke", "preflight stroke"):
-        note_preparation(Home(tmp_path / "home").test_ledger, "", 48, who, "audited")
-    results.show_leaderboard("stroke", as_json=True)
-    assert "; 2 further reads of sets without a known test side\n" in capsys.readouterr().err
 
 
 def test_predicting_test_images_is_noted_before_the_table_is_shown(

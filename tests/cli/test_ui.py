@@ -28,7 +28,8 @@ def test_ui_answers_until_it_is_ended_and_leaves_nothing(tmp_path: Path) -> None
 
 
 def test_ui_of_a_remote_store_says_where_to_look(tmp_path: Path) -> None:
-    environment = clean_environment(tmp_path / "home", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    environment = clean_environment(tmp_path / "home", MLFLOW_TRACKING_URI="http://jane:secret@127.0.0.1:9")
     done = subprocess.run(command("ui"), env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    assert "has its own server" in done.stderr
+    assert "MLFLOW_TRACKING_URI=http://***@127.0.0.1:9: that store has its own server" in done.stderr
+    assert "secret" not in done.stderr

@@ -4,10 +4,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from sweep_support import open_sweep
+from sweep_support import begin, epoch, make_plan, open_sweep
 
+from orchestrator import sweep_report
 from orchestrator.errors import BadInput, DiskFull, Interrupted
-from orchestrator.journal import SweepEnded, read_events
+from orchestrator.journal import SweepEnded, SweepResumed, TrialEnded, read_events
+from orchestrator.open_sweep import Notice, OpenSweep, opened
+from orchestrator.report.writer import page_of_sweep
 from orchestrator.sweep import _synced, told_if_broken_off
 
 
@@ -28,6 +31,60 @@ def test_how_a_sweep_was_broken_off_is_told_once(tmp_path: Path, error, raised, 
             raise error
     ends = [event for event in read_events(tmp_path / "s" / "journal.jsonl")[0] if isinstance(event, SweepEnded)]
     assert [(end.state, end.reason) for end in ends] == [(state, reason)]
+
+
+@pytest.mark.parametrize("error", [Interrupted("interrupted by the user"), KeyboardInterrupt(), KeyError("x")])
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_what_there_is_has_a_report_where_a_trial_has_ended(tmp_path: Path, error, has_ended: bool) -> None:
+    with open_sweep(tmp_path) as sweep:
+        end_of_trial(sweep, has_ended)
+    said = broken_off(tmp_path, error)
+    page = page_of_sweep(tmp_path)
+    assert said == ([f"report of what there is: {page}"] if has_ended else [])
+    assert page.exists() == has_ended
+    assert not has_ended or "running or killed" not in page.read_text()
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), OSError(28, "No space left on device"), ValueError("x")])
+def test_who_does_not_wait_for_the_report_is_told_how_to_write_it(tmp_path: Path, monkeypatch, fault) -> None:
+    def broken(*arguments: object) -> None:
+        raise fault
+
+    with open_sweep(tmp_path) as sweep:
+        end_of_trial(sweep, has_ended=True)
+    monkeypatch.setattr(sweep_report, "write_sweep_report", broken)
+    assert broken_off(tmp_path, Interrupted("x")) == ["for a report of what there is: orchestrate report s"]
+    monkeypatch.undo()
+    monkeypatch.setattr(sweep_report, "MOST_TRIALS_AT_EXIT", 0)
+    with open_sweep(tmp_path) as sweep:
+        sweep.append(resumed())
+    assert broken_off(tmp_path, Interrupted("x")) == ["for a report of what there is: orchestrate report s"]
+    assert not page_of_sweep(tmp_path).exists()
+
+
+def end_of_trial(sweep: OpenSweep, has_ended: bool) -> None:
+    begin(sweep, 0)
+    sweep.append(epoch(0, 1, 0.7))
+    if has_ended:
+        sweep.append(TrialEnded(trial=0, state="pruned", reason="ASHA at epoch 1"))
+
+
+def resumed() -> SweepResumed:
+    return SweepResumed(plan=make_plan(), plan_digest="", slots=1, device="cpu", versions={}, git={})
+
+
+def broken_off(folder: Path, error: BaseException) -> list[str]:
+    """Break a sweep off and return what was told beside its events."""
+    said: list[str] = []
+    with (
+        opened(folder, lambda event, state: said.append(event.text) if isinstance(event, Notice) else None) as sweep,
+        pytest.raises(type(error)),
+        told_if_broken_off(sweep),
+        told_if_broken_off(sweep),
+    ):
+        raise error
+    assert sweep.state.ended is not None
+    return said
 
 
 def test_who_does_not_wait_for_the_last_figures_has_a_whole_sweep_all_the_same() -> None:

@@ -13,7 +13,7 @@ from report_page_support import PNG, Page, few, named_sweep, written
 from report_support import HOSTILE, finished, metrics_at, search_events, search_plan, with_summary
 from sweep_support import open_sweep, started, suggested
 
-from orchestrator import sweep as main_job
+from orchestrator import sweep_report
 from orchestrator.cli import report as command
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
@@ -27,9 +27,10 @@ from orchestrator.journal import (
     TrialStarted,
 )
 from orchestrator.report.learning_curves import thinned
-from orchestrator.report.repeat import Asked, resume_command, sweep_command
+from orchestrator.report.repeat import resume_command, sweep_command
 from orchestrator.report.scales import Scale, fitting_range
 from orchestrator.report.writer import page_of_sweep, require_own_or_new, write_report
+from orchestrator.sweep_request import SweepRequest
 from orchestrator.sweep_state import replay
 from trainables.catalog import default_hyperparameters
 
@@ -222,20 +223,21 @@ def test_the_sweep_is_not_lost_for_want_of_its_report(tmp_path: Path, monkeypatc
         raise ValueError("a fault nobody thought of")
 
     with open_sweep(tmp_path / "s", search_plan()) as sweep:
-        main_job._write_report(sweep, SweepEnded(state="completed"))
+        sweep_report.write_report_or_none(sweep.folder, replay([*sweep.past, SweepEnded(state="completed")]))
         page = Page(page_of_sweep(sweep.folder))
         assert "had not ended" not in page.text
         assert sweep.state.ended is None, "the line itself comes after the report"
-        monkeypatch.setattr(main_job, "write_sweep_report", broken)
-        main_job._write_report(sweep, SweepEnded(state="completed"))
+        monkeypatch.setattr(sweep_report, "write_sweep_report", broken)
+        sweep_report.write_report_or_none(sweep.folder, replay([*sweep.past, SweepEnded(state="completed")]))
         assert not page_of_sweep(sweep.folder).exists(), "no page of an earlier end is left"
 
 
 def test_the_command_of_a_sweep_says_what_the_machine_decided() -> None:
     state = replay([started(search_plan(seed=7))])
-    asked = Asked(
-        name="my sweeps/own file.yaml", trials=9, exclude=["a", "b"], overrides={"lr": "{float: [1e-5, 1e-3]}"}
-    )
+    asked = SweepRequest(
+        name="my sweeps/own file.yaml", home=Home(Path()), trials=9, exclude=("a", "b"),
+        overrides={"lr": "{float: [1e-5, 1e-3]}"},
+    )  # fmt: skip
     assert sweep_command(state, asked) == (
         "orchestrate sweep 'own file.yaml' --data DIR --preset full --weights random --seed 7 --exclude a,b --trials 9 "
         "--set 'lr={float: [1e-5, 1e-3]}'"
@@ -250,7 +252,8 @@ def test_a_raised_budget_is_two_commands() -> None:
     )
     event = SweepResumed(plan=raised, plan_digest="d", slots=1, device="cpu", versions={}, git={})
     state = replay([started(plan), event])
-    assert " --trials 40 --epochs 35" in sweep_command(state, Asked(name="stroke_hybrid", trials=80, epochs=50))
+    asked = SweepRequest(name="stroke_hybrid", home=Home(Path()), trials=80, epochs=50)
+    assert " --trials 40 --epochs 35" in sweep_command(state, asked)
     assert resume_command(state) == "orchestrate resume s --trials 80 --epochs 50 --time-budget 1000000s"
 
 

@@ -105,6 +105,7 @@ def test_a_long_journal_goes_in_batches_and_what_was_sent_stays_sent(
         if len(heard) == 2:
             raise OSError("the cable is out")
 
+    monkeypatch.setattr("orchestrator.tracking.catch_up.WITHOUT_PROGRESS_S", 0.0)
     with pytest.raises(BadInput, match="the cable is out"):
         catch_up(sweep, store_home, None, broken_off_after_two)
     assert heard == [4, 8]

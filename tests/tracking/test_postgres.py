@@ -15,7 +15,8 @@ from orchestrator.tracking.catch_up import catch_up
 from orchestrator.tracking.outcome import outcome_file
 from orchestrator.tracking.server import HOST, Address, free_port, mlflow_server
 from orchestrator.tracking.store import open_store
-from orchestrator.tracking.sync import STORE_FAULTS, Sync
+from orchestrator.tracking.store_fault import STORE_FAULTS
+from orchestrator.tracking.sync import Sync
 
 PROGRAMS = postgres_programs()
 pytestmark = [

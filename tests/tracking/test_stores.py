@@ -21,10 +21,12 @@ from orchestrator.journal import EpochEnded, TrialStarted
 from orchestrator.tracking.catch_up import catch_up
 from orchestrator.tracking.outcome import SyncOutcome, outcome_file, read_outcome, without_password, write_outcome
 from orchestrator.tracking.process import SyncProcess
+from orchestrator.tracking.retrying import follow
 from orchestrator.tracking.server import HOST, Address, free_port, mlflow_server
 from orchestrator.tracking.store import open_store
+from orchestrator.tracking.store_fault import STORE_FAULTS
 from orchestrator.tracking.store_reach import SAY_AFTER_S, StoreReach
-from orchestrator.tracking.sync import STORE_FAULTS, Sync, follow
+from orchestrator.tracking.sync import Sync
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,7 @@ def test_a_server_that_spoils_one_answer_in_four_gets_everything_once(
 
 
 def test_a_server_that_comes_only_after_the_sweep_is_sent_everything(
-    sweep: Path, store_home: Home, server: str
+    sweep: Path, store_home: Home, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(sweep, events("absent"))
     port = free_port()
@@ -112,6 +114,7 @@ def test_a_server_that_comes_only_after_the_sweep_is_sent_everything(
         sync.report(caught.value)
     waiting = read_outcome(outcome_file(sweep, store_home, uri))
     assert (waiting.events_sent, waiting.error, waiting.tracking_uri) == (0, "Connection refused", uri)
+    monkeypatch.setattr("orchestrator.tracking.catch_up.WITHOUT_PROGRESS_S", 0.0)
     with pytest.raises(BadInput, match=rf"^MLflow store {uri}: cannot be used \(Connection refused\)$"):
         catch_up(sweep, store_home, uri, lambda sent, of: None)
     with proxy_of(server, port):
@@ -197,17 +200,17 @@ def test_a_locked_sqlite_is_waited_for(sweep: Path, store_home: Home) -> None:
 
 
 def test_an_outage_is_said_once_and_so_is_its_end() -> None:
-    reach = StoreReach("http://server")
-    said = [reach.hear("Connection refused", float(now_s)) for now_s in range(30)]
+    reach, gone, well = StoreReach("http://server", "s1"), SyncOutcome(error="Connection refused"), SyncOutcome()
+    said = [reach.hear(gone, float(now_s)) for now_s in range(30)]
     line = "MLflow http://server is out of reach (Connection refused): the sweep goes on, all is sent when it is back"
     assert [text for text in said if text] == [line]
     assert said.index(line) == SAY_AFTER_S
     assert reach.faulty_for_s(30.0) == 30.0
     back = "MLflow http://server is back: what it missed is being sent"
-    assert [reach.hear(None, now_s) for now_s in (30.0, 31.0)] == [back, None]
+    assert [reach.hear(well, now_s) for now_s in (30.0, 31.0)] == [back, None]
     assert reach.faulty_for_s(31.0) == 0.0
-    assert reach.hear("Connection refused", 40.0) is None
-    assert reach.hear(None, 41.0) is None, "what was not said to be gone is not said to be back"
+    assert reach.hear(gone, 40.0) is None
+    assert reach.hear(well, 41.0) is None, "what was not said to be gone is not said to be back"
 
 
 def test_a_sweep_hears_of_its_store_while_it_runs(
@@ -271,7 +274,7 @@ def test_a_sweep_that_ended_with_its_store_down_lets_go(sweep: Path, store_home:
         now["s"] += 4.0
         return now["s"]
 
-    monkeypatch.setattr("orchestrator.tracking.sync.time", SimpleNamespace(monotonic=later, sleep=lambda s: None))
+    monkeypatch.setattr("orchestrator.tracking.retrying.time", SimpleNamespace(monotonic=later, sleep=lambda s: None))
     sync = Sync(sweep, store_home, f"http://127.0.0.1:{free_port()}")
     follow(sync, driver_pid=-1)
     assert sync.outcome.error == "Connection refused"

@@ -18,13 +18,16 @@ from orchestrator.journal import (
     FinalistEvaluated,
     SweepEnded,
     SweepResumed,
+    SweepTracked,
     TrialEnded,
     TrialStarted,
 )
+from orchestrator.tracking.catch_up import catch_up
 from orchestrator.tracking.outcome import outcome_file, read_outcome
 from orchestrator.tracking.process import SyncProcess
+from orchestrator.tracking.retrying import follow
 from orchestrator.tracking.store import open_store, told_as_bad_input, without_password
-from orchestrator.tracking.sync import Sync, follow
+from orchestrator.tracking.sync import Sync
 from trainables.catalog import TASKS
 from trainables.data.split_rows import SplitRow
 from trainables.evaluation.evaluation import evaluate
@@ -88,6 +91,21 @@ def test_the_report_of_a_sweep_that_came_to_its_end_is_an_artifact(sweep: Path, 
         assert {artifact.path for artifact in client.list_artifacts(run_id, "report")} == paths, ended
 
 
+def test_a_report_that_names_a_late_version_replaces_the_one_that_was_sent(sweep: Path, store_home: Home) -> None:
+    client = open_store(store_home, None)
+    (sweep / "report").mkdir()
+    page = sweep / "report" / "index.html"
+    page.write_text("registered: no")
+    write(sweep, events("late-report"))
+    sync = Sync(sweep, store_home, None)
+    sync.pass_once()
+    page.write_text("registered: version 1")
+    write(sweep, [SweepTracked(tracking_uri="x", run_id=None, trial_run_ids={}, registered=None)])
+    sync.pass_once()
+    sent = client.download_artifacts(runs_of(client, "late-report")["parent"].info.run_id, "report/index.html")
+    assert Path(sent).read_text() == "registered: version 1"
+
+
 def test_what_was_lost_in_the_store_is_sent_again(sweep: Path, store_home: Home) -> None:
     write(sweep, events("lossy"))
     client = open_store(store_home, None)
@@ -135,11 +153,27 @@ def test_a_finalists_numbers_and_files_reach_its_run(sweep: Path, store_home: Ho
     written = {f"evaluation/{path.name}" for path in (sweep / "finalists" / "0000").iterdir()}
     assert {item.path for item in client.list_artifacts(run.info.run_id, "evaluation")} == written
     assert len(written) == 6
+    gone = sweep / "finalists" / "0000" / "metrics.json"
+    content = gone.read_bytes()
+    gone.unlink()
+    forget_what_was_sent(sweep)
+    sync = Sync(sweep, store_home, None)
+    sync.pass_once()
+    assert sync.outcome.missing_in_words == "not sent, for they are gone: finalists/0000/metrics.json"
+    gone.write_bytes(content)
     client.delete_run(run.info.run_id)
     Sync(sweep, store_home, None).pass_once()
     again = runs_of(client, "finalist")["0"]
     assert again.data.metrics == run.data.metrics, "a run that was deleted is made whole again"
     assert {item.path for item in client.list_artifacts(again.info.run_id, "evaluation")} == written
+
+
+def test_a_finalist_whose_files_are_gone_holds_nothing_up_and_they_are_named(sweep: Path, store_home: Home) -> None:
+    finalist = FinalistEvaluated(trial=0, validation={"auroc": 0.8}, test={"auroc": 0.7})
+    write(sweep, [*events("gone-files", end=False), finalist, SweepEnded(state="completed")])
+    outcome = catch_up(sweep, store_home, None, lambda sent, of: None)
+    assert outcome.missing_in_words == "not sent, for they are gone: finalists/0000/*"
+    assert runs_of(open_store(store_home, None), "gone-files")["0"].data.metrics["test/auroc"] == 0.7
 
 
 def test_the_embedded_store_is_in_wal_mode_with_artifacts_beside_it(store_home: Home) -> None:
@@ -245,7 +279,7 @@ def test_closing_an_abandoned_sweep_is_tried_again(sweep: Path, store_home: Home
 
     sync.pass_once()
     monkeypatch.setattr(MlflowClient, "set_terminated", locked_once)
-    monkeypatch.setattr("orchestrator.tracking.sync.RETRY_S", 0.01)
+    monkeypatch.setattr("orchestrator.tracking.retrying.RETRY_S", 0.01)
     follow(sync, driver_pid=-1)  # no process has this id: the driver is dead
     statuses = {key: run.info.status for key, run in runs_of(open_store(store_home, None), "abandoned").items()}
     assert failing["left"] == 0

@@ -20,6 +20,12 @@ ALL = "all"  # the image type of a row over all of them
 Cell = str | int | float | None
 
 
+def evaluation_files(task: str, has_test: bool) -> list[str]:
+    """Return the names of the files that `write_evaluation` writes."""
+    sides = (results_file(task, "validation"), *([results_file(task, "test")] if has_test else []))
+    return [METRICS_FILE, *sides, f"{REPORT_FILE}.json", f"{REPORT_FILE}.csv", SUMMARY_FILE]
+
+
 def write_evaluation(
     folder: Path, task: Task, evaluation: Evaluation, validation: Predictions, test: Predictions | None = None
 ) -> None:

@@ -17,6 +17,7 @@ from trainables.training.checkpoint import Checkpoint
 from trainables.training.development import DevelopmentData
 from trainables.training.learner import BatchWatch, Learner
 from trainables.training.run import EpochRecord, TrainingRun
+from trainables.training.usage import Usage
 
 
 def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = None) -> Iterator[EpochRecord]:
@@ -36,9 +37,9 @@ def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = No
     labels_N = data.labels_N.cpu().numpy()[data.validation_rows]
     while progress.epoch < run.epochs and not _stop_reason(run, progress.epoch, progress.best_epoch):
         epoch = progress.epoch + 1
-        started_s = time.perf_counter()
+        started_s, usage = time.perf_counter(), Usage(run.device)
         with _told(f"epoch {epoch}"):
-            loss, accuracy = learner.train_epoch(epoch, watch)
+            loss, accuracy = learner.train_epoch(epoch, _heard_too(usage, watch))
             trained_s = time.perf_counter() - started_s
             if not np.isfinite(loss):
                 raise TrainingFailed(f"epoch {epoch}: training loss is {loss}; {_likely_cause(run)}")
@@ -59,6 +60,7 @@ def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = No
             **{f"val/{name}": value for name, value in scores.items()},
             "perf/epoch_s": time.perf_counter() - started_s,
             "perf/images_per_s": len(data.training_rows) / trained_s,
+            **usage.measured(),
             **(sizes if epoch == 1 else {}),
         }
         stop_reason = _stop_reason(run, epoch, epoch if is_best else progress.best_epoch)
@@ -68,6 +70,15 @@ def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = No
         # a GPU does not repeat an epoch to the bit, so there the state goes with the weights that it calls the best
         checkpoint.save(learner, progress, is_due=is_last or (is_best and run.device == "cuda"))
         yield record
+
+
+def _heard_too(usage: Usage, watch: BatchWatch | None) -> BatchWatch:
+    def hear(batch: int, of: int) -> None:
+        usage.sample()
+        if watch:
+            watch(batch, of)
+
+    return hear
 
 
 def _save_predictions(path: Path, probs_NK: np.ndarray, labels_N: np.ndarray, epoch: int) -> None:

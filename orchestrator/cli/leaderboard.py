@@ -1,0 +1,84 @@
+"""`orchestrate leaderboard`: read from journals and the ledger of test reads alone."""
+
+import csv
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.boards import Board
+
+
+def show_leaderboard(
+    name: Annotated[str, typer.Argument(metavar="TASK|SWEEP_ID")],
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="print CSV")] = False,
+) -> None:
+    """Rank the trials of a sweep, or of every sweep of a task that shares data and split with the newest."""
+    from orchestrator.boards import boards_of
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import messages, print_json, results
+    from orchestrator.cli.known_sweeps import known_sweeps
+    from orchestrator.cli.show import show_rows
+    from orchestrator.history import sweeps_of
+    from orchestrator.open_sweep import JOURNAL, state_of
+    from orchestrator.test_ledger import read_ledger
+
+    home = environment.home_to_read()
+    if (home.sweeps / name / JOURNAL).exists():
+        state_of(home.sweep_folder(name))  # says what is wrong with a damaged one, which is not known below
+    boards = boards_of(sweeps_of(known_sweeps(), name), home.test_ledger)
+    first, *apart = boards
+    if as_json:
+        about = [
+            {"sweep_id": board.sweeps[0].started.sweep_id, "reason": board.apart_reason, **_plain(board)}
+            for board in apart
+        ]
+        print_json({"task": first.sweeps[0].plan.task, **_plain(first), "apart": about})
+    elif as_csv:
+        _print_csv(boards)
+    is_table = not as_json and not as_csv
+    for board in boards if is_table else [first]:
+        if is_table:
+            if board.apart_reason:
+                results().print(
+                    f"\n{board.sweeps[0].started.sweep_id} stands apart: {board.apart_reason}", style="bold"
+                )
+            show_rows(board.rows, board.metric)
+        for line in board.flags_in_words():
+            (results() if is_table else messages()).print(line, soft_wrap=True)
+    unknown = read_ledger(home.test_ledger, "")
+    if unknown:
+        messages().print(f"{len(unknown)} further reads of sets without a known test side", soft_wrap=True)
+
+
+def _plain(board: "Board") -> dict[str, object]:
+    return {
+        **board.flags,
+        "rows": [row.to_json() for row in board.rows],
+        "test_reads": [asdict(read) for read in board.test_reads],
+    }
+
+
+def _print_csv(boards: "list[Board]") -> None:
+    """Print a line per trial, those of sweeps that stand apart after the others; scores are by the first's metric."""
+    from orchestrator.leaderboard import changes_text
+
+    metric = boards[0].metric
+    scores = [f"validation_{metric}", *(f"test_{metric}{end}" for end in ("", "_low", "_high"))]
+    cost = ["epochs", "seconds", "parameters"]
+    about_trial = ["rank", "sweep_id", "trial_id", "architecture", *scores, *cost, "state", "stop_reason", "changed"]
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([*about_trial, "is_tied", "apart_reason", *boards[0].flags, "test_reads"])
+    for board in boards:
+        for row in board.rows:
+            test = row.test.get(metric, (None, None, None)) if row.test else (None, None, None)
+            writer.writerow(
+                [
+                    *(row.rank, row.sweep_id, row.trial_id, row.architecture, row.validation.get(metric), *test),
+                    *(row.epochs, row.seconds, row.parameters, row.state, row.stop_reason, changes_text(row)),
+                    *(row.is_tied, board.apart_reason, *board.flags.values(), len(board.test_reads)),
+                ]
+            )

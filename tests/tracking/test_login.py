@@ -1,0 +1,37 @@
+"""Who is let in by the server of `orchestrate ui --host`; without a server."""
+
+import asyncio
+import base64
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator.tracking.hardened_app import LOGIN, create_app
+
+
+def test_a_login_may_hold_any_letters_and_the_challenge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answered(scope: dict, receive: object, send: Callable) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    monkeypatch.setitem(sys.modules, "mlflow.server.fastapi_app", SimpleNamespace(app=answered))  # it takes seconds
+    monkeypatch.setenv(LOGIN, "orchestrate:Größe über alles ½")
+    app = create_app()
+
+    def asked(login: str | None, encoding: str = "utf-8") -> dict:
+        token = base64.b64encode((login or "").encode(encoding))
+        headers = [] if login is None else [(b"authorization", b"Basic " + token)]
+        said: list[dict] = []
+
+        async def send(message: dict) -> None:
+            said.append(message)
+
+        asyncio.run(app({"type": "http", "path": "/", "headers": headers}, None, send))
+        return said[0]
+
+    refused = asked(None)
+    assert refused["status"] == 401
+    assert dict(refused["headers"])[b"www-authenticate"] == b'Basic realm="orchestrate", charset="UTF-8"'
+    assert asked("orchestrate:Größe über alles ½")["status"] == 200
+    assert asked("orchestrate:Größe über alles ½", "latin-1")["status"] == 401, "what a browser sent, not knowing"

@@ -46,6 +46,8 @@ def write(sweep: Path, lines: list[Event]) -> None:
 
 def runs_of(client: MlflowClient, sweep_id: str) -> dict[str, object]:
     experiment = client.get_experiment_by_name("stroke")
+    if experiment is None:  # sync has not come so far
+        return {}
     found = client.search_runs([experiment.experiment_id], f"tags.`orchestrate.sweep_id` = '{sweep_id}'")
     names = [run.info.run_name for run in found]
     assert len(names) == len(set(names)), "twin runs"

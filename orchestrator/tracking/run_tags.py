@@ -1,7 +1,7 @@
 """The tags by which MLflow's runs are found, filtered and coloured."""
 
 from orchestrator.sweep_state import SweepState, TrialState
-from orchestrator.tracking.registry import SWEEP_TAG
+from orchestrator.tracking.logged_model import SWEEP_TAG
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")  # Okabe and Ito
 

@@ -15,8 +15,9 @@ from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tracking.dataset_inputs import log_dataset
 from orchestrator.tracking.finalist_metrics import finalist_metrics, finalist_tags
 from orchestrator.tracking.image_grid import show_in_grid
+from orchestrator.tracking.logged_model import SWEEP_TAG
 from orchestrator.tracking.outcome import SyncOutcome
-from orchestrator.tracking.registry import SWEEP_TAG, register_winner
+from orchestrator.tracking.registry import register_winner
 from orchestrator.tracking.run_outbox import RunOutbox
 from orchestrator.tracking.run_tags import sweep_tags, trial_tags
 from trainables.evaluation.figures import draw_confusion_matrix, draw_training_curves

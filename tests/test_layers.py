@@ -16,7 +16,7 @@ ONLY_IN = {
     "torchvision": ["trainables/", "orchestrator/inspecting/"],
     **{
         name: ["trainables/"]
-        for name in ("timm", "cv2", "sklearn", "PIL", "matplotlib", "pytorch_grad_cam", "safetensors")
+        for name in ("timm", "cv2", "sklearn", "PIL", "matplotlib", "pytorch_grad_cam", "safetensors", "onnxruntime")
     },
     "typer": ["orchestrator/cli/"],
     "rich": ["orchestrator/cli/"],

@@ -134,7 +134,7 @@ def _content(image: Any) -> bytes:
     if image is None or (isinstance(image, float) and image != image):  # a table's empty cell is NaN
         raise ValueError("no image")
     kinds = "an image file as bytes, base64 text or pathlib.Path, or an array"
-    raise ValueError(f"a {type(image).__name__}; expected {kinds}")
+    raise ValueError(f"of type {type(image).__name__}; expected {kinds}")
 
 
 def _from_base64(text: str) -> bytes:

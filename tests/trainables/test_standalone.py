@@ -65,7 +65,7 @@ def test_probabilities_are_those_of_training_with_the_temperature_applied(classi
         (Path("/no/such/file.png"), "No such file or directory"),
         (None, "no image"),
         (float("nan"), "no image"),
-        (7, "a int; expected an image file as bytes, base64 text or pathlib.Path, or an array"),
+        (7, "of type int; expected an image file as bytes, base64 text or pathlib.Path, or an array"),
         (np.zeros((2, 4, 4, 3), np.uint8), "a 2 x 4 x 4 x 3 array of uint8; expected numbers HW, or uint8 HW3 (RGB)"),
         ([b"a", b"b"], "2 images, a case of this model is 1: image"),
         ([], "0 images, a case of this model is 1: image"),

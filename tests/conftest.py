@@ -2,11 +2,12 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests_support import AS_ON_TWO_CORES, REAL_DATA, Finished, Orchestrate, all_cores, run_command
+from tests_support import AS_ON_TWO_CORES, REAL_DATA, Finished, Orchestrate, all_cores, run_command, run_here
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,6 +31,12 @@ def orchestrate(tmp_path: Path) -> Orchestrate:
         return run_command(tmp_path / "home", *arguments, **options)
 
     return run
+
+
+@pytest.fixture
+def orchestrate_here(tmp_path: Path) -> Orchestrate:
+    """Run a command in a home of its own and in this process: for all that is not about processes."""
+    return partial(run_here, tmp_path / "home")
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,7 @@ def _is_refused(chain: list[BaseException]) -> bool:
 def _status(error: BaseException) -> int | None:
     """Return the HTTP status that a server answered, or would have answered, with."""
     if isinstance(error, MlflowException):
-        return int(error.get_http_status_code())  # type: ignore[no-untyped-call]
+        return int(error.get_http_status_code())
     if isinstance(error, HTTPError) and error.response is not None:  # of an artifact
         return int(error.response.status_code)
     return None

@@ -2,51 +2,26 @@
 
 import json
 import shutil
-import signal
 import subprocess
-import sys
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from tests_support import TINY, Finished, Orchestrate, clean_environment, command
-
-from orchestrator.cli.main import main
+from tests_support import TINY, Orchestrate, run_here, with_phantom
 
 SWEEP = ["sweep", "stroke_hybrid"]
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One home for all that is refused: its phantom is made once."""
-    return tmp_path_factory.mktemp("refused") / "home"
+    """One home for all that is refused."""
+    return with_phantom(tmp_path_factory.mktemp("refused") / "home")
 
 
 @pytest.fixture
-def in_process(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Orchestrate]:
-    """Run a command in this process, which spares every case the start of one."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for name in ("ORCHESTRATE_DATA", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ORCHESTRATE_HOME", str(home))
-    home.mkdir(exist_ok=True)
-    monkeypatch.chdir(home.parent)
-
-    def run(*arguments: str | Path, **environment: str) -> Finished:
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["orchestrate", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return Finished(int(ended.value.code or 0), printed.out, printed.err)
-
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+def in_process(home: Path) -> Orchestrate:
+    """Run a command in this process and in that home, which spares every case the start of one."""
+    return partial(run_here, home)
 
 
 @pytest.mark.parametrize(
@@ -146,20 +121,20 @@ def test_the_command_itself_ends_with_the_exit_code(orchestrate: Orchestrate) ->
 
 
 def test_a_configured_folder_that_is_missing_is_never_replaced_by_phantoms(
-    orchestrate: Orchestrate, tmp_path: Path
+    orchestrate_here: Orchestrate, tmp_path: Path
 ) -> None:
-    done = orchestrate(*SWEEP, ORCHESTRATE_DATA=str(tmp_path / "nowhere"))
+    done = orchestrate_here(*SWEEP, ORCHESTRATE_DATA=str(tmp_path / "nowhere"))
     assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
     assert "ORCHESTRATE_DATA=" in done.stderr
     (tmp_path / "sets").mkdir()
-    done = orchestrate(*SWEEP, ORCHESTRATE_DATA=str(tmp_path / "sets"))
+    done = orchestrate_here(*SWEEP, ORCHESTRATE_DATA=str(tmp_path / "sets"))
     assert "no folder 'stroke' in it" in done.stderr
 
 
-def test_a_faulty_sweep_file_is_a_line_per_fault(orchestrate: Orchestrate, tmp_path: Path) -> None:
+def test_a_faulty_sweep_file_is_a_line_per_fault(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("task: strok\narchitectures: {resnet_vit: {lr: fast}}\nbudget: {trials: 0}\n")
-    done = orchestrate("sweep", path)
+    done = orchestrate_here("sweep", path)
     assert (done.exit_code, done.stdout) == (2, "")
     assert [line.split(": ")[:3] for line in done.stderr.splitlines()] == [
         ["orchestrate", "mine.yaml", key] for key in ("task", "architectures.resnet_vit.lr", "budget.trials")
@@ -182,19 +157,15 @@ def test_a_store_that_cannot_be_used_is_one_line(in_process: Orchestrate, uri: s
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_results_can_be_read_where_nothing_can_be_written(tmp_path: Path) -> None:
-    done = subprocess.run(
-        command("list", "runs"), env=clean_environment(Path("/proc")), cwd=tmp_path, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout) == (0, "no runs yet\n")
+def test_results_can_be_read_where_nothing_can_be_written() -> None:
+    done = run_here(Path("/proc"), "list", "runs")
+    assert (done.exit_code, done.stdout) == (0, "no runs yet\n")
 
 
-@pytest.mark.parametrize("home", ["/proc/orchestrate", "/dev/null/home"])
-def test_a_home_that_cannot_be_written_is_told_before_anything_starts(home: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        command(*SWEEP), env=clean_environment(Path(home)), cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 2
+@pytest.mark.parametrize("folder", ["/proc/orchestrate", "/dev/null/home"])
+def test_a_home_that_cannot_be_written_is_told_before_anything_starts(folder: str, in_process: Orchestrate) -> None:
+    done = in_process(*SWEEP, ORCHESTRATE_HOME=folder)
+    assert done.exit_code == 2
     assert len(done.stderr.splitlines()) == 1
     assert "ORCHESTRATE_HOME" in done.stderr
 
@@ -206,23 +177,17 @@ def test_a_full_disk_is_told_before_anything_starts(tmp_path: Path) -> None:
     if mounted.returncode != 0:
         pytest.skip("a small disk cannot be mounted here; the same rule is tested in tests/core/test_home.py")
     try:
-        done = subprocess.run(
-            command(*SWEEP),
-            env=clean_environment(disk / "home"),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = run_here(disk / "home", *SWEEP)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "0 MiB free" in done.stderr or "1 MiB free" in done.stderr
 
 
 def test_pretrained_weights_without_network_are_told_before_anything_starts(
     orchestrate: Orchestrate, tmp_path: Path
 ) -> None:
+    with_phantom(tmp_path / "home")
     done = orchestrate(
         *SWEEP, "--weights", "pretrained", "--set", "resnet=resnet18",
         HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "empty"),
@@ -258,22 +223,24 @@ def test_wrong_data_is_one_line(in_process: Orchestrate, home: Path, tmp_path: P
     assert not (home / "sweeps").exists()
 
 
-def test_a_dry_run_prints_the_plan_and_starts_nothing(orchestrate: Orchestrate, tmp_path: Path) -> None:
+def test_a_dry_run_prints_the_plan_and_starts_nothing(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
+    with_phantom(tmp_path / "home")
     settings = ("--trials", "5", "--epochs", "4", "--finalists", "2", "--seed", "3", "--seeds", "3")
-    done = orchestrate(*SWEEP, "--dry-run", "--json", *settings)
+    done = orchestrate_here(*SWEEP, "--dry-run", "--json", *settings)
     assert done.exit_code == 0
     plan = done.json["plan"]
     assert (plan["budget"]["trials"], plan["seed"], plan["seeds"], plan["task"]) == (5, 3, 3, "stroke")
     assert sum(sum(counts.values()) for counts in plan["data"]["images"].values()) == 288
-    again = orchestrate(*SWEEP, "--dry-run", *settings)
+    again = orchestrate_here(*SWEEP, "--dry-run", *settings)
     assert done.json["plan_digest"] in again.stdout
     assert "3 seeds: 4 more trainings of finalists, at most 16 epochs beside the 20 of the search" in again.stdout
     assert not (tmp_path / "home" / "sweeps").exists()
     assert not (tmp_path / "home" / "mlflow").exists()
 
 
-def test_a_dry_run_with_a_grouped_split_draws_all_sides_anew(orchestrate: Orchestrate, tmp_path: Path) -> None:
-    grouped = orchestrate(*SWEEP, "--dry-run", "--json", "--split", "grouped").json["plan"]["data"]
+def test_a_dry_run_with_a_grouped_split_draws_all_sides_anew(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
+    with_phantom(tmp_path / "home")
+    grouped = orchestrate_here(*SWEEP, "--dry-run", "--json", "--split", "grouped").json["plan"]["data"]
     assert grouped["split"] == "grouped"
     reads = [json.loads(line) for line in (tmp_path / "home" / "test_reads.jsonl").read_text().splitlines()]
     shipped, drawn = reads
@@ -284,31 +251,24 @@ def test_a_dry_run_with_a_grouped_split_draws_all_sides_anew(orchestrate: Orches
     assert sum(sizes.values()) == 288
 
 
-def test_lists_say_what_is_defined(orchestrate: Orchestrate) -> None:
-    sweeps = [row["sweep"] for row in orchestrate("list", "sweeps", "--json").json["sweeps"]]
+def test_lists_say_what_is_defined(orchestrate_here: Orchestrate) -> None:
+    sweeps = [row["sweep"] for row in orchestrate_here("list", "sweeps", "--json").json["sweeps"]]
     assert {"alzheimer_cnn", "stroke_hybrid"} <= set(sweeps)
-    tasks = [row["task"] for row in orchestrate("list", "tasks", "--json").json["tasks"]]
+    tasks = [row["task"] for row in orchestrate_here("list", "tasks", "--json").json["tasks"]]
     assert tasks == ["stroke", "tumor_binary", "tumor_4class", "alzheimer", "tumor_ct_mri"]
-    assert "resnet_vit" in orchestrate("list", "architectures").stdout
-    assert orchestrate("list", "runs").stdout == "no runs yet\n"
+    assert "resnet_vit" in orchestrate_here("list", "architectures").stdout
+    assert orchestrate_here("list", "runs").stdout == "no runs yet\n"
 
 
-def test_doctor_finds_this_machine_fit(orchestrate: Orchestrate) -> None:
-    done = orchestrate("doctor", "--json")
+def test_doctor_finds_this_machine_fit(orchestrate_here: Orchestrate) -> None:
+    done = orchestrate_here("doctor", "--json")
     assert done.exit_code == 0
     checks = {check["name"]: check for check in done.json["checks"]}
     assert checks["torch and torchvision"]["ok"]
     assert checks["ORCHESTRATE_HOME"]["ok"]
 
 
-def test_doctor_names_a_home_that_cannot_be_written(tmp_path: Path) -> None:
-    done = subprocess.run(
-        command("doctor"),
-        env=clean_environment(Path("/proc/x")),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 2
+def test_doctor_names_a_home_that_cannot_be_written(in_process: Orchestrate) -> None:
+    done = in_process("doctor", ORCHESTRATE_HOME="/proc/x")
+    assert done.exit_code == 2
     assert "FAULT ORCHESTRATE_HOME" in done.stdout

@@ -1,17 +1,21 @@
 """What tests of whole commands share: a clean environment, the command itself, real images where they are."""
 
 import atexit
+import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 REAL_DATA = Path(os.environ.get("ORCHESTRATE_REAL_DATA") or Path(__file__).parents[3] / "shared" / "data")
 SECRET = "no-record-may-hold-this"  # stands in the environment of every command
@@ -72,16 +76,33 @@ def all_cores() -> Iterator[None]:
 
 def with_store(home: Path) -> Path:
     """Give a new home the empty store that its first command would spend seconds on."""
-    template = Path(tempfile.gettempdir()) / f"orchestrate-store-{os.getpid()}"
-    if not template.exists():
-        from orchestrator.home import Home
-        from orchestrator.tracking.store import open_store
-
-        atexit.register(shutil.rmtree, template, ignore_errors=True)
-        open_store(Home(template), None)
     if not (home / "mlflow").exists():
-        shutil.copytree(template / "mlflow", home / "mlflow")
+        shutil.copytree(_template_home("store") / "mlflow", home / "mlflow")
     return home
+
+
+def with_phantom(home: Path) -> Path:
+    """Give a new home the stroke phantom that its first command would spend seconds on."""
+    if not (home / "phantoms").exists():
+        shutil.copytree(_template_home("phantom") / "phantoms", home / "phantoms")
+    return home
+
+
+def _template_home(what: str) -> Path:
+    """Return a home with an empty store, or with the stroke phantom; made once by each process of tests."""
+    from orchestrator.home import Home
+    from orchestrator.inspecting.data import find_data
+    from orchestrator.tracking.store import open_store
+    from trainables.catalog import TASKS
+
+    template = Path(tempfile.gettempdir()) / f"orchestrate-{what}-{os.getpid()}"
+    if not template.exists():
+        atexit.register(shutil.rmtree, template, ignore_errors=True)
+        if what == "store":
+            open_store(Home(template), None)
+        else:
+            find_data(TASKS["stroke"], None, None, Home(template))
+    return template
 
 
 def run_command(home: Path, *arguments: str | Path, timeout_s: float = 400, **environment: str) -> Finished:
@@ -94,3 +115,30 @@ def run_command(home: Path, *arguments: str | Path, timeout_s: float = 400, **en
         timeout=timeout_s,
     )
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def run_here(home: Path, *arguments: str | Path, **environment: str) -> Finished:
+    """Run a command in this process, which spares the start of one: seconds of imports for each.
+
+    Environment, folder and signal handlers are as before then.
+    """
+    from orchestrator.cli.main import main
+
+    home.parent.mkdir(exist_ok=True)
+    stdout, stderr = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    kept = dict(os.environ)
+    with pytest.MonkeyPatch.context() as patch, chdir(home.parent):
+        patch.setattr(sys, "argv", ["orchestrate", *map(str, arguments)])
+        os.environ.clear()
+        os.environ.update(clean_environment(home, **environment))
+        try:
+            with redirect_stdout(stdout), redirect_stderr(stderr), pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            os.environ.clear()
+            os.environ.update(kept)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    said = [stream.buffer.getvalue().decode() for stream in (stdout, stderr)]  # type: ignore[attr-defined]
+    return Finished(int(ended.value.code or 0), *said)

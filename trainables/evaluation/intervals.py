@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special  # not scipy.stats: every command that shows a score would load it for a second
 
 from trainables.evaluation.group_draws import GroupedSample, Spread, group_images, metric_spreads
 from trainables.evaluation.metrics import METRICS, checked_probabilities
@@ -87,8 +87,8 @@ def few_groups_warning(groups: int) -> str:
 
 def binomial_bounds(hits: int, of: int) -> tuple[float, float]:
     """Return the exact 95 % interval of a share (Clopper and Pearson 1934)."""
-    low = 0.0 if hits == 0 else float(stats.beta.ppf(TAIL, hits, of - hits + 1))
-    high = 1.0 if hits == of else float(stats.beta.ppf(1 - TAIL, hits + 1, of - hits))
+    low = 0.0 if hits == 0 else float(special.betaincinv(hits, of - hits + 1, TAIL))
+    high = 1.0 if hits == of else float(special.betaincinv(hits + 1, of - hits, 1 - TAIL))
     return low, high
 
 
@@ -129,7 +129,7 @@ def _groups_that_count(name: str, sample: GroupedSample) -> int:
 
 def _bounds(value: float, spread: Spread, least: float, most: float, groups: int) -> tuple[float, float] | None:
     """Return low and high, inside the range; None where the draws do not vary and the value is at no end."""
-    t = float(stats.t.ppf(1 - TAIL, spread.degrees_of_freedom))
+    t = float(special.stdtrit(spread.degrees_of_freedom, 1 - TAIL))
     if np.isinf(most):
         if value == least or spread.standard_error < ROUNDING:
             return None

@@ -53,7 +53,7 @@ def rate_scales(model: nn.Module, hyperparameters: Mapping[str, Any]) -> dict[st
 
 
 def build_optimizer(model: nn.Module, hyperparameters: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Return the optimizer, one group per learning rate; fused where the parameters are on a GPU."""
+    """Return the optimizer, one group per learning rate; fused, which is one pass over the weights instead of ten."""
     scales = rate_scales(model, hyperparameters)
     by_scale: dict[float, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -63,11 +63,10 @@ def build_optimizer(model: nn.Module, hyperparameters: Mapping[str, Any]) -> tor
         {"params": own, "lr": lr * scale, "full_lr": lr * scale, "weight_decay": decay}
         for scale, own in by_scale.items()
     ]
-    fused = next(model.parameters()).is_cuda or None
     match hyperparameters["optimizer"]:
         case "adam":
-            return torch.optim.Adam(groups, fused=fused)
+            return torch.optim.Adam(groups, fused=True)
         case "adamw":
-            return torch.optim.AdamW(groups, fused=fused)
+            return torch.optim.AdamW(groups, fused=True)
         case _:
-            return torch.optim.SGD(groups, momentum=hyperparameters["momentum"], fused=fused)
+            return torch.optim.SGD(groups, momentum=hyperparameters["momentum"], fused=True)

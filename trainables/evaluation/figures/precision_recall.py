@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn import metrics as sk
 
 from trainables.evaluation.figures.one_vs_rest import (
     area_text,
@@ -37,6 +36,8 @@ def precision_recall_figure(
     probs_NK: np.ndarray, labels_N: np.ndarray, classes: Sequence[str], title: str, interval: Bounds | None
 ) -> Figure:
     """Return the figure of `draw_precision_recall`; the area under the steps is the average precision."""
+    from sklearn import metrics as sk  # here and below, as sync loads this package for other figures
+
     curves = one_vs_rest(probs_NK, labels_N, classes)
     several = len(curves) > 1
     figure, axes = curve_figure(title, ("recall (sensitivity)", "precision"), len(curves) + 1)
@@ -62,6 +63,8 @@ def precision_recall_figure(
 
 def _steps(positive_N: np.ndarray, scores_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return precision and recall where the recall changes, falling: all that counts for the average precision."""
+    from sklearn import metrics as sk
+
     precision_T, recall_T, _ = sk.precision_recall_curve(positive_N, scores_N)
     changes_T = np.append(recall_T[:-1] != recall_T[1:], True)
     precision_T, recall_T = precision_T[changes_T], recall_T[changes_T]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn import metrics as sk
 
 from trainables.evaluation.figures.one_vs_rest import (
     area_text,
@@ -37,6 +36,8 @@ def roc_figure(
     probs_NK: np.ndarray, labels_N: np.ndarray, classes: Sequence[str], title: str, interval: Bounds | None
 ) -> Figure:
     """Return the figure of `draw_roc`."""
+    from sklearn import metrics as sk  # here, as sync loads this package for other figures
+
     curves = one_vs_rest(probs_NK, labels_N, classes)
     titles = ("false positive rate (1 - specificity)", "sensitivity")
     figure, axes = curve_figure(title, titles, len(curves) + (2 if len(curves) > 1 else 1))

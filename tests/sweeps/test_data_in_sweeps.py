@@ -94,7 +94,7 @@ def test_finalists_have_their_seeds_before_the_winner_is_chosen(
     mean, deviation, count = swept[1].json["winner"]["seeds"]["auroc"]
     assert (mean, count) == (pytest.approx(sum(values) / 2), 2)
     shown = f"{mean:.4f} ± {deviation:.4f} (2)"
-    assert shown in run_command(swept[0], "leaderboard", state.started.sweep_id).stdout
+    assert shown in run_here(swept[0], "leaderboard", state.started.sweep_id).stdout
     client: MlflowClient = open_store(Home(swept[0]), None)
     run_id = state.tracked.trial_run_ids[state.winner]
     points = sorted(client.get_metric_history(run_id, "seed/auroc"), key=lambda point: point.step)

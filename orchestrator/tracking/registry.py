@@ -1,6 +1,7 @@
 """Model registry: a sweep's winner becomes a version; names, aliases and versions are found again for use."""
 
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from trainables.catalog import TASKS
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 MOST_DESCRIPTION_CHARACTERS = 5000
+LOCK_TRIES, LOCK_WAIT_S = 10, 2.0
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,18 @@ def _create_version(
 
 def _ask_policy(client: MlflowClient, name: str, version: str, policy: Path, task: str) -> str:
     """Return in words what became of a proposal; it stays challenger where it cannot be judged."""
-    try:
-        if aliases_of(client, name).get(CHAMPION) == version:
-            return ""
-        return promote(client, name, version, read_policy(policy, task), policy.name).decision.in_words()
-    except (BadInput, PromotionRefused) as error:
-        return f"not judged: {error}"
+    if aliases_of(client, name).get(CHAMPION) == version:
+        return ""
+    words = ""
+    for _ in range(LOCK_TRIES):
+        try:
+            return promote(client, name, version, read_policy(policy, task), policy.name).decision.in_words()
+        except BadInput as error:
+            return f"not judged: {error}"
+        except PromotionRefused as error:  # another sweep's winner is being judged
+            words = f"not judged: {error}"
+            time.sleep(LOCK_WAIT_S)
+    return words
 
 
 def find_model(client: MlflowClient, reference: str) -> FoundModel:

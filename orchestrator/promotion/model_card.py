@@ -53,7 +53,7 @@ def _scores(evidence: Evidence) -> Iterator[str]:
     yield from _table(["metric", "test"], [[name, _interval(scores, name)] for name, scores in named])
     calibrated = test["calibrated"]
     temperature = evidence.evaluation["temperature"]
-    yield f"\nProbabilities are calibrated on validation (temperature {temperature['value']:.3g}): "
+    yield f"\nProbabilities are calibrated on validation (temperature {temperature['value']:.3g}):"
     yield f"ECE {format_metric(calibrated['ece_adaptive'])}, Brier {format_metric(calibrated['brier'])} on test."
     point = evidence.evaluation["operating_point"]
     if point.get("threshold") is not None and point.get("test"):

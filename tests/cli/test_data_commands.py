@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from set_support import write_images, write_table
-from tests_support import Orchestrate
+from tests_support import Orchestrate, with_phantom
 
 from orchestrator.errors import BadInput
 from orchestrator.inspecting.data import write_phantom
@@ -82,15 +82,15 @@ def test_a_file_of_the_marks_name_makes_no_phantom(tmp_path: Path, content: byte
     assert not is_phantom(read_data_set(TASKS["tumor_binary"], tmp_path / "set"))
 
 
-def test_a_phantom_is_written_checked_and_checked_again(orchestrate: Orchestrate, tmp_path: Path) -> None:
-    made = orchestrate("data", "phantom", "tumor_binary", tmp_path / "set", "--patients", "16", "--seed", "3")
+def test_a_phantom_is_written_checked_and_checked_again(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
+    made = orchestrate_here("data", "phantom", "tumor_binary", tmp_path / "set", "--patients", "16", "--seed", "3")
     assert made.exit_code == 0, made.stderr
     assert "16 patients of tumor_binary" in made.stdout
     source = next((tmp_path / "set" / "yes").iterdir())
     (tmp_path / "set" / "no" / f"copy{source.suffix}").write_bytes(source.read_bytes())
     table = tmp_path / "set" / "patients.csv"
     table.write_text(table.read_text() + f"no/copy{source.suffix},somebody else\n")
-    checked = orchestrate("data", "check", "tumor_binary", "--data", tmp_path / "set", "--json")
+    checked = orchestrate_here("data", "check", "tumor_binary", "--data", tmp_path / "set", "--json")
     assert checked.exit_code == 0, checked.stderr
     report = checked.json
     assert set(report) > CONTRACT
@@ -101,7 +101,7 @@ def test_a_phantom_is_written_checked_and_checked_again(orchestrate: Orchestrate
     page = Path(report["report"])
     assert page.name == "audit.html"
     assert "somebody else" not in page.read_text() + checked.stdout
-    again = orchestrate("data", "check", "tumor_binary", "--data", tmp_path / "set", "--out", tmp_path / "page")
+    again = orchestrate_here("data", "check", "tumor_binary", "--data", tmp_path / "set", "--out", tmp_path / "page")
     assert (tmp_path / "page" / "audit.html").is_file()
     assert "byte for byte" in again.stdout
     first, second = (json.loads(line) for line in (tmp_path / "home" / "test_reads.jsonl").read_text().splitlines())
@@ -110,8 +110,8 @@ def test_a_phantom_is_written_checked_and_checked_again(orchestrate: Orchestrate
     assert (first["who"], first["purpose"]) == ("data check tumor_binary", "preparation")
 
 
-def test_fetch_uses_the_hosts_client_or_says_how_to_do_without(orchestrate: Orchestrate, tmp_path: Path) -> None:
-    none = orchestrate("data", "fetch", "stroke", "--out", tmp_path / "stroke", PATH=str(tmp_path))
+def test_fetch_uses_the_hosts_client_or_says_how_to_do_without(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
+    none = orchestrate_here("data", "fetch", "stroke", "--out", tmp_path / "stroke", PATH=str(tmp_path))
     assert none.exit_code == 2
     assert "the kaggle client is not installed" in none.stderr
     assert "by hand: download https://www.kaggle.com/datasets/turkertuncer/" in none.stderr
@@ -121,30 +121,30 @@ def test_fetch_uses_the_hosts_client_or_says_how_to_do_without(orchestrate: Orch
     client.write_text('#!/bin/sh\n[ "$4" = turkertuncer/multimodal-stroke-image-dataset ] && mkdir -p "$6/deep"\n')
     client.chmod(0o755)
     path = f"{client.parent}:{os.environ['PATH']}"
-    fetched = orchestrate("data", "fetch", "stroke", "--out", tmp_path / "stroke", PATH=path)
+    fetched = orchestrate_here("data", "fetch", "stroke", "--out", tmp_path / "stroke", PATH=path)
     assert fetched.exit_code == 0, fetched.stderr
     assert (tmp_path / "stroke" / "deep").is_dir()
     assert "licence: not stated" in fetched.stderr
-    twice = orchestrate("data", "fetch", "stroke", "--out", tmp_path / "stroke", PATH=path)
+    twice = orchestrate_here("data", "fetch", "stroke", "--out", tmp_path / "stroke", PATH=path)
     assert twice.exit_code == 2
     assert "exists already" in twice.stderr
     client.write_text("#!/bin/sh\necho 403 - Forbidden >&2\nexit 1\n")
-    refused = orchestrate("data", "fetch", "stroke", "--out", tmp_path / "other", PATH=path)
+    refused = orchestrate_here("data", "fetch", "stroke", "--out", tmp_path / "other", PATH=path)
     assert refused.exit_code == 2
     assert "kaggle ended with 1: 403 - Forbidden" in refused.stderr
     assert not (tmp_path / "other").exists()
 
 
-def test_gc_removes_what_a_killed_sweep_left(orchestrate: Orchestrate, tmp_path: Path) -> None:
+def test_gc_removes_what_a_killed_sweep_left(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
     left = tmp_path / "home" / "cache" / "staging-1-abc"
     left.mkdir(parents=True)
     (left / "64px.npy").write_bytes(b"\0" * 2**20)
     old = time.time() - 3 * 86_400
     os.utime(left, (old, old))
-    shown = orchestrate("gc", "--dry-run")
+    shown = orchestrate_here("gc", "--dry-run")
     assert "staging-1-abc: 1.0 MiB, left by a killed sweep" in shown.stderr and "removed 0 entries" in shown.stdout
     assert left.exists()
-    done = orchestrate("gc")
+    done = orchestrate_here("gc")
     assert done.exit_code == 0, done.stderr
     assert "staging-1-abc: 1.0 MiB" in done.stderr
     assert "removed 1 entry, 1.0 MiB" in done.stdout
@@ -178,17 +178,18 @@ def test_the_folder_that_the_user_is_in_is_not_replaced(
     assert not list(Path().iterdir())
 
 
-def test_fetch_touches_nothing_of_the_users(orchestrate: Orchestrate, tmp_path: Path) -> None:
+def test_fetch_touches_nothing_of_the_users(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
     precious = tmp_path / "mine.part" / "precious"
     precious.parent.mkdir()
     precious.write_text("x")
-    assert orchestrate("data", "fetch", "stroke", "--out", tmp_path / "mine", PATH=str(tmp_path)).exit_code == 2
+    assert orchestrate_here("data", "fetch", "stroke", "--out", tmp_path / "mine", PATH=str(tmp_path)).exit_code == 2
     assert precious.read_text() == "x"
 
 
-def test_a_page_that_cannot_be_written_is_blamed_on_its_own_flag(orchestrate: Orchestrate, tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_is_blamed_on_its_own_flag(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
+    with_phantom(tmp_path / "home")
     (tmp_path / "file").write_text("")
-    done = orchestrate("data", "check", "stroke", "--data", "phantom", "--out", tmp_path / "file")
+    done = orchestrate_here("data", "check", "stroke", "--data", "phantom", "--out", tmp_path / "file")
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "--out: " in done.stderr

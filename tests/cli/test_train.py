@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests_support import run_command
+from tests_support import run_here
 
 from orchestrator.errors import BadInput, Interrupted, NoUsableTrial
 from orchestrator.home import Home
@@ -21,6 +21,21 @@ from trainables.inference import predict_logits
 from trainables.training.learner import Learner
 
 TINY = {"resnet": "test_resnet", "vit": "test_vit", "image_px": "32", "hidden": "16", "batch_size": "8"}
+
+
+SHOW_FIGURES = (
+    "test_the_folder_holds_tables_curves_and_weights",
+    "test_test_is_judged_where_asked_for_and_noted",
+    "test_the_command_prints_its_scores_and_one_json_object",
+)
+
+
+@pytest.fixture(autouse=True)
+def few_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw in a few tests only: it takes most of their time."""
+    if request.node.name not in SHOW_FIGURES:
+        monkeypatch.setattr("trainables.judging.write_figures", lambda *about: None)
+        monkeypatch.setattr("orchestrator.train.draw_training_curves", lambda *about: None)
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +324,7 @@ def test_bad_input_is_one_line(request_for, changes: dict, words: str) -> None:
 def test_the_command_prints_its_scores_and_one_json_object(phantom: Path, tmp_path: Path) -> None:
     settings = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
     flags = ["--task", "stroke", "--data", phantom, "--epochs", "1", "--test", "--json", *settings]
-    done = run_command(tmp_path / "home", "train", "resnet_vit", *flags)
+    done = run_here(tmp_path / "home", "train", "resnet_vit", *flags)
     assert done.exit_code == 0, done.stderr
     assert {"architecture", "task", "data_kind", "best_epoch", "validation", "test", "folder"} <= done.json.keys()
     value, low, high = done.json["test"]["log_loss"]

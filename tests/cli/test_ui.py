@@ -7,12 +7,13 @@ import time
 import urllib.request
 from pathlib import Path
 
-from tests_support import clean_environment, command
+from tests_support import clean_environment, command, run_here, with_store
 
 
 def test_ui_answers_until_it_is_ended_and_leaves_nothing(tmp_path: Path) -> None:
     with (tmp_path / "out").open("w+") as out:
-        process = subprocess.Popen(command("ui"), env=clean_environment(tmp_path / "home"), cwd=tmp_path, stdout=out)
+        home = with_store(tmp_path / "home")
+        process = subprocess.Popen(command("ui"), env=clean_environment(home), cwd=tmp_path, stdout=out)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not (tmp_path / "out").read_text():
             time.sleep(0.2)
@@ -28,8 +29,7 @@ def test_ui_answers_until_it_is_ended_and_leaves_nothing(tmp_path: Path) -> None
 
 
 def test_ui_of_a_remote_store_says_where_to_look(tmp_path: Path) -> None:
-    environment = clean_environment(tmp_path / "home", MLFLOW_TRACKING_URI="http://jane:secret@127.0.0.1:9")
-    done = subprocess.run(command("ui"), env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
+    done = run_here(tmp_path / "home", "ui", MLFLOW_TRACKING_URI="http://jane:secret@127.0.0.1:9")
+    assert done.exit_code == 2
     assert "MLFLOW_TRACKING_URI=http://***@127.0.0.1:9: that store has its own server" in done.stderr
     assert "secret" not in done.stderr

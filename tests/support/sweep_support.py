@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from plan_support import data_summary
@@ -10,17 +11,21 @@ from orchestrator.journal import EpochEnded, SweepStarted, TrialStarted, TrialSu
 from orchestrator.open_sweep import OpenSweep, opened
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Space
-from orchestrator.sweep_file import find_sweep_file, load_sweep_file
+from orchestrator.sweep_file import SweepFile, find_sweep_file, load_sweep_file
 
 EPOCHS = 6
+
+
+@cache
+def _sweep_file(overrides: tuple[tuple[str, str], ...]) -> SweepFile:
+    return load_sweep_file(find_sweep_file("stroke_hybrid"), "quick", dict(overrides))
 
 
 def make_plan(
     *, seed: int = 0, architectures: dict[str, Space] | None = None, algorithm: str | None = None, **settings: object
 ) -> SweepPlan:
     """Return the plan of stroke_hybrid's quick preset; settings are written budget__trials=3."""
-    overrides = {name.replace("__", "."): str(value) for name, value in settings.items()}
-    file = load_sweep_file(find_sweep_file("stroke_hybrid"), "quick", overrides)
+    file = _sweep_file(tuple((name.replace("__", "."), str(value)) for name, value in settings.items()))
     spaces = architectures or file.architectures
     search = file.search.model_copy(update={"algorithm": algorithm or file.search.algorithm})
     return SweepPlan(

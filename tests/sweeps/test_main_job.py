@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from tests_support import SECRET, Finished, clean_environment, run_command
+from tests_support import SECRET, Finished, clean_environment, run_command, run_here
 
 from orchestrator.home import Home
 from orchestrator.journal import read_events
@@ -213,13 +213,13 @@ def test_predict_leaves_unreadable_files_out(demo: tuple[Path, Finished], tmp_pa
     (tmp_path / "good (1).png").write_bytes(image.read_bytes())
     (tmp_path / "empty.jpg").write_bytes(b"")
     out = tmp_path / "predictions.csv"
-    done = run_command(home, "predict", "stroke_phantom@1", tmp_path, "--out", out)
+    done = run_here(home, "predict", "stroke_phantom@1", tmp_path, "--out", out)
     assert done.exit_code == 0
     assert "empty.jpg: left out, empty file" in done.stderr
     assert [Path(row["path"]).name for row in csv.DictReader(out.open())] == ["good (1).png"]
-    done = run_command(home, "predict", "stroke_phantom", tmp_path / "empty.jpg")
+    done = run_here(home, "predict", "stroke_phantom", tmp_path / "empty.jpg")
     assert done.exit_code == 2
-    done = run_command(home, "predict", "stroke_phantom", tmp_path / "good (1).png", "--out", tmp_path / "good (1).png")
+    done = run_here(home, "predict", "stroke_phantom", tmp_path / "good (1).png", "--out", tmp_path / "good (1).png")
     assert done.exit_code == 2
     assert "is one of the images" in done.stderr
     assert (tmp_path / "good (1).png").read_bytes() == image.read_bytes()
@@ -239,7 +239,7 @@ def test_predict_leaves_unreadable_files_out(demo: tuple[Path, Finished], tmp_pa
 def test_wrong_names_are_one_line(demo: tuple[Path, Finished], arguments: list[str], words: str) -> None:
     home, finished = demo
     image, alias = next((home / "phantoms").rglob("*.png")), finished.json["registered"]["aliases"][0]
-    done = run_command(home, *[argument.format(image=image, alias=alias) for argument in arguments])
+    done = run_here(home, *[argument.format(image=image, alias=alias) for argument in arguments])
     assert done.exit_code == 2
     assert words.format(alias=alias) in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -248,7 +248,7 @@ def test_wrong_names_are_one_line(demo: tuple[Path, Finished], arguments: list[s
 
 def test_leaderboard_and_lists_read_the_journal(demo: tuple[Path, Finished], state: SweepState) -> None:
     home, finished = demo
-    board = run_command(home, "leaderboard", "stroke_phantom", "--json").json
+    board = run_here(home, "leaderboard", "stroke_phantom", "--json").json
     assert board["task"] == "stroke"
     scores = [row["validation"]["auroc"] for row in board["rows"]]
     assert scores == sorted(scores, reverse=True)
@@ -258,11 +258,11 @@ def test_leaderboard_and_lists_read_the_journal(demo: tuple[Path, Finished], sta
     )
     assert all(row["parameters"] > 1e6 and row["seconds"] > 0 for row in board["rows"])
     assert board["apart"] == []
-    same = run_command(home, "leaderboard", finished.json["sweep_id"], "--csv").stdout
+    same = run_here(home, "leaderboard", finished.json["sweep_id"], "--csv").stdout
     assert len(same.splitlines()) == 1 + len(state.trials)
-    runs = run_command(home, "list", "runs", "--json").json["runs"]
+    runs = run_here(home, "list", "runs", "--json").json["runs"]
     assert [row["sweep_id"] for row in runs] == [finished.json["sweep_id"]]
-    versions = run_command(home, "models", "stroke_phantom", "--json").json["versions"]
+    versions = run_here(home, "models", "stroke_phantom", "--json").json["versions"]
     assert [version["aliases"] for version in versions] == [demo[1].json["registered"]["aliases"]]
 
 

@@ -70,12 +70,12 @@ def test_two_sweeps_at_once_in_one_home_are_equal_and_not_mixed(tmp_path: Path) 
     assert not list((home / "cache").rglob("*.part-*"))
 
 
-def test_real_images_go_the_whole_way(orchestrate: Orchestrate, real_stroke: Path, tmp_path: Path) -> None:
-    few = ["--trials", "2", "--data", real_stroke / "deep"]
-    refused = orchestrate(*SMALL, *few)
+def test_real_images_go_the_whole_way(orchestrate_here: Orchestrate, real_stroke: Path, tmp_path: Path) -> None:
+    few = ["--trials", "2", "--finalists", "1", "--data", real_stroke / "deep"]
+    refused = orchestrate_here(*SMALL, *few)
     assert refused.exit_code == 2
     assert "32 is more than the 24 training images; choose at most 24" in refused.stderr
-    done = orchestrate(*SMALL, *few, "--set", "batch_size=8")
+    done = orchestrate_here(*SMALL, *few, "--set", "batch_size=8")
     assert done.exit_code == 0, done.stderr
     result = done.json
     assert (result["data_kind"], result["registered"]["name"]) == ("real", "stroke")
@@ -85,12 +85,12 @@ def test_real_images_go_the_whole_way(orchestrate: Orchestrate, real_stroke: Pat
     assert sum(counts["training"].values()) + sum(counts["validation"].values()) == 28
     assert state.plan.data.grouped_by == "audit"
     assert "no patients.csv" in done.stderr
-    predicted = orchestrate("predict", "stroke", real_stroke / "deep" / "test" / "normalMR")
+    predicted = orchestrate_here("predict", "stroke", real_stroke / "deep" / "test" / "normalMR")
     assert len(predicted.stdout.splitlines()) == 1 + 7
 
 
 def test_unreadable_images_are_listed_and_a_sweep_without_result_exits_3(
-    orchestrate: Orchestrate, tmp_path: Path
+    orchestrate_here: Orchestrate, tmp_path: Path
 ) -> None:
     root = tmp_path / "set"
     root.mkdir()
@@ -102,9 +102,9 @@ def test_unreadable_images_are_listed_and_a_sweep_without_result_exits_3(
         "def full(*arguments): raise OSError(5, 'Input/output error', '/home/jane/x')\n"
         "safetensors.torch.save_file = full\n"
     )
-    done = orchestrate(*SMALL, "--trials", "2", "--data", root, PYTHONPATH=str(tmp_path))
+    done = orchestrate_here(*SMALL, "--trials", "1", "--data", root, PYTHONPATH=str(tmp_path))
     assert done.exit_code == 3, done.stderr
-    assert "no trial of 2 can be evaluated" in done.stderr
+    assert "no trial of 1 can be evaluated" in done.stderr
     assert "Input/output error" in done.stderr
     assert "Traceback" not in done.stderr
     assert "1 images cannot be read" in done.stderr

@@ -3,19 +3,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests_support import with_store
 
 from orchestrator.home import Home
-from orchestrator.tracking.store import open_store
 
 FIGURE = cv2.imencode(".png", np.full((8, 8, 3), 200, dtype=np.uint8))[1].tobytes()
 
 
 @pytest.fixture(scope="module")
 def store_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """One embedded store for the module: creating its tables takes seconds."""
-    home = Home(tmp_path_factory.mktemp("home"))
-    open_store(home, None)
-    return home
+    """One embedded store for the module."""
+    return Home(with_store(tmp_path_factory.mktemp("home")))
 
 
 @pytest.fixture

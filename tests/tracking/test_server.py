@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from process_support import pids_on
+from tests_support import with_store
 
 from orchestrator.errors import BadInput, OrchestratorError
 from orchestrator.tracking import server
@@ -23,7 +24,7 @@ SERVER_ENV = Path(__file__).parents[2] / "mlflow" / "server.env"
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("mlflow")
+    return with_store(tmp_path_factory.mktemp("server")) / "mlflow"
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +267,8 @@ def test_with_a_login_only_the_health_check_is_free(tmp_path: Path) -> None:
     right = base64.b64encode(b"orchestrate:correct horse battery").decode()
     wrong = base64.b64encode(b"orchestrate:correct horse").decode()
     search = "/api/2.0/mlflow/experiments/search?max_results=5"
-    with mlflow_server(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", address):
+    store = with_store(tmp_path) / "mlflow"
+    with mlflow_server(f"sqlite:///{store / 'mlflow.db'}", store / "artifacts", address):
         url = f"http://{HOST}:{address.port}"
         assert ask(url, "GET", "/health")[0] == 200
         for path in ("/", search, "/static-files/index.html", "/get-artifact?run_uuid=a&path=b"):

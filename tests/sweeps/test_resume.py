@@ -1,6 +1,5 @@
 """Sweeps that are ended in the middle and go on: nothing lost, nothing twice, the same proposals."""
 
-import json
 import signal
 import subprocess
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from process_support import descendants, is_alive, titled
 from record_support import compare, forget_what_was_sent, records_of
-from tests_support import TINY, clean_environment, command, run_command, with_store
+from tests_support import TINY, clean_environment, command, run_command, run_here, with_store
 
 from orchestrator.journal import SweepEnded, TrialStarted, read_events
 from orchestrator.open_sweep import state_of
@@ -35,14 +34,19 @@ def hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def line_of(sweep_id: str, *arguments: object) -> list[str]:
+    line = ["sweep", "stroke_hybrid", *TINY, *BUDGET, "--id", sweep_id, "--witness", "--json", *arguments]
+    return list(map(str, line))
+
+
 class Started:
     """A sweep in a process of its own."""
 
     def __init__(self, home: Path, sweep_id: str, *arguments: object) -> None:
         self.home, self.folder = home, home / "sweeps" / sweep_id
-        line = ["sweep", "stroke_hybrid", *TINY, *BUDGET, "--id", sweep_id, "--witness", "--json", *arguments]
+        line = command(*line_of(sweep_id, *arguments))
         self.process = subprocess.Popen(
-            command(*map(str, line)), env=clean_environment(with_store(home)), cwd=home.parent, text=True,
+            line, env=clean_environment(with_store(home)), cwd=home.parent, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=hear_ctrl_c,
         )  # fmt: skip
 
@@ -69,9 +73,9 @@ def epochs_in(state: SweepState) -> int:
 @pytest.fixture(scope="module")
 def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     home = tmp_path_factory.mktemp("undisturbed") / "home"
-    code, stdout, stderr = Started(home, "whole", "--data", data).ended()
-    assert code == 0, stderr
-    return home, json.loads(stdout)
+    done = run_here(with_store(home), *line_of("whole", "--data", data))
+    assert done.exit_code == 0, done.stderr
+    return home, done.json
 
 
 def test_ctrl_c_keeps_every_epoch_and_resume_goes_on_as_if_nothing_had_been(
@@ -87,27 +91,27 @@ def test_ctrl_c_keeps_every_epoch_and_resume_goes_on_as_if_nothing_had_been(
     assert code == 130, stderr
     assert "Traceback" not in stderr
     assert "orchestrate resume broken" in stderr
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120  # a loaded machine may take long; orphans would stay
     while time.monotonic() < deadline and any(map(is_alive, family)):
         time.sleep(0.2)
     assert not [titled(pid) for pid in family if is_alive(pid)], "orphans"
     before = state_of(sweep.folder)
     assert (before.ended.state, before.trials[1].state) == ("interrupted", "interrupted")
     known = before.trials[1].last_epoch
-    said = run_command(home, "status", "broken")
+    said = run_here(home, "status", "broken")
     assert "interrupted by the user" in said.stdout
     assert "to go on: orchestrate resume broken" in said.stdout
 
     victim = next((data / "deep/train/1- Stroke/StrokeMR").iterdir())
     kept = victim.read_bytes()
     victim.write_bytes(next((data / "deep/train/2- Control/NormalMR").iterdir()).read_bytes())
-    refused = run_command(home, "resume", "broken")
+    refused = run_here(home, "resume", "broken")
     victim.write_bytes(kept)
     assert refused.exit_code == 2
     assert "data or sweep file changed since it was started: data.digest was" in refused.stderr
     assert "Traceback" not in refused.stderr
 
-    done = run_command(home, "resume", "broken", "--json")
+    done = run_here(home, "resume", "broken", "--json")
     assert done.exit_code == 0, done.stderr
     found = records_of(sweep.folder, home)
     assert compare(found, TRIALS, EPOCHS) == []
@@ -146,14 +150,14 @@ def test_a_killed_driver_loses_nothing(data: Path, undisturbed: tuple[Path, dict
 
 def test_a_finished_sweep_goes_on_with_more_trials_and_epochs(undisturbed: tuple[Path, dict]) -> None:
     home, first = undisturbed
-    nothing = run_command(home, "resume", "whole", "--json")
+    nothing = run_here(home, "resume", "whole", "--json")
     assert (nothing.exit_code, nothing.json["winner"]) == (0, first["winner"])
     assert "has ended; --trials N or --epochs N raise its budget" in nothing.stderr
     for flag, words in (("--trials", "--trials 1: the sweep has 3"), ("--epochs", "--epochs 1: the sweep has 12")):
-        refused = run_command(home, "resume", "whole", flag, "1")
+        refused = run_here(home, "resume", "whole", flag, "1")
         assert (refused.exit_code, words in refused.stderr) == (2, True), refused.stderr
     winner = first["winner"]["trial_id"]
-    longer = run_command(home, "resume", "whole", "--trials", TRIALS + 1, "--epochs", EPOCHS + 2, "--json")
+    longer = run_here(home, "resume", "whole", "--trials", TRIALS + 1, "--epochs", EPOCHS + 2, "--json")
     assert longer.exit_code == 0, longer.stderr
     state = state_of(home / "sweeps" / "whole")
     assert longer.json["trials"] == TRIALS + 1
@@ -169,11 +173,11 @@ def test_a_finished_sweep_goes_on_with_more_trials_and_epochs(undisturbed: tuple
 
 
 def test_a_trial_is_replayed_to_the_bit(undisturbed: tuple[Path, dict]) -> None:
-    done = run_command(undisturbed[0], "replay", "whole", "1", "--json")
+    done = run_here(undisturbed[0], "replay", "whole", "1", "--json")
     assert done.exit_code == 0, done.stderr
     assert done.json["largest_difference"] == 0
     assert len(done.json["epochs"]) >= EPOCHS
-    unknown = run_command(undisturbed[0], "replay", "whole", "9")
+    unknown = run_here(undisturbed[0], "replay", "whole", "9")
     assert unknown.exit_code == 2
     assert "trial 9 has no epoch to compare with; those that have: 0, 1, 2" in unknown.stderr
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import FrameType
 
 import ray
-from ray._private.node import Node
 
 from orchestrator.errors import Interrupted
 from orchestrator.tuning.resources import Slots
@@ -23,7 +22,6 @@ LOST_GRACE_S = 12.0  # a lost Ray leaves calls that never return; those who made
 SHUTDOWN_S = 2.0  # our own end of Ray looks like its loss for a moment
 STOPPING_GRACE_S = 14.0  # a Ray that was asked to end with its driver takes long to be lost
 CORE_PROCESSES = ("gcs_server", "raylet")
-UNUSED = ("start_monitor", "start_log_monitor", "start_api_server")  # autoscaler, logs in the driver, dashboard
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -53,16 +51,15 @@ def local_ray(
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # what ends a trial is told by the journal, in one line
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     previous = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}  # nohup
-    with _without_unused_processes():
-        ray.init(
-            address="local",
-            num_cpus=slots.count,
-            num_gpus=slots.gpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            object_store_memory=OBJECT_STORE_BYTES,
-        )
+    ray.init(
+        address="local",
+        num_cpus=slots.count,
+        num_gpus=slots.gpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+        object_store_memory=OBJECT_STORE_BYTES,
+    )
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stopping.requested:
@@ -86,23 +83,6 @@ def local_ray(
         ended.set()
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _without_unused_processes() -> Iterator[None]:
-    """Keep Ray from starting three processes that nothing asks here: no setting of it leaves them out.
-
-    `include_dashboard=False` starts one all the same, and `ray.init` waits until it has loaded. A Ray that names these
-    steps otherwise starts as it likes.
-    """
-    whole = {name: getattr(Node, name) for name in UNUSED if hasattr(Node, name)}
-    for name in whole:
-        setattr(Node, name, lambda self, *arguments, **options: None)
-    try:
-        yield
-    finally:
-        for name, step in whole.items():
-            setattr(Node, name, step)
 
 
 def core_processes() -> dict[int, str]:

@@ -1,6 +1,7 @@
 """Model registry: a sweep's winner becomes a version; names, aliases and versions are found again for use."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,9 +151,17 @@ def load_model(found: FoundModel) -> PyFuncModel:
     return model
 
 
-def predict(model: PyFuncModel, contents: list[bytes]) -> pd.DataFrame:
-    """Return predicted, p_<class>... and error per image, also where none can be read."""
-    images = pd.DataFrame({"image": contents})
+def inputs_of(model: PyFuncModel) -> list[str]:
+    """Return the names of a case's images, in the order that the model takes them."""
+    metadata: Any = model.metadata
+    schema = metadata.get_input_schema()
+    return ["image"] if schema is None else list(schema.input_names())
+
+
+def predict(model: PyFuncModel, cases: Sequence[bytes | Sequence[bytes]]) -> pd.DataFrame:
+    """Return predicted, p_<class>... and error per case, also where none can be read. A case is its images in order."""
+    rows = [(case,) if isinstance(case, bytes) else tuple(case) for case in cases]
+    images = pd.DataFrame(rows, columns=inputs_of(model))
     by_rows = getattr(model.unwrap_python_model(), "predict_rows", None)  # versions of old refuse no request as a whole
     frame = model.predict(images) if by_rows is None else by_rows(images)
     assert isinstance(frame, pd.DataFrame)

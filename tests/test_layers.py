@@ -31,6 +31,7 @@ LAYERS = {
     "orchestrator.resume": 3,
     "orchestrator.replay": 3,
     "orchestrator.train": 3,
+    "orchestrator.evaluate": 3,
     "orchestrator.train_planning": 3,
     "orchestrator.tuning": 2,
     "orchestrator.tracking": 2,

@@ -128,6 +128,28 @@ def find_model(client: MlflowClient, reference: str) -> FoundModel:
     raise BadInput(f"{name}: no registered model; run a sweep of its task first (orchestrate list sweeps)")
 
 
+def find_versions(client: MlflowClient, reference: str, which: str | None) -> list[FoundModel]:
+    """Return versions to be compared: the one that a reference names, else those of `which` ("all", or "1,3").
+
+    Without either they are the champion and the challenger, as far as there are. Raises BadInput as `find_model`.
+    """
+    name, at, _ = reference.partition("@")
+    if at and which is not None:
+        raise BadInput(f"--versions {which}: {reference} names one already; leave one of the two out")
+    if at:
+        return [find_model(client, reference)]
+    check_name(name)
+    if which is None or which == "all":
+        usual = [alias for alias in (CHAMPION, CHALLENGER) if alias in aliases_of(client, name)]
+        names = usual if which is None else [version["version"] for version in list_versions(client, name)]
+        return [find_model(client, f"{name}@{one}") for one in names] or [find_model(client, name)]
+    parts = [part.strip() for part in which.split(",")]
+    if not all(parts):
+        raise BadInput(f"--versions {which}: expected all, or numbers such as 1,3")
+    found = [find_model(client, f"{name}@{part}") for part in parts]
+    return list({one.version: one for one in found}.values())
+
+
 def list_versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
     """Return the versions of a task's model, newest first, with aliases and tags. Raises BadInput."""
     check_name(name)

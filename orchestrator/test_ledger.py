@@ -14,7 +14,7 @@ from orchestrator.errors import BadInput
 
 Purpose = Literal["evaluation", "preparation"]
 TRAINING = "train "  # begins the name of a training in the foreground
-PREDICT = "predict"  # the command that reads test images outside any sweep
+PREDICT, EVALUATE = "predict", "evaluate"  # commands that read test images outside any sweep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +80,11 @@ def count_in_words(reads: list[TestRead]) -> str:
     evaluations = [read for read in reads if read.purpose == "evaluation"]
     who = {read.who for read in evaluations}
     trainings = {one for one in who if one.startswith(TRAINING)}
-    sweeps = who - trainings - {PREDICT}
+    commands = sorted(who & {PREDICT, EVALUATE}, reverse=True)
+    sweeps = who - trainings - {PREDICT, EVALUATE}
     kinds = [_counted(len(sweeps), "sweep")] if sweeps or not who else []
     kinds += [_counted(len(trainings), "training")] if trainings else []
-    kinds += [PREDICT] if PREDICT in who else []
+    kinds += commands
     by = " and ".join([", ".join(kinds[:-1]), kinds[-1]]) if len(kinds) > 1 else kinds[0]
     others = _counted(len(reads) - len(evaluations), "read")
     return f"{_counted(len(evaluations), 'evaluation')} by {by}, {others} for preparation and audits"

@@ -31,6 +31,7 @@ LAYERS = {
     "orchestrator.resume": 3,
     "orchestrator.replay": 3,
     "orchestrator.train": 3,
+    "orchestrator.evaluate": 3,
     "orchestrator.train_planning": 3,
     "orchestrator.tuning": 2,
     "orchestrator.tracking": 2,
@@ -40,7 +41,10 @@ LAYERS = {
     "search_spaces": 0,
 }
 ADAPTERS = ("orchestrator.tuning", "orchestrator.tracking", "orchestrator.inspecting")
-CORE_MAY_READ = ("trainables.catalog", "trainables.configs", "trainables.evaluation", "search_spaces")
+CORE_MAY_READ = (
+    "trainables.catalog", "trainables.configs", "trainables.data.records", "trainables.data.sources",
+    "trainables.errors", "trainables.evaluation", "search_spaces",
+)  # fmt: skip
 
 
 def _files() -> list[Path]:

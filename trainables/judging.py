@@ -14,11 +14,10 @@ from trainables.catalog import Task
 from trainables.data.records import Side
 from trainables.data.split_rows import SplitRow
 from trainables.errors import OutOfMemory
-from trainables.evaluation.evaluation import Evaluation, SideEvaluation, evaluate
+from trainables.evaluation.evaluation import Evaluation, evaluate
 from trainables.evaluation.evaluation_files import COST_FILE, write_evaluation
-from trainables.evaluation.figures import EvaluationArrays, write_figures
 from trainables.evaluation.predictions import Predictions
-from trainables.evaluation.temperature import probabilities
+from trainables.evaluation.side_figures import draw_side
 from trainables.inference import EVALUATION_BATCH, image_ms, machine_of, predict_logits
 
 
@@ -51,9 +50,10 @@ def judge(
     cost = {"image_ms": round(image_ms(model, validation.images_NHW.shape[1]), 4), "machine": machine_of(model)}
     (folder / COST_FILE).write_text(json.dumps(cost), encoding="utf-8")
     temperature = evaluation.temperature.value
-    _draw(folder / "validation", task, evaluation.validation, on_validation, temperature, validation, title)
+    on_both = evaluation.validation, on_validation, validation.images_NHW
+    draw_side(folder / "validation", task, *on_both, title, temperature)
     if test is not None and on_test is not None and evaluation.test is not None:
-        _draw(folder / "test", task, evaluation.test, on_test, temperature, test, title)
+        draw_side(folder / "test", task, evaluation.test, on_test, test.images_NHW, title, temperature)
     return evaluation
 
 
@@ -67,25 +67,3 @@ def _predict(model: nn.Module, side: SideImages) -> Predictions:
             at_once //= 2
         torch.cuda.empty_cache()
     raise OutOfMemory("evaluation: the device has no room for a single image in float32; lower image_px")
-
-
-def _draw(
-    folder: Path,
-    task: Task,
-    scored: SideEvaluation,
-    predictions: Predictions,
-    temperature: float,
-    side: SideImages,
-    title: str,
-) -> None:
-    folder.mkdir(exist_ok=True)
-    arrays = EvaluationArrays(
-        probs_NK=predictions.probs_NK,
-        labels_N=predictions.labels_N,
-        classes=task.classes,
-        calibrated_probs_NK=probabilities(predictions.logits_NK, temperature),
-        images_NHW=side.images_NHW,
-        names=[Path(row.path).name for row in side.rows],
-    )
-    about = f"{title}, {folder.name}, {scored.overall.images} images of {scored.overall.groups} groups"
-    write_figures(folder, arrays, about, scored.overall.intervals)

@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from orchestrator.cli import (
     data,
+    evaluate,
     leaderboard,
     machine,
     models,
@@ -45,6 +46,7 @@ app.command("promote")(promotion.promote)
 app.command("rollback")(promotion.rollback)
 app.command("verify")(promotion.verify)
 app.command("predict")(predict.predict)
+app.command("evaluate")(evaluate.evaluate)
 app.add_typer(data.app, name="data")
 app.command("gc")(data.gc)
 app.command("rm")(remove.remove)

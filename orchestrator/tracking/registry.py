@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,28 @@ def find_model(client: MlflowClient, reference: str) -> FoundModel:
     raise BadInput(f"{name}: no registered model; run a sweep of its task first (orchestrate list sweeps)")
 
 
+def find_versions(client: MlflowClient, reference: str, which: str | None) -> list[FoundModel]:
+    """Return versions to be compared: the one that a reference names, else those of `which` ("all", or "1,3").
+
+    Without either they are the champion and the challenger, as far as there are. Raises BadInput as `find_model`.
+    """
+    name, at, _ = reference.partition("@")
+    if at and which is not None:
+        raise BadInput(f"--versions {which}: {reference} names one already; leave one of the two out")
+    if at:
+        return [find_model(client, reference)]
+    check_name(name)
+    if which is None or which == "all":
+        usual = [alias for alias in (CHAMPION, CHALLENGER) if alias in aliases_of(client, name)]
+        names = usual if which is None else [version["version"] for version in list_versions(client, name)]
+        return [find_model(client, f"{name}@{one}") for one in names] or [find_model(client, name)]
+    parts = [part.strip() for part in which.split(",")]
+    if not all(parts):
+        raise BadInput(f"--versions {which}: expected all, or numbers such as 1,3")
+    found = [find_model(client, f"{name}@{part}") for part in parts]
+    return list({one.version: one for one in found}.values())
+
+
 def list_versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
     """Return the versions of a task's model, newest first, with aliases and tags. Raises BadInput."""
     check_name(name)
@@ -158,9 +181,17 @@ def load_model(found: FoundModel) -> PyFuncModel:
     return model
 
 
-def predict(model: PyFuncModel, contents: list[bytes]) -> pd.DataFrame:
-    """Return predicted, p_<class>... and error per image, also where none can be read."""
-    images = pd.DataFrame({"image": contents})
+def inputs_of(model: PyFuncModel) -> list[str]:
+    """Return the names of a case's images, in the order that the model takes them."""
+    metadata: Any = model.metadata
+    schema = metadata.get_input_schema()
+    return ["image"] if schema is None else list(schema.input_names())
+
+
+def predict(model: PyFuncModel, cases: Sequence[bytes | Sequence[bytes]]) -> pd.DataFrame:
+    """Return predicted, p_<class>... and error per case, also where none can be read. A case is its images in order."""
+    rows = [(case,) if isinstance(case, bytes) else tuple(case) for case in cases]
+    images = pd.DataFrame(rows, columns=inputs_of(model))
     by_rows = getattr(model.unwrap_python_model(), "predict_rows", None)  # versions of old refuse no request as a whole
     frame = model.predict(images) if by_rows is None else by_rows(images)
     assert isinstance(frame, pd.DataFrame)

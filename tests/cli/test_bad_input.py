@@ -96,6 +96,8 @@ def in_process(home: Path) -> Orchestrate:
         (["ui", "--host", "::1"], "--host ::1: expected a name or an IPv4 address"),
         (["ui", "--host", "0.0.0.0"], "others could reach it; set ORCHESTRATE_UI_PASSWORD"),
         (["predict", "stroke", ""], "an empty path"),
+        (["evaluate", "stroke"], "Missing option '--data'"),
+        (["evaluate", "strok", "--data", "phantom"], "did you mean 'stroke'"),
         ([*SWEEP, "--data", ""], "--data: an empty path"),
         ([*SWEEP, "--trials", "9" * 30], "--trials 99999999999999999999: expected a whole number from 1 to 1,000,000"),
         ([*SWEEP, "--set", "budget.time_s=.inf"], "budget.time_s"),

@@ -53,6 +53,7 @@ def test_predicting_test_images_is_noted_before_the_table_is_shown(
     monkeypatch.setattr("orchestrator.tracking.store.open_store", lambda home, uri: None)
     monkeypatch.setattr(f"{registry}.find_model", lambda client, name: FoundModel("stroke", "3", "champion"))
     monkeypatch.setattr(f"{registry}.load_model", lambda found: None)
+    monkeypatch.setattr(f"{registry}.inputs_of", lambda model: ["image"])
     row = {"predicted": "stroke", "p_stroke": 0.9, "error": ""}
     monkeypatch.setattr(f"{registry}.predict", lambda model, contents: pd.DataFrame([row] * len(contents)))
     predict.predict("stroke", [str(other)])
@@ -61,8 +62,11 @@ def test_predicting_test_images_is_noted_before_the_table_is_shown(
     (line,) = read_ledger(home.test_ledger, "t")
     assert (line.who, line.model, line.images) == ("predict", "stroke v3", 1)
     capsys.readouterr()
-    home.test_ledger.unlink()
-    home.test_ledger.mkdir()
+    monkeypatch.setattr("orchestrator.test_ledger.record_test_read", _disk_full)
     with pytest.raises(BadInput, match="the ledger of test reads cannot be written"):
         predict.predict("stroke", [str(image)])
     assert not capsys.readouterr().out
+
+
+def _disk_full(*about: object) -> None:
+    raise OSError(28, "No space left on device")

@@ -115,12 +115,12 @@ def winner(sweep_id: str = "s") -> SweepState:
     )
 
 
-def register(home: Home, folder: Path) -> tuple[MlflowClient, Registered]:
-    """Register such a winner, its weights at random, as the first version of `stroke`, and make it champion."""
-    state = winner()
+def register(home: Home, folder: Path, sweep_id: str = "s", seed: int = 0) -> tuple[MlflowClient, Registered]:
+    """Register such a winner, its weights at random, as the next version of `stroke`, and make it champion."""
+    state = winner(sweep_id)
     trained = folder / "sweep" / "trials" / "0000"
     trained.mkdir(parents=True)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     save_weights(build_model("resnet_vit", state.trials[0].hyperparameters, 2), trained / BEST_WEIGHTS)
     client = open_store(home, None)
     experiment_id = ensure_experiment(client, "stroke", home)

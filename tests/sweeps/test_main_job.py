@@ -221,7 +221,7 @@ def test_predict_leaves_unreadable_files_out(demo: tuple[Path, Finished], tmp_pa
     assert done.exit_code == 2
     done = run_here(home, "predict", "stroke_phantom", tmp_path / "good (1).png", "--out", tmp_path / "good (1).png")
     assert done.exit_code == 2
-    assert "is one of the images" in done.stderr
+    assert "is one of the images or tables that are read" in done.stderr
     assert (tmp_path / "good (1).png").read_bytes() == image.read_bytes()
 
 

@@ -17,7 +17,7 @@ from packaged_support import TEMPERATURE, in_base64, noise, png, register, write
 
 from orchestrator.home import Home
 from orchestrator.tracking.logged_model import save_model
-from orchestrator.tracking.registry import find_model, load_model, predict
+from orchestrator.tracking.registry import find_model, inputs_of, load_model, predict
 from trainables.standalone import Classifier
 
 FRESH = """
@@ -142,6 +142,16 @@ def test_later_code_changes_no_older_version_and_two_run_side_by_side(
     assert answers == ["ct", "mr", "ct"]
     assert refusal(first, case[["ct"]]) == "no column mr: each case of this model is 2 images, columns ct, mr"
     assert refusal(first, case.assign(mr=None)) == "case 0: mr: no image"
+
+
+def test_a_case_of_two_images_goes_to_the_columns_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_model(tmp_path / "model", write_two_images(tmp_path / "classifier", monkeypatch))
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    assert inputs_of(model) == ["ct", "mr"]
+    bright, dark = (png(np.full((9, 9), grey, dtype=np.uint8)) for grey in (250, 5))
+    assert list(predict(model, [[bright, dark], [dark, bright]])["predicted"]) == ["ct", "mr"]
 
 
 def test_a_winner_is_registered_with_temperature_and_digests_and_predicts_row_by_row(

@@ -12,11 +12,12 @@ from sklearn import metrics as sk
 from trainables.catalog import TASKS, Task
 from trainables.data.split_rows import SplitRow
 from trainables.errors import DataError
-from trainables.evaluation.evaluation import Evaluation, evaluate, evaluate_side
+from trainables.evaluation.evaluation import Evaluation, at_known_threshold, evaluate, evaluate_side
 from trainables.evaluation.evaluation_files import write_evaluation
 from trainables.evaluation.metrics import METRICS, ORDERED_METRICS, TWO_CLASS_METRICS
 from trainables.evaluation.named_metrics import named_metrics
 from trainables.evaluation.predictions import Predictions, read_predictions, results_file, without_paths
+from trainables.evaluation.temperature import probabilities
 
 STROKE, ALZHEIMER = TASKS["stroke"], TASKS["alzheimer"]
 
@@ -185,6 +186,22 @@ def test_a_folder_holds_everything_and_is_the_same_every_time(
         tn, fp, fn, tp = (int(row[name]) for name in ("tn", "fp", "fn", "tp"))
         assert tn + fp + fn + tp == int(row["images"])
         assert float(row["accuracy"]) == (tn + tp) / int(row["images"])
+
+
+def test_a_threshold_of_validation_does_the_same_to_probabilities_after_temperature(
+    stroke: tuple[Predictions, Predictions, Evaluation],
+) -> None:
+    _, test, evaluation = stroke
+    temperature, point = evaluation.temperature.value, evaluation.operating_point
+    assert abs(temperature - 1) > 0.2
+    after = Predictions(np.log(probabilities(test.logits_NK, temperature)), test.rows)
+    again = at_known_threshold(STROKE, after, point.stated_specificity, point.threshold, temperature)
+    assert again.test == point.test
+    assert again.threshold != pytest.approx(point.threshold, abs=1e-3)
+    assert again.test != at_known_threshold(STROKE, after, 0.95, point.threshold, 10.0).test, "it depends on it"
+    for threshold in (None, 1.0, float(np.nextafter(1, 2))):
+        assert at_known_threshold(STROKE, after, 0.95, threshold, 1.5).reason == "its validation gave no threshold"
+    assert "two classes" in at_known_threshold(ALZHEIMER, after, 0.95, 0.5, 1.0).reason
 
 
 def test_the_table_of_predictions(tmp_path: Path) -> None:

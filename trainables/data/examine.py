@@ -1,6 +1,5 @@
 """A data folder -> every image decoded, measured and audited, not yet split."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from trainables.data.decoding import Progress
 from trainables.data.grouping import CaseGroups, group_cases
 from trainables.data.read import read_data_set
 from trainables.data.records import DataSet, ImageRecord
+from trainables.data.split_rows import digest_case, digest_cases
 from trainables.errors import DataError
 
 MAX_UNREADABLE_FRACTION = 0.05
@@ -44,8 +44,7 @@ class ExaminedData:
     @property
     def digest(self) -> str:
         """Return the digest of every readable case's name, label and bytes."""
-        lines = [f"{case.record.path}\t{case.record.label}\t{case.sha256}" for case in self.cases]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+        return digest_cases((case.record.path, case.record.label, case.sha256) for case in self.cases)
 
 
 def examine_data(
@@ -67,7 +66,7 @@ def examine_data(
         Case(
             record,
             tuple(row_of[path] for path in _paths(record)),
-            _digest([digests[row_of[p]] for p in _paths(record)]),
+            digest_case([digests[row_of[p]] for p in _paths(record)]),
         )
         for record in data_set.records
         if not any(path in unreadable for path in _paths(record))
@@ -88,10 +87,6 @@ def _modalities(task: Task, record: ImageRecord) -> list[str]:
         return [record.modality]
     told = record.modality.split("+")  # a manifest may say other things than the task, but not of which image
     return told if len(told) == 2 else task.modality.split("+")
-
-
-def _digest(digests: list[str]) -> str:
-    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def _audit_input(task: Task, cases: list[Case], paths: list[str], known: KnownImages) -> AuditInput:

@@ -50,6 +50,17 @@ def digest_rows(rows: Sequence[SplitRow]) -> str:
     return hashlib.sha256(to_csv(rows).encode()).hexdigest()[:32]
 
 
+def digest_case(sha256s: Sequence[str]) -> str:
+    """Return the digest of a case: that of its file, or of its files' digests."""
+    return sha256s[0] if len(sha256s) == 1 else hashlib.sha256("\n".join(sha256s).encode()).hexdigest()
+
+
+def digest_cases(cases: Iterable[tuple[str, int, str]]) -> str:
+    """Return the digest of a data set from name, label and digest of every readable case, in the set's order."""
+    lines = [f"{path}\t{label}\t{sha256}" for path, label, sha256 in cases]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+
+
 def digest_test(sha256s: Iterable[str]) -> str:
     """Return the digest that the ledger of test reads knows some test cases by, whatever their names and order."""
     return hashlib.sha256("\n".join(sorted(sha256s)).encode()).hexdigest()[:32]

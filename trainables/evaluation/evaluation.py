@@ -121,6 +121,23 @@ def _operating_point(task: Task, validation: Predictions, test: Predictions | No
     )
 
 
+def at_known_threshold(
+    task: Task, predictions: Predictions, stated_specificity: float, threshold: float | None, temperature: float
+) -> OperatingPoint:
+    """Return what a threshold of a model's validation does to probabilities that its temperature is applied to.
+
+    `threshold` is of the probability before temperature, as `OperatingPoint` has it; the one returned is after it.
+    """
+    if len(task.classes) != 2:
+        reason = f"it is of two classes, here are {len(task.classes)}"
+        return OperatingPoint(stated_specificity=stated_specificity, reason=reason)
+    if threshold is None or not 0 < threshold < 1:  # 1 and beyond: no logit, and no image of its validation was above
+        return OperatingPoint(stated_specificity=stated_specificity, reason="its validation gave no threshold")
+    applied = float(probabilities(np.log([[1 - threshold, threshold]]), temperature)[0, 1])
+    scores = scores_at_threshold(predictions.probs_NK[:, 1], predictions.labels_N, predictions.groups_N, applied)
+    return OperatingPoint(stated_specificity=stated_specificity, threshold=applied, test=scores)
+
+
 def _leak_free(task: Task, test: Predictions, overall: Scores) -> LeakFree:
     clean_N = np.array([row.leak == "" for row in test.rows], dtype=bool)
     if clean_N.all():

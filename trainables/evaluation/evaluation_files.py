@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from trainables.catalog import Task
+from trainables.data.records import Side
 from trainables.evaluation.evaluation import Evaluation, SideEvaluation
 from trainables.evaluation.predictions import Predictions, results_file, write_predictions
 from trainables.evaluation.scores import Scores
@@ -30,15 +31,22 @@ def write_evaluation(
     folder: Path, task: Task, evaluation: Evaluation, validation: Predictions, test: Predictions | None = None
 ) -> None:
     """Write the folder's files: the same evaluation always gives the same bytes."""
+    sides: dict[Side, tuple[SideEvaluation, Predictions]] = {"validation": (evaluation.validation, validation)}
+    if test is not None and evaluation.test is not None:
+        sides["test"] = evaluation.test, test
+    write_sides(folder, task, asdict(evaluation), sides)
+
+
+def write_sides(
+    folder: Path, task: Task, said: Mapping[str, object], judged: Mapping[Side, tuple[SideEvaluation, Predictions]]
+) -> None:
+    """Write the tables of some sides, and `said` as metrics.json."""
     folder.mkdir(parents=True, exist_ok=True)
     about = {"task": task.name, "classes": task.classes, "severity": task.severity}
-    _write_json(folder / METRICS_FILE, {**about, **asdict(evaluation)})
-    write_predictions(folder / results_file(task.name, "validation"), validation, task.classes)
-    if test is not None:
-        write_predictions(folder / results_file(task.name, "test"), test, task.classes)
-    sides = {"validation": evaluation.validation}
-    if evaluation.test is not None:
-        sides["test"] = evaluation.test
+    _write_json(folder / METRICS_FILE, {**about, **said})
+    for side, (_, predictions) in judged.items():
+        write_predictions(folder / results_file(task.name, side), predictions, task.classes)
+    sides: dict[str, SideEvaluation] = {side: scored for side, (scored, _) in judged.items()}
     report = {side: classification_report(scored) for side, scored in sides.items()}
     _write_json(folder / f"{REPORT_FILE}.json", report)
     rows = [{"side": side, "class": name, **row} for side, table in report.items() for name, row in table.items()]

@@ -38,3 +38,16 @@ def is_image_table(path: Path) -> bool:
     """Say whether a parquet file holds images itself, in a column `image`. Raises DataError."""
     with open_parquet(path) as file:
         return "image" in file.schema_arrow.names
+
+
+def check_image_column(path: Path, schema: Any) -> None:
+    """Raise DataError unless a parquet schema has a column image {bytes, path}; the path may lack."""
+    if "image" not in schema.names:
+        got = ", ".join(f"{field.name}: {field.type}" for field in schema)[:300]
+        raise DataError(f"{path}: expected a column image {{bytes, path}}, got {got or 'none'}")
+    image = schema.field("image").type
+    if not pa.types.is_struct(image) or image.get_field_index("bytes") < 0:
+        raise DataError(f"{path}: column image must be a struct with a field 'bytes', got {image}")
+    kind = image.field("bytes").type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        raise DataError(f"{path}: the field image.bytes must be binary, got {kind}")

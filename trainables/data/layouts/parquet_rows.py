@@ -12,7 +12,7 @@ import pyarrow as pa
 from trainables.catalog import Task
 from trainables.data.layouts.classes import check_every_class, class_index, class_suggestion
 from trainables.data.layouts.folders import check_printable, find_root, refuse_misplaced_tables
-from trainables.data.layouts.parquet_files import is_image_table, open_parquet, read_column
+from trainables.data.layouts.parquet_files import check_image_column, is_image_table, open_parquet, read_column
 from trainables.data.layouts.parquet_images import ParquetImages
 from trainables.data.layouts.patients import TABLE, check_complete, read_patients, strangers_note
 from trainables.data.layouts.sides import side_named, without_lone_side
@@ -110,12 +110,7 @@ def _check_columns(path: Path, schema: Any) -> None:
     label = schema.field("label").type
     if pa.types.is_nested(label):
         raise DataError(f"{path}: column label must hold class names or indices, got {label}")
-    image = schema.field("image").type
-    if not pa.types.is_struct(image) or image.get_field_index("bytes") < 0:
-        raise DataError(f"{path}: column image must be a struct with a field 'bytes', got {image}")
-    kind = image.field("bytes").type
-    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
-        raise DataError(f"{path}: the field image.bytes must be binary, got {kind}")
+    check_image_column(path, schema)
 
 
 def _meanings(task: Task, path: Path, schema: Any) -> tuple[dict[int, int], list[str]]:

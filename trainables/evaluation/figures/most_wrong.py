@@ -10,6 +10,7 @@ from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, short_names, 
 from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, say_instead
 
 COLUMNS = 3
+MOST_SHOWN = 12
 TILE_IN = WIDTH_IN / COLUMNS - 0.08
 PREDICTED_IN = width_in("pred.: ")
 
@@ -22,7 +23,7 @@ def draw_most_wrong(
     classes: Sequence[str],
     names: Sequence[str],
     title: str,
-    count: int = 12,
+    count: int = MOST_SHOWN,
 ) -> None:
     """Write a PNG: the `count` misclassified images (uint8) whose wrong class has the highest probability."""
     save(most_wrong_figure(images_NHW, probs_NK, labels_N, classes, names, title, count), path)

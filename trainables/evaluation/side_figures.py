@@ -1,0 +1,37 @@
+"""The figures of one judged side, into a folder that has the side's name."""
+
+from pathlib import Path
+
+import numpy as np
+
+from trainables.catalog import Task
+from trainables.evaluation.evaluation import SideEvaluation
+from trainables.evaluation.figures import EvaluationArrays, write_figures
+from trainables.evaluation.predictions import Predictions
+from trainables.evaluation.temperature import probabilities
+
+
+def draw_side(
+    folder: Path,
+    task: Task,
+    scored: SideEvaluation,
+    predictions: Predictions,
+    images_NHW: np.ndarray,
+    title: str,
+    temperature: float | None,
+) -> None:
+    """Write every figure; temperature None: that of the model is in the logits already, and is not drawn apart.
+
+    images_NHW is uint8, a row per prediction.
+    """
+    folder.mkdir(exist_ok=True)
+    arrays = EvaluationArrays(
+        probs_NK=predictions.probs_NK,
+        labels_N=predictions.labels_N,
+        classes=task.classes,
+        calibrated_probs_NK=None if temperature is None else probabilities(predictions.logits_NK, temperature),
+        images_NHW=images_NHW,
+        names=[Path(row.path).name for row in predictions.rows],
+    )
+    about = f"{title}, {folder.name}, {scored.overall.images} images of {scored.overall.groups} groups"
+    write_figures(folder, arrays, about, scored.overall.intervals)

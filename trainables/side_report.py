@@ -1,0 +1,51 @@
+"""What a finished model says of one labelled set -> the folder that training writes: numbers, tables, figures."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainables.catalog import Task
+from trainables.data.images import UnreadableImage, decode_grey, resize_square
+from trainables.data.records import Read
+from trainables.evaluation.evaluation import SideEvaluation
+from trainables.evaluation.evaluation_files import write_sides
+from trainables.evaluation.figures.most_wrong import MOST_SHOWN, surest_mistakes
+from trainables.evaluation.predictions import Predictions
+from trainables.evaluation.side_figures import draw_side
+
+GALLERY_PX = 128
+
+
+def write_side_report(
+    folder: Path,
+    task: Task,
+    about: Mapping[str, object],
+    scored: SideEvaluation,
+    predictions: Predictions,
+    read: Read,
+    title: str,
+) -> None:
+    """Write metrics.json (`about`, then the scores as those of test), the tables, and the figures below test/.
+
+    The logits are logarithms of probabilities that the model's temperature is applied to: there is no number and no
+    figure of what was before it.
+    """
+    said: dict[str, Any] = asdict(scored)
+    del said["uncalibrated"]
+    write_sides(folder, task, {**about, "test": said}, {"test": (scored, predictions)})
+    images_NHW = _surest_mistakes(predictions, read)
+    draw_side(folder / "test", task, scored, predictions, images_NHW, title, temperature=None)
+
+
+def _surest_mistakes(predictions: Predictions, read: Read) -> np.ndarray:
+    """Return images_NHW with those that the gallery shows; the others are black, and their pages take no memory."""
+    images_NHW = np.zeros((len(predictions.rows), GALLERY_PX, GALLERY_PX), dtype=np.uint8)
+    for row in surest_mistakes(predictions.probs_NK, predictions.labels_N)[:MOST_SHOWN]:
+        try:
+            images_NHW[row] = resize_square(decode_grey(read(predictions.rows[row].path)), GALLERY_PX)
+        except (OSError, UnreadableImage):  # gone since it was judged
+            continue
+    return images_NHW

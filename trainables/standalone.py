@@ -59,6 +59,10 @@ class Classifier:
         for start in range(0, len(rows), BATCH):
             own = rows[start : start + BATCH]
             probs_NK[own] = self._probabilities(_stack([prepared[row] for row in own]))
+        for row in prepared:
+            if not np.isfinite(probs_NK[row]).all():
+                reasons[row] = "the model's answer is no number"
+                probs_NK[row] = np.nan
         return probs_NK, reasons
 
     def tensors(self, cases: Sequence[Case]) -> tuple[torch.Tensor, ...]:

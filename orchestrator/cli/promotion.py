@@ -29,6 +29,7 @@ def promote(
     from orchestrator.cli import environment
     from orchestrator.cli.console import print_json, results
     from orchestrator.promotion.policy import policy_file, read_policy
+    from orchestrator.tracking.promotion import CHALLENGER
     from orchestrator.tracking.promotion import promote as promote_version
     from orchestrator.tracking.registry import find_model
     from orchestrator.tracking.store import open_store, told_as_bad_input
@@ -40,16 +41,16 @@ def promote(
     rules = read_policy(path, task.removesuffix("_phantom"))
     with told_as_bad_input(home, uri):
         client = open_store(home, uri)
-        found = find_model(client, f"{task}@{version or 'challenger'}")
+        found = find_model(client, f"{task}@{version or CHALLENGER}")
         done = promote_version(client, found.name, found.version, rules, path.name, reason if force else None)
     if as_json:
         checks = [asdict(check) for check in done.decision.checks]
         print_json(
             {"name": done.name, "version": done.version, "promoted": done.moved is not None, "how": done.moved}
-            | {"champion_before": done.champion, "checks": checks}
+            | {"against": done.rival, "checks": checks}
         )
     else:
-        against = f" against version {done.champion}" if done.champion else ", there is no champion yet"
+        against = f" against version {done.rival}" if done.rival else ", there is no champion yet"
         results().print(f"{done.name} version {done.version}{against}")
         _show_checks(done.decision.checks)
     if done.moved is None:
@@ -76,7 +77,7 @@ def rollback(task: Task, as_json: Json = False) -> None:
     if as_json:
         print_json({"name": task, "champion": now, "previous": before})
     else:
-        results().print(f"{task}: version {now} is champion again, version {before} was")
+        results().print(f"{task}: version {now} is champion again, version {before or '-'} was")
 
 
 def verify(
@@ -96,7 +97,7 @@ def verify(
         client = open_store(home, uri)
         found = find_model(client, reference)
         digest = evidence_digest(client, found.name, found.version)
-        with evidence_of(client, found.name, found.version) as folder:
+        with evidence_of(client, found.name, found.version, must_hold=False) as folder:
             checks = reckon_again(folder, digest)
     holds = all(check.passed for check in checks)
     if as_json:

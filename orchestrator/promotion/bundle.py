@@ -40,7 +40,8 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
         name=plan.registered_name,
         classes=plan.classes,
         severity=TASKS[plan.task].severity,
-        metric=plan.metric,
+        metric=TASKS[plan.task].primary_metric,
+        chosen_by=plan.metric,
         architecture=trial.architecture,
         source=architecture(trial.architecture).source,
         hyperparameters=dict(trial.hyperparameters),
@@ -102,10 +103,14 @@ def _cost(path: Path, trial: TrialState, device: str) -> Cost:
     except (OSError, ValueError):
         measured = {}
     return Cost(
-        parameters=int(perf.get("perf/parameters") or 0),
-        trainable_parameters=int(perf.get("perf/trainable_parameters") or 0),
+        parameters=_count(perf.get("perf/parameters")),
+        trainable_parameters=_count(perf.get("perf/trainable_parameters")),
         training_s=round(trial.compute_s, 3),
         epochs=len(trial.epochs),
         image_ms=measured.get("image_ms"),
         machine=measured.get("machine", device),
     )
+
+
+def _count(value: float | None) -> int | None:
+    return None if value is None else int(value)

@@ -7,13 +7,10 @@ import numpy as np
 
 from orchestrator.promotion.evidence import Evidence, EvidenceFolder
 from orchestrator.promotion.policy import Policy
-from trainables.evaluation.calibration import expected_calibration_error
-from trainables.evaluation.metrics import METRICS
+from trainables.evaluation.metrics import METRICS, classification_metrics
 from trainables.evaluation.paired_tests import PairedDifference, compare_models, holm
 from trainables.evaluation.predictions import Predictions
-from trainables.evaluation.temperature import probabilities
-
-CALIBRATED_DRAWS = 200
+from trainables.evaluation.temperature import fit_temperature, probabilities
 
 
 @dataclass(frozen=True)
@@ -32,11 +29,11 @@ def absolute_checks(policy: Policy, folder: EvidenceFolder) -> list[Check]:
     checks = []
     if policy.better_than_chance:
         checks.append(_better_than_chance(evidence))
-    if policy.most_excess_ece is not None:
-        checks.append(_calibrated(policy.most_excess_ece, evidence, folder.test))
+    if policy.most_miscalibration is not None:
+        checks.append(_calibrated(policy.most_miscalibration, evidence, folder.test))
     checks.append(_no_leak(policy.leaks_allowed, evidence))
     if policy.least_sensitivity is not None and len(evidence.classes) == 2:
-        checks.append(_sensitive(policy.least_sensitivity, evidence))
+        checks.append(_sensitive(policy.least_sensitivity, policy.least_specificity, evidence))
     if policy.least_modality_auroc is not None:
         checks += _modalities(policy.least_modality_auroc, policy.least_modality_images, evidence)
     return checks
@@ -50,23 +47,54 @@ def relative_checks(
     `earlier` holds the p-values of others that challenged this champion on the same images.
     """
     mine, theirs = challenger.evidence, champion.evidence
-    if mine.test_digest != theirs.test_digest or mine.classes != theirs.classes:
+    first, second = challenger.test, champion.test
+    if mine.classes != theirs.classes or sorted(_cases(first)) != sorted(_cases(second)):
         rule = "the same held-out images and classes; evaluate both on one set and promote by --force --reason"
         return [Check("same images", "the champion was tested on others", rule, passed=False)], None
-    first, second = challenger.test, _in_order(champion.test, challenger.test)
-    difference = _difference(first, second, mine, mine.metric, np.ones(len(first.rows), dtype=bool))
+    place = {case: number for number, case in enumerate(_cases(second))}
+    order = np.array([place[case] for case in _cases(first)])
+    compared = _Compared(
+        _served_probabilities(challenger), _served_probabilities(champion)[order], first, mine.as_task().severity_K
+    )
+    difference = compared.difference(mine.metric)
     checks = [_against_champion(policy, difference, mine, theirs, earlier)]
     for modality in _judged_modalities(first, policy.least_modality_images):
-        own = _difference(first, second, mine, mine.metric, first.modality_N == modality)
-        checks.append(
-            Check(
-                f"{modality} not worse",
-                _shown(own),
-                "the 95 % interval is not wholly below 0",
-                passed=own.high is None or own.high >= 0,
-            )
-        )
+        own = compared.difference(mine.metric, modality)
+        rule = f"above -{policy.modality_margin:g}, and the 95 % interval not wholly below 0"
+        passed = own.value is None or (own.value >= -policy.modality_margin and (own.high is None or own.high >= 0))
+        checks.append(Check(f"{modality} not worse", _shown(own), rule, passed))
     return checks, difference.p_value
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Two models on the same images: their probabilities, and the images as the first one's table has them."""
+
+    first_NK: np.ndarray
+    second_NK: np.ndarray
+    images: Predictions
+    severity_K: Sequence[int]
+
+    def difference(self, metric: str, modality: str | None = None) -> PairedDifference:
+        """Return how much better the first is, on all images or on those of a modality."""
+        chosen_N = np.array([modality is None or row.modality == modality for row in self.images.rows])
+        return compare_models(
+            self.first_NK[chosen_N],
+            self.second_NK[chosen_N],
+            self.images.labels_N[chosen_N],
+            self.images.groups_N[chosen_N],
+            metric,
+            self.severity_K,
+        )
+
+
+def _cases(predictions: Predictions) -> list[str]:
+    return [row.sha256 for row in predictions.rows]
+
+
+def _served_probabilities(folder: EvidenceFolder) -> np.ndarray:
+    """Return the probabilities that users get."""
+    return probabilities(folder.test.logits_NK, float(folder.evidence.evaluation["temperature"]["value"]))
 
 
 def _better_than_chance(evidence: Evidence) -> Check:
@@ -98,28 +126,16 @@ def _chance(metric: str, evidence: Evidence, confusion: Sequence[Sequence[int]])
 
 
 def _calibrated(most: float, evidence: Evidence, test: Predictions) -> Check:
-    """Compare the calibration error with that of true probabilities: on few images these have some, too."""
-    probs_NK = probabilities(test.logits_NK, float(evidence.evaluation["temperature"]["value"]))
-    error = expected_calibration_error(probs_NK, test.labels_N, equal_mass=True) or 0.0
-    rng = np.random.default_rng(0)
-    cumulative_NK = probs_NK.cumsum(axis=1)
-    drawn = [
-        expected_calibration_error(probs_NK, _drawn(cumulative_NK, rng), equal_mass=True) or 0.0
-        for _ in range(CALIBRATED_DRAWS)
-    ]
-    excess = max(0.0, error - float(np.mean(drawn)))
-    return Check(
-        "calibrated",
-        f"ECE {error:.3f}, {excess:.3f} above that of true probabilities",
-        f"at most {most:g} above",
-        passed=excess <= most,
+    """Compare the log loss on test with that at the temperature that would be best there."""
+    own = float(evidence.evaluation["temperature"]["value"])
+    best = fit_temperature(test.logits_NK, test.labels_N).value
+    loss, least = (
+        classification_metrics(probabilities(test.logits_NK, temperature), test.labels_N)["log_loss"] or 0.0
+        for temperature in (own, best)
     )
-
-
-def _drawn(cumulative_NK: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return labels as they fall where the probabilities are true."""
-    drawn_N: np.ndarray = (rng.random((len(cumulative_NK), 1)) < cumulative_NK).argmax(axis=1)
-    return drawn_N
+    excess = max(0.0, loss - least)
+    value = f"log loss {loss:.3f}, {excess:.3f} of it by being too {'sure' if best > own else 'unsure'}"
+    return Check("calibrated", value, f"at most {most:g} of it", passed=excess <= most)
 
 
 def _no_leak(allowed: bool, evidence: Evidence) -> Check:
@@ -129,14 +145,16 @@ def _no_leak(allowed: bool, evidence: Evidence) -> Check:
     return Check("no leak", value, rule, passed=allowed or leaking == 0)
 
 
-def _sensitive(least: float, evidence: Evidence) -> Check:
+def _sensitive(least: float, least_specificity: float, evidence: Evidence) -> Check:
     point = evidence.evaluation["operating_point"]
     stated, test = point["stated_specificity"], point.get("test")
-    name, rule = f"sensitivity at {stated:.0%} specificity", f"at least {least:g} on test"
-    if test is None or test["sensitivity"][0] is None:
-        return Check(name, point["reason"] or "none on test", rule, passed=False)
+    name = f"sensitivity at {stated:.0%} specificity"
+    rule = f"on test at least {least:g}, and specificity at least {least_specificity:g}"
+    if test is None or test["sensitivity"][0] is None or test["specificity"][0] is None:
+        return Check(name, point["reason"] or "a class has no test image", rule, passed=False)
     value, reached = test["sensitivity"][0], test["specificity"][0]
-    return Check(name, f"{value:.3f} (specificity on test {_number(reached)})", rule, passed=value >= least)
+    shown = f"{value:.3f} at a specificity on test of {reached:.3f}"
+    return Check(name, shown, rule, passed=value >= least and reached >= least_specificity)
 
 
 def _modalities(least: float, least_images: int, evidence: Evidence) -> list[Check]:
@@ -153,26 +171,6 @@ def _modalities(least: float, least_images: int, evidence: Evidence) -> list[Che
 def _judged_modalities(test: Predictions, least_images: int) -> list[str]:
     names, counts = np.unique(test.modality_N, return_counts=True)
     return [str(name) for name, count in zip(names, counts, strict=True) if len(names) > 1 and count >= least_images]
-
-
-def _in_order(predictions: Predictions, other: Predictions) -> Predictions:
-    """Return predictions with their rows as those of another on the same images."""
-    place = {row.sha256: number for number, row in enumerate(predictions.rows)}
-    chosen = [place[row.sha256] for row in other.rows]
-    return Predictions(predictions.logits_NK[chosen], [predictions.rows[number] for number in chosen])
-
-
-def _difference(
-    first: Predictions, second: Predictions, evidence: Evidence, metric: str, chosen_N: np.ndarray
-) -> PairedDifference:
-    return compare_models(
-        first.probs_NK[chosen_N],
-        second.probs_NK[chosen_N],
-        first.labels_N[chosen_N],
-        first.groups_N[chosen_N],
-        metric,
-        evidence.as_task().severity_K,
-    )
 
 
 def _against_champion(
@@ -198,10 +196,13 @@ def _cheaper(fraction: float | None, mine: Evidence, theirs: Evidence) -> str:
     """Return in which way a model is cheaper, empty where it is not."""
     if fraction is None:
         return ""
+    if not mine.cost.parameters or not theirs.cost.parameters:
+        return ""
     if mine.cost.parameters <= fraction * theirs.cost.parameters:
         return f"{mine.cost.parameters / theirs.cost.parameters:.2f} of its parameters"
     if (
-        mine.cost.image_ms is not None
+        mine.cost.parameters != theirs.cost.parameters  # the same network twice is not faster, whatever a clock says
+        and mine.cost.image_ms is not None
         and theirs.cost.image_ms is not None
         and mine.cost.machine == theirs.cost.machine
         and mine.cost.image_ms <= fraction * theirs.cost.image_ms

@@ -1,7 +1,6 @@
 """What is known of a registered model, and the predictions it rests on: three files that travel with the version."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,11 +25,11 @@ class Cost(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    parameters: int
-    trainable_parameters: int
+    parameters: int | None  # of journals that do not tell
+    trainable_parameters: int | None
     training_s: float
     epochs: int
-    image_ms: float | None = None  # median time for one image
+    image_ms: float | None = None  # shortest time for one image
     machine: str = ""
 
 
@@ -45,7 +44,8 @@ class Evidence(BaseModel):
     name: str  # in the registry
     classes: tuple[str, ...]
     severity: tuple[str, ...] = ()
-    metric: str
+    metric: str  # the task's primary one, whatever a sweep chose its winner by
+    chosen_by: str = ""  # the metric of the sweep
     architecture: str
     source: str
     hyperparameters: dict[str, Any]
@@ -87,7 +87,7 @@ class EvidenceFolder:
         try:
             return Evidence.model_validate_json((self.path / EVIDENCE_FILE).read_bytes())
         except (OSError, ValidationError) as error:
-            raise BadInput(f"{self.path / EVIDENCE_FILE}: no evidence of a model ({_first(error)})") from None
+            raise BadInput(f"{EVIDENCE_FILE}: no evidence of a model ({_first(error)})") from None
 
     @cached_property
     def test(self) -> Predictions:
@@ -114,11 +114,6 @@ def table_file(side: Side) -> str:
 def digest_of(path: Path) -> str:
     """Return the digest of a file's bytes, empty where there is none."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-
-
-def metrics_of(evaluation: Mapping[str, Any], side: str) -> dict[str, float | None]:
-    """Return the metrics of a side, no temperature applied."""
-    return dict(evaluation[side]["overall"]["metrics"])
 
 
 def _first(error: Exception) -> str:

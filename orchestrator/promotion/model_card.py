@@ -107,6 +107,11 @@ def _data(evidence: Evidence) -> Iterator[str]:
     yield f"- split: {evidence.split}, groups by {evidence.grouped_by}"
     leaking = sum(evidence.leaks.values())
     yield f"- test images that development has seen: {leaking or 'none'}"
+    clean = evidence.evaluation.get("test_leak_free")
+    if leaking and clean:
+        metric, scores = evidence.metric, clean["scores"]
+        said = f"{metric} {_interval(scores, metric)}" if scores else clean["reason"]
+        yield f"- on the {clean['images']} that it has not seen: {said}"
     yield f"- digests: data `{evidence.data_digest}`, split `{evidence.split_digest}`, test `{evidence.test_digest}`"
     if evidence.audit:
         yield f"- audit: {evidence.audit.get('verdict')}"
@@ -121,7 +126,8 @@ def _made_by(evidence: Evidence) -> Iterator[str]:
     yield f"- code `{commit}`{' with changes' if dirty else ''}; {evidence.source}"
     settings = ", ".join(f"{name}={value}" for name, value in evidence.hyperparameters.items())
     yield f"- hyperparameters: {_plain(settings)}"
-    yield f"- {cost.parameters:,} parameters, {cost.epochs} epochs in {cost.training_s:.0f} s"
+    size = "an unknown number of" if cost.parameters is None else f"{cost.parameters:,}"
+    yield f"- {size} parameters, {cost.epochs} epochs in {cost.training_s:.0f} s; chosen by {evidence.chosen_by}"
     if cost.image_ms is not None:
         yield f"- one image takes {cost.image_ms:.3g} ms ({_plain(cost.machine)})"
     yield "- how to use it: `artifacts/classifier/MODEL_CARD.md`"

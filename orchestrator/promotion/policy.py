@@ -22,13 +22,15 @@ class Policy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     better_than_chance: bool
-    most_excess_ece: Share | None
+    most_miscalibration: Annotated[float, Field(ge=0)] | None
     leaks_allowed: bool
     least_sensitivity: Share | None
+    least_specificity: Share
     least_modality_auroc: Share | None
     least_modality_images: Annotated[int, Field(ge=1)]
     level: Annotated[float, Field(gt=0, lt=1)]
-    margin: Annotated[float, Field(ge=0)]
+    modality_margin: Share
+    margin: Share
     cheaper_fraction: Annotated[float, Field(gt=0, lt=1)] | None
 
 

@@ -16,6 +16,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import AnyType
 
+from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, digest_of
 from orchestrator.sweep_state import SweepState
 from orchestrator.tracking import registered_model_file
 from orchestrator.tracking.outcome import model_key
@@ -66,6 +67,16 @@ def log_model(
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=trial.best.epoch if trial.best else 0)])
     return str(logged.model_id)
+
+
+def evidence_digest_of(client: MlflowClient, model_id: str) -> str | None:
+    """Return the digest of the evidence that a logged model holds; None where it was logged without."""
+    known = client.list_logged_model_artifacts(model_id, FOLDER)
+    if not any(Path(file.path).name == EVIDENCE_FILE for file in known):
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        uri = f"models:/{model_id}/{FOLDER}/{EVIDENCE_FILE}"
+        return digest_of(Path(mlflow.artifacts.download_artifacts(uri, dst_path=scratch)))
 
 
 def save_model(folder: Path, classifier: Path) -> None:

@@ -1,5 +1,6 @@
 """The aliases of a task's model, and who moved them when and why: every move stays a tag on the version."""
 
+import contextlib
 import getpass
 import json
 import tempfile
@@ -15,17 +16,21 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, PromotionRefused
 from orchestrator.promotion.checks import Check
 from orchestrator.promotion.decision import Decision, decide
-from orchestrator.promotion.evidence import FOLDER, EvidenceFolder
+from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, SIDES, EvidenceFolder, digest_of
 from orchestrator.promotion.policy import Policy
 from orchestrator.tracking.promotion_lock import promotion_lock
+from orchestrator.tracking.store_fault import STORE_FAULTS, fault_of
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 EVIDENCE_DIGEST_TAG = "orchestrate.evidence_sha256"
 DECISION_TAG = "orchestrate.decision"
 MOVE_TAG = "orchestrate.move_"  # and a number
+P_VALUE_TAG = "orchestrate.p_against_"  # and the version of the champion that was challenged
+DECISION_LINE = "**Promotion:**"
+MOST_DESCRIPTION_CHARACTERS = 5000
 
 Move = Literal["promoted", "forced", "rolled back"]
 
@@ -37,58 +42,61 @@ class Promotion:
     name: str
     version: str
     decision: Decision
-    champion: str | None  # before
+    rival: str | None  # the champion that it was held against
     moved: Move | None
 
 
 def promote(
-    client: MlflowClient, name: str, version: str, policy: Policy, policy_name: str, forced_because: str | None = None
+    client: MlflowClient,
+    name: str,
+    version: str,
+    policy: Policy,
+    policy_name: str,
+    forced_because: str | None = None,
+    owner: str | None = None,
 ) -> Promotion:
     """Ask the policy whether a version may be champion, and move the aliases where it may, or where it is forced.
 
-    Raises BadInput for a version that is champion already or keeps no evidence (unless forced), PromotionRefused while
+    Where the champion was deleted, the one before it is what to beat. `owner` as in `promotion_lock`. Raises BadInput
+    for a version that is champion already, or keeps no evidence that holds (unless forced), PromotionRefused while
     another promotion of the task is under way.
     """
     who = _who()
-    with promotion_lock(client, name, who):
+    with promotion_lock(client, name, who, owner) as is_held:
         aliases = aliases_of(client, name)
         champion = aliases.get(CHAMPION)
         if version == champion:
             raise BadInput(f"{name} version {version} is the champion already")
+        rival = champion or aliases.get(PREVIOUS)
+        rival = None if rival == version else rival
         try:
-            decision = _decide(client, name, version, champion, policy)
+            decision = _decide(client, name, version, rival, policy)
         except BadInput as error:
             if forced_because is None:
                 raise
-            decision = Decision([Check("evidence", str(error), "a version keeps evidence", passed=False)])
+            decision = Decision([Check("evidence", str(error), "a version keeps evidence that holds", passed=False)])
         how: Move | None = "promoted" if decision.passed else ("forced" if forced_because is not None else None)
+        if not is_held():
+            raise PromotionRefused(f"{name}: deciding took too long, and another promotion began; try again")
+        _note_decision(client, name, version, decision, rival, policy_name, who)
         if how is not None:
-            _move(client, name, version, champion, how, who, forced_because or "")
-            if aliases.get(CHALLENGER) == version:
+            _move(client, name, version, champion, how, who, forced_because or "", decision)
+            if aliases_of(client, name).get(CHALLENGER) == version:
                 client.delete_registered_model_alias(name, CHALLENGER)
-        note = {
-            "at": _now(),
-            "by": who,
-            "policy": policy_name,
-            "champion": champion,
-            "p_value": decision.p_value,
-            "passed": decision.passed,
-            "checks": [asdict(check) for check in decision.checks],
-        }
-        client.set_model_version_tag(name, version, DECISION_TAG, json.dumps(note, ensure_ascii=False))
-        return Promotion(name, version, decision, champion, how)
+        return Promotion(name, version, decision, rival, how)
 
 
-def roll_back(client: MlflowClient, name: str) -> tuple[str, str]:
+def roll_back(client: MlflowClient, name: str) -> tuple[str, str | None]:
     """Let the champion before this one be champion again; return the versions (now, before). Raises BadInput."""
     who = _who()
     with promotion_lock(client, name, who):
         aliases = aliases_of(client, name)
         previous, champion = aliases.get(PREVIOUS), aliases.get(CHAMPION)
-        if previous is None or champion is None:
-            lacking = "champion" if champion is None else "champion before this one"
-            raise BadInput(f"{name}: there is no {lacking}; orchestrate models {name} lists versions")
-        _move(client, name, previous, champion, "rolled back", who, "")
+        if previous is None or previous == champion:
+            raise BadInput(f"{name}: there is no champion before this one; orchestrate models {name} lists versions")
+        _move(client, name, previous, champion, "rolled back", who, "", None)
+        if champion is None:
+            client.delete_registered_model_alias(name, PREVIOUS)
         return previous, champion
 
 
@@ -109,23 +117,42 @@ def evidence_digest(client: MlflowClient, name: str, version: str) -> str | None
 
 
 @contextmanager
-def evidence_of(client: MlflowClient, name: str, version: str) -> Iterator[EvidenceFolder]:
-    """Yield a version's evidence, fetched into a folder that goes with the block. Raises BadInput where it has none."""
-    if evidence_digest(client, name, version) is None:
+def evidence_of(client: MlflowClient, name: str, version: str, must_hold: bool = True) -> Iterator[EvidenceFolder]:
+    """Yield a version's evidence, fetched into a folder that goes with the block.
+
+    Raises BadInput where it has none, or where its files are not those that were registered (`must_hold`).
+    """
+    digest = evidence_digest(client, name, version)
+    if digest is None:
         raise BadInput(f"{name} version {version}: keeps no evidence; only promote --force --reason makes it champion")
-    with tempfile.TemporaryDirectory() as folder:
-        path = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}/{FOLDER}", dst_path=folder)
-        yield EvidenceFolder(Path(path))
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            path = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}/{FOLDER}", dst_path=scratch)
+        except STORE_FAULTS as error:
+            if fault_of(error).kind == "away":
+                raise
+            raise BadInput(f"{name} version {version}: its evidence cannot be read; put its files back") from error
+        folder = EvidenceFolder(Path(path))
+        if must_hold and (
+            digest_of(folder.path / EVIDENCE_FILE) != digest
+            or folder.digests() != {side: folder.evidence.predictions_sha256.get(side) for side in SIDES}
+        ):
+            raise BadInput(f"{name} version {version}: its evidence was changed: orchestrate verify {name}@{version}")
+        yield folder
 
 
-def _decide(client: MlflowClient, name: str, version: str, champion: str | None, policy: Policy) -> Decision:
+def stored_decision(version: ModelVersion) -> str:
+    """Return in words what was decided of a version, empty where nothing was."""
+    return str(_decision_note(version).get("words", ""))
+
+
+def _decide(client: MlflowClient, name: str, version: str, rival: str | None, policy: Policy) -> Decision:
     with evidence_of(client, name, version) as challenger:
-        if champion is None:
+        if rival is None:
             return decide(policy, challenger)
         try:
-            with evidence_of(client, name, champion) as of_champion:
-                earlier = _earlier(client, name, version, champion)
-                return decide(policy, challenger, of_champion, earlier)
+            with evidence_of(client, name, rival) as of_rival:
+                return decide(policy, challenger, of_rival, _earlier(client, name, version, rival))
         except BadInput as error:
             alone = decide(policy, challenger)
             rule = "the champion's evidence, to compare with; or --force --reason"
@@ -136,11 +163,30 @@ def _earlier(client: MlflowClient, name: str, version: str, champion: str) -> di
     """Return version -> p-value of the others that challenged this champion."""
     found = {}
     for other in client.search_model_versions(f"name='{name}'"):
-        note = _decision_note(other)
-        is_other = str(other.version) != version and note.get("champion") == champion
-        if is_other and isinstance(note.get("p_value"), float):
-            found[str(other.version)] = note["p_value"]
+        with contextlib.suppress(KeyError, ValueError):
+            if str(other.version) != version:
+                found[str(other.version)] = float(other.tags[f"{P_VALUE_TAG}{champion}"])
     return found
+
+
+def _note_decision(
+    client: MlflowClient, name: str, version: str, decision: Decision, rival: str | None, policy: str, who: str
+) -> None:
+    """Keep the decision on the version, its p-value for those who challenge later, and a line in its description."""
+    if decision.p_value is not None:
+        client.set_model_version_tag(name, version, f"{P_VALUE_TAG}{rival}", repr(decision.p_value))
+    at = _now()
+    note = {"at": at, "by": who, "policy": policy, "against": rival, "words": decision.in_words(), **_told(decision)}
+    client.set_model_version_tag(name, version, DECISION_TAG, json.dumps(note, ensure_ascii=False))
+    card = client.get_model_version(name, version).description or ""
+    if card.startswith(DECISION_LINE):
+        card = card.partition("\n\n")[2]
+    words = f"{DECISION_LINE} {decision.in_words()} ({at})\n\n{card}"
+    client.update_model_version(name, version, words[:MOST_DESCRIPTION_CHARACTERS])
+
+
+def _told(decision: Decision) -> dict[str, Any]:
+    return {"passed": decision.passed, "checks": [asdict(check) for check in decision.checks]}
 
 
 def _decision_note(version: ModelVersion) -> dict[str, Any]:
@@ -151,14 +197,24 @@ def _decision_note(version: ModelVersion) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
-def _move(client: MlflowClient, name: str, version: str, champion: str | None, how: Move, who: str, why: str) -> None:
-    """Let a version be champion and the one before previous, and say so on the version; tags first, they tell of it."""
-    moves = [key for key in client.get_model_version(name, version).tags if key.startswith(MOVE_TAG)]
-    note = {"how": how, "at": _now(), "by": who, "from": champion, "reason": why}
-    client.set_model_version_tag(name, version, f"{MOVE_TAG}{len(moves) + 1}", json.dumps(note, ensure_ascii=False))
+def _move(
+    client: MlflowClient,
+    name: str,
+    version: str,
+    champion: str | None,
+    how: Move,
+    who: str,
+    why: str,
+    decision: Decision | None,
+) -> None:
+    """Let a version be champion and the one before previous; who is broken off in between can do it again."""
     if champion is not None:
         client.set_registered_model_alias(name, PREVIOUS, champion)
     client.set_registered_model_alias(name, CHAMPION, version)
+    moves = [key for key in client.get_model_version(name, version).tags if key.startswith(MOVE_TAG)]
+    report = None if decision is None else _told(decision)
+    note = {"how": how, "at": _now(), "by": who, "from": champion, "reason": why, "report": report}
+    client.set_model_version_tag(name, version, f"{MOVE_TAG}{len(moves) + 1}", json.dumps(note, ensure_ascii=False))
 
 
 def _who() -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mlflow import MlflowClient
@@ -16,18 +16,26 @@ OWNER, BY, EXPIRES = "orchestrate.owner", "orchestrate.by", "orchestrate.expires
 
 
 @contextmanager
-def promotion_lock(client: MlflowClient, name: str, who: str) -> Iterator[None]:
-    """Hold the task's lock for the block. Raises PromotionRefused where another holds it, naming who and until when."""
-    lock, owner = f"{name}.promotion-lock", uuid.uuid4().hex
-    if not _create(client, lock, owner, who):
+def promotion_lock(client: MlflowClient, name: str, who: str, owner: str | None = None) -> Iterator[Callable[[], bool]]:
+    """Hold the task's lock for the block, which gets a function that tells whether it still does.
+
+    An `owner` that is given gets in again where it was broken off. Raises PromotionRefused where another holds the
+    lock, naming who and until when.
+    """
+    lock, owner = f"{name}.promotion-lock", owner or uuid.uuid4().hex
+    if not _create(client, lock, owner, who) and _tags(client, lock).get(OWNER) != owner:
         _take_over_expired(client, lock, owner, who)
         if not _create(client, lock, owner, who):
             raise PromotionRefused(_held(client, name, lock))
+
+    def is_held() -> bool:
+        return _tags(client, lock).get(OWNER) == owner
+
     try:
-        yield
+        yield is_held
     finally:
-        if _tags(client, lock).get(OWNER) == owner:  # it may have expired and be another's
-            with contextlib.suppress(MlflowException):
+        with contextlib.suppress(MlflowException):  # of a store that has gone: it expires
+            if is_held():  # it may have expired and be another's
                 client.delete_registered_model(lock)
 
 
@@ -44,15 +52,21 @@ def _create(client: MlflowClient, lock: str, owner: str, who: str) -> bool:
 
 def _take_over_expired(client: MlflowClient, lock: str, owner: str, who: str) -> None:
     """Delete a lock whose time is over, one at a time: who comes second must not delete the first one's new lock."""
-    expired = _tags(client, lock)
-    if not _is_over(expired) or not _create(client, f"{lock}.takeover", owner, who):
+    expired, takeover = _tags(client, lock), f"{lock}.takeover"
+    if not _is_over(expired):
+        return
+    if not _create(client, takeover, owner, who):
+        if _is_over(_tags(client, takeover)):  # of one who died in between
+            with contextlib.suppress(MlflowException):
+                client.delete_registered_model(takeover)
         return
     try:
         if _tags(client, lock) == expired:
             with contextlib.suppress(MlflowException):
                 client.delete_registered_model(lock)
     finally:
-        client.delete_registered_model(f"{lock}.takeover")
+        with contextlib.suppress(MlflowException):
+            client.delete_registered_model(takeover)
 
 
 def _is_over(tags: dict[str, str]) -> bool:

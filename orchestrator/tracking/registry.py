@@ -18,17 +18,24 @@ from mlflow.pyfunc import PyFuncModel
 from orchestrator.errors import BadInput, PromotionRefused, unknown_name
 from orchestrator.journal import Registered
 from orchestrator.promotion.bundle import write_bundle
-from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, digest_of
+from orchestrator.promotion.evidence import FOLDER
 from orchestrator.promotion.model_card import write_model_card
 from orchestrator.promotion.policy import read_policy
 from orchestrator.sweep_state import SweepState
-from orchestrator.tracking.logged_model import KEY_TAG, SWEEP_TAG, log_model
+from orchestrator.tracking.logged_model import KEY_TAG, SWEEP_TAG, evidence_digest_of, log_model
 from orchestrator.tracking.outcome import model_key
-from orchestrator.tracking.promotion import CHALLENGER, CHAMPION, DECISION_TAG, EVIDENCE_DIGEST_TAG, aliases_of, promote
+from orchestrator.tracking.promotion import (
+    CHALLENGER,
+    CHAMPION,
+    EVIDENCE_DIGEST_TAG,
+    MOST_DESCRIPTION_CHARACTERS,
+    aliases_of,
+    promote,
+    stored_decision,
+)
 from trainables.catalog import TASKS
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 
-MOST_DESCRIPTION_CHARACTERS = 5000
 LOCK_TRIES, LOCK_WAIT_S = 10, 2.0
 
 
@@ -55,11 +62,11 @@ def register_winner(
         found = _create_version(client, state, sweep, experiment_id, run_id)
     version = str(found.version)
     aliases = aliases_of(client, name)
-    if DECISION_TAG not in found.tags and int(version) >= int(aliases.get(CHALLENGER, 0)):
-        client.set_registered_model_alias(name, CHALLENGER, version)
-        words = _ask_policy(client, name, version, policy, state.plan.task)
-    else:  # an old sweep that is sent again proposes nothing anew
-        words = ""
+    words = stored_decision(found)
+    if not words and int(version) >= int(aliases.get(CHALLENGER, 0)):  # an old sweep proposes nothing
+        if aliases.get(CHAMPION) != version:
+            client.set_registered_model_alias(name, CHALLENGER, version)
+            words = _ask_policy(client, name, version, policy, state)
     own = sorted(alias for alias, number in aliases_of(client, name).items() if number == version)
     return Registered(name=name, version=version, aliases=own, decision=words)
 
@@ -80,8 +87,10 @@ def _create_version(
             evidence = None
         else:
             card = write_model_card(bundle)
-            tags[EVIDENCE_DIGEST_TAG] = digest_of(evidence / EVIDENCE_FILE)
         model_id = log_model(client, state, weights, evidence, experiment_id, run_id)
+        digest = evidence_digest_of(client, model_id)  # that of an earlier try, where it was logged then
+        if digest is not None:
+            tags[EVIDENCE_DIGEST_TAG] = digest
     description = None if evidence is None else card[:MOST_DESCRIPTION_CHARACTERS]
     return client.create_model_version(
         state.plan.registered_name,
@@ -93,14 +102,14 @@ def _create_version(
     )
 
 
-def _ask_policy(client: MlflowClient, name: str, version: str, policy: Path, task: str) -> str:
+def _ask_policy(client: MlflowClient, name: str, version: str, policy: Path, state: SweepState) -> str:
     """Return in words what became of a proposal; it stays challenger where it cannot be judged."""
-    if aliases_of(client, name).get(CHAMPION) == version:
-        return ""
+    owner = f"{state.started.sweep_id} {model_key(state)}"  # one that was broken off gets in again
     words = ""
     for _ in range(LOCK_TRIES):
         try:
-            return promote(client, name, version, read_policy(policy, task), policy.name).decision.in_words()
+            rules = read_policy(policy, state.plan.task)
+            return promote(client, name, version, rules, policy.name, owner=owner).decision.in_words()
         except BadInput as error:
             return f"not judged: {error}"
         except PromotionRefused as error:  # another sweep's winner is being judged
@@ -127,7 +136,7 @@ def find_model(client: MlflowClient, reference: str) -> FoundModel:
         if alias not in aliases:
             raise BadInput(f"{reference}: {unknown_name('alias', alias, aliases)}")
         return FoundModel(name, aliases[alias], alias)
-    for usual in ("champion", "challenger"):
+    for usual in (CHAMPION, CHALLENGER):
         if usual in aliases:
             return FoundModel(name, aliases[usual], usual)
     phantom = f"{name}_phantom"

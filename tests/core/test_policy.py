@@ -26,7 +26,9 @@ def test_a_file_says_only_what_differs_and_a_task_comes_last(tmp_path: Path) -> 
     assert (stroke.level, stroke.least_sensitivity) == (0.02, 0.5)
     assert (other.level, other.least_sensitivity) == (0.01, packaged.least_sensitivity)
     assert stroke.margin == packaged.margin
-    assert read_policy(written(tmp_path, "default: {most_excess_ece: null}\n"), "stroke").most_excess_ece is None
+    assert (
+        read_policy(written(tmp_path, "default: {most_miscalibration: null}\n"), "stroke").most_miscalibration is None
+    )
 
 
 @pytest.mark.parametrize(

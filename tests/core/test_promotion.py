@@ -47,15 +47,30 @@ def test_a_better_model_that_leaks_is_refused_unless_the_policy_allows_it(tmp_pa
 
 
 def test_a_better_model_whose_probabilities_lie_is_refused(tmp_path: Path) -> None:
-    decision = judged(tmp_path, Model(signal=2.2, seed=2, overconfidence=30.0))
+    decision = judged(tmp_path, Model(signal=2.2, seed=2, overconfidence=4.0))
     assert failed(decision) == ["calibrated"]
-    assert "above that of true probabilities" in decision.failed[0].value
+    assert decision.failed[0].value.endswith("of it by being too sure")
 
 
-@pytest.mark.parametrize("patients", [30, 60, 200])
-def test_true_probabilities_pass_on_few_images_too(tmp_path: Path, patients: int) -> None:
-    decision = judged(tmp_path, Model(signal=3.0), None, held_out=TestSet(patients=patients))
+def test_an_accurate_model_that_is_far_too_sure_is_refused(tmp_path: Path) -> None:
+    """Its calibration error is small, as it is seldom wrong: what it costs is not."""
+    decision = judged(tmp_path, Model(signal=4.0, own_noise=0.3, overconfidence=6.0), None)
+    assert failed(decision) == ["calibrated"]
+
+
+@pytest.mark.parametrize(("patients", "per_patient"), [(30, 1), (60, 1), (200, 1), (40, 10)])
+def test_true_probabilities_pass_on_few_images_and_on_many_of_few_patients(
+    tmp_path: Path, patients: int, per_patient: int
+) -> None:
+    decision = judged(tmp_path, Model(signal=3.0), None, held_out=TestSet(patients, per_patient))
     assert "calibrated" not in failed(decision)
+
+
+def test_a_threshold_that_loses_its_specificity_on_test_is_no_sensitivity(tmp_path: Path) -> None:
+    folder = write_evidence(tmp_path / "e", BETTER)
+    point = folder.evidence.evaluation["operating_point"]["test"]
+    point["specificity"] = [0.5, 0.4, 0.6]
+    assert failed(decide(POLICY, folder)) == ["sensitivity at 95% specificity"]
 
 
 def test_a_model_that_is_better_overall_and_worse_on_one_modality_is_refused(tmp_path: Path) -> None:
@@ -77,9 +92,11 @@ def test_a_cheaper_model_need_not_be_better(tmp_path: Path) -> None:
     twin = {"signal": 3.0, "own_noise": 0.0}  # says what the champion says
     cheap = Model(**twin, parameters=500_000, seed=5)
     assert judged(tmp_path / "fewer", cheap, Model(**twin)).passed
-    fast = Model(**twin, image_ms=5.0, seed=5)
+    fast = Model(**twin, image_ms=5.0, parameters=999_999, seed=5)
     assert judged(tmp_path / "faster", fast, Model(**twin)).passed
     assert not judged(tmp_path / "dear", Model(**twin, seed=5), Model(**twin)).passed
+    assert not judged(tmp_path / "same", Model(**twin, image_ms=5.0, seed=5), Model(**twin)).passed, "a clock errs"
+    assert not judged(tmp_path / "unknown", Model(**twin, parameters=None, image_ms=5.0), Model(**twin)).passed
     worse = judged(tmp_path / "worse", Model(signal=1.0, parameters=1, seed=5), Model(signal=3.0))
     assert "auroc against the champion" in failed(worse)
     assert not judged(tmp_path / "off", cheap, Model(**twin), policy={"cheaper_fraction": None}).passed
@@ -97,6 +114,19 @@ def test_who_challenges_after_others_needs_a_smaller_p(tmp_path: Path) -> None:
 def test_slices_of_one_patient_are_drawn_together(tmp_path: Path) -> None:
     decision = judged(tmp_path, BETTER, held_out=TestSet(patients=60, per_patient=4))
     assert "(draws of groups)" in decision.checks[6].value
+
+
+def test_a_sweep_does_not_choose_what_champions_are_measured_by(tmp_path: Path) -> None:
+    mine, theirs = (write_evidence(tmp_path / name, model) for name, model in (("a", Model(signal=0.5)), ("b", BETTER)))
+    assert (mine.evidence.metric, mine.evidence.chosen_by) == ("auroc", "sensitivity")
+    assert "auroc against the champion" in failed(decide(POLICY, mine, theirs))
+
+
+def test_tables_that_lack_an_image_are_not_compared(tmp_path: Path) -> None:
+    mine, theirs = write_evidence(tmp_path / "mine", BETTER), write_evidence(tmp_path / "theirs", CHAMPION)
+    table = theirs.path / "predictions_test.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:-1]) + "\n")
+    assert failed(decide(POLICY, mine, theirs)) == ["same images"]
 
 
 def test_a_champion_on_other_images_cannot_be_compared(tmp_path: Path) -> None:

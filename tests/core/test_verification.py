@@ -52,11 +52,21 @@ def test_a_better_number_in_the_evidence_is_found(tmp_path: Path) -> None:
 def test_a_missing_or_damaged_bundle_is_one_line(tmp_path: Path) -> None:
     folder = write_evidence(tmp_path / "e", Model())
     (folder.path / "predictions_test.csv").unlink()
-    with pytest.raises(BadInput, match=r"predictions_test\.csv: no table of predictions"):
-        verify(write_again(folder), "")
+    found = failed(write_again(folder), digest_of(folder.path / EVIDENCE_FILE))
+    assert found["predictions_test.csv"] == "is missing"
+    assert found["numbers"].startswith("predictions_test.csv: no table of predictions")
     (folder.path / EVIDENCE_FILE).write_text("{}")
-    with pytest.raises(BadInput, match="no evidence of a model"):
+    with pytest.raises(BadInput, match=r"^evidence\.json: no evidence of a model"):
         verify(write_again(folder), "")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", ""])
+def test_a_logit_that_is_no_number_is_found(tmp_path: Path, number: str) -> None:
+    folder = write_evidence(tmp_path / "e", Model())
+    table = folder.path / "predictions_test.csv"
+    cells = table.read_text().splitlines()[1].split(",")
+    table.write_text(table.read_text().replace(f",{cells[3]},{cells[4]},", f",{number},{cells[4]},", 1))
+    assert "no table of predictions" in failed(write_again(folder), "")["numbers"]
 
 
 def write_again(folder):

@@ -30,7 +30,7 @@ class Model:
     overconfidence: float = 1.0
     own_noise: float = 0.7
     leaks: int = 0
-    parameters: int = 1_000_000
+    parameters: int | None = 1_000_000
     image_ms: float | None = 10.0
     seed: int = 0
 
@@ -65,7 +65,8 @@ def _bundle(model: Model, held_out: TestSet) -> dict[str, bytes]:
         write_predictions(folder / table_file(side), predictions, task.classes)
     test = sides["test"]
     evidence = Evidence(
-        task="stroke", title=task.title, name="stroke", classes=task.classes, metric="auroc", architecture="toy",
+        task="stroke", title=task.title, name="stroke", classes=task.classes, metric="auroc",
+        chosen_by="sensitivity", architecture="toy",
         source="a test", hyperparameters={"lr": 0.1}, sweep_id="s", trial=0, seed=0, plan_digest="p",
         data_kind="real", data_digest="d", split="grouped", split_digest="sp", grouped_by="patient",
         test_digest=digest_test(row.sha256 for row in test.rows), images={"test": {"all": len(test.rows)}},

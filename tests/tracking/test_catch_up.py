@@ -60,7 +60,7 @@ def test_what_an_earlier_winner_became_is_not_told_of_a_later_one() -> None:
     [
         ({"challenger": "1"}, {}, ["challenger"]),
         ({"challenger": "3"}, {}, []),  # an old sweep
-        ({}, {"orchestrate.decision": "{}"}, []),  # it was judged then
+        ({}, {"orchestrate.decision": '{"words": "refused: x"}'}, []),  # it was judged then
     ],
 )
 def test_a_sweep_that_is_sent_again_proposes_nothing_anew(
@@ -77,7 +77,7 @@ def test_a_sweep_that_is_sent_again_proposes_nothing_anew(
     monkeypatch.setattr("orchestrator.tracking.registry._ask_policy", lambda *about: "refused: x")
     registered = register_winner(client, state, Path(), "0", "run", DEFAULT_POLICY)
     assert aliases == proposed
-    assert registered.decision == ("refused: x" if proposed else "")
+    assert registered.decision == ("refused: x" if proposed or tags else "")
 
 
 def test_a_sweep_can_be_sent_to_a_second_store(sweep: Path, store_home: Home, tmp_path_factory) -> None:

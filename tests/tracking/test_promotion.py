@@ -1,4 +1,5 @@
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from orchestrator.cli import promotion as commands
 from orchestrator.errors import BadInput, PromotionRefused
 from orchestrator.home import Home
 from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, digest_of
+from orchestrator.tracking import promotion as module
 from orchestrator.tracking.promotion import EVIDENCE_DIGEST_TAG, aliases_of, promote, roll_back
-from orchestrator.tracking.promotion_lock import EXPIRES, promotion_lock
+from orchestrator.tracking.promotion_lock import EXPIRES, OWNER, promotion_lock
 from orchestrator.tracking.store import open_store
 
 GOOD, BETTER, EQUAL = Model(signal=1.5, seed=1), Model(signal=3.2, seed=2), Model(signal=1.5, seed=3)
@@ -36,6 +38,11 @@ class Registry:
         version = str(self.client.create_model_version(NAME, str(source), tags=tags).version)
         self.client.set_registered_model_alias(NAME, "challenger", version)
         return version
+
+    def alter(self, version: int) -> None:
+        """Change one prediction of a version."""
+        table = self.folder / f"model-{version - 1}" / FOLDER / "predictions_test.csv"
+        table.write_text(table.read_text().replace(",normal,", ",stroke,", 1))
 
     def promote(self, version: str, forced_because: str | None = None):
         return promote(self.client, NAME, version, POLICY, "promotion.yaml", forced_because)
@@ -63,11 +70,15 @@ def test_a_first_good_model_is_champion_a_better_one_follows_and_rollback_brings
     assert registry.aliases == {"champion": first}
     second = registry.add(BETTER)
     done = registry.promote(second)
-    assert (done.moved, done.champion) == ("promoted", first)
+    assert (done.moved, done.rival) == ("promoted", first)
     assert registry.aliases == {"champion": second, "previous": first}
     move, decision = registry.note(second, "move_1"), registry.note(second, "decision")
     assert (move["how"], move["from"]) == ("promoted", first) and move["by"] and move["at"]
-    assert decision["passed"] and decision["policy"] == "promotion.yaml" and decision["p_value"] < 0.05
+    assert decision["passed"] and decision["policy"] == "promotion.yaml" and decision["against"] == first
+    assert move["report"] == {"passed": True, "checks": decision["checks"]}
+    tags = registry.client.get_model_version(NAME, second).tags
+    assert float(tags[f"orchestrate.p_against_{first}"]) < 0.05
+    assert registry.client.get_model_version(NAME, second).description.startswith("**Promotion:** all 9 checks passed")
     assert {"name", "value", "rule", "passed"} == set(decision["checks"][0])
     assert roll_back(registry.client, NAME) == (first, second)
     assert registry.aliases == {"champion": first, "previous": second}
@@ -127,17 +138,87 @@ def test_the_lock_of_one_who_died_is_taken_over_when_its_time_is_over(registry: 
 
 
 def test_who_takes_over_late_does_not_take_a_new_lock(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    from orchestrator.tracking import promotion_lock as module
+    from orchestrator.tracking import promotion_lock as lock_module
 
     lock = f"{NAME}.promotion-lock"
     with promotion_lock(registry.client, NAME, "alice"):
         expired = dict(registry.client.get_registered_model(lock).tags) | {"orchestrate.owner": "x", EXPIRES: "1"}
-        reads = iter([expired])  # what carol read before alice had taken over
-        tags_now = module._tags
-        monkeypatch.setattr(module, "_tags", lambda client, name: next(reads, None) or tags_now(client, name))
+        reads = iter([expired, expired])  # what carol read before alice had taken over
+        tags_now = lock_module._tags
+        monkeypatch.setattr(lock_module, "_tags", lambda client, name: next(reads, None) or tags_now(client, name))
         with pytest.raises(PromotionRefused, match="by alice"), promotion_lock(registry.client, NAME, "carol"):
             pass
         assert registry.client.get_registered_model(lock).tags["orchestrate.by"] == "alice"
+
+
+def test_evidence_that_was_changed_decides_nothing(registry: Registry) -> None:
+    first, second = registry.add(GOOD), registry.add(BETTER)
+    registry.promote(first)
+    registry.alter(2)
+    with pytest.raises(BadInput, match=r"^stroke version 2: its evidence was changed: orchestrate verify stroke@2$"):
+        registry.promote(second)
+    registry.alter(1)
+    third = registry.add(BETTER)
+    assert [check.name for check in registry.promote(third).decision.failed] == ["against the champion"]
+    shutil.rmtree(next(registry.folder.glob("model-0")))
+    assert "cannot be read" in registry.promote(third).decision.failed[0].value
+
+
+def test_where_the_champion_was_deleted_the_one_before_is_to_be_beaten(registry: Registry) -> None:
+    first, second = registry.add(GOOD), registry.add(BETTER)
+    registry.promote(first)
+    registry.promote(second)
+    registry.client.delete_model_version(NAME, second)
+    assert registry.aliases == {"previous": first}
+    assert "auroc against the champion" in {
+        check.name for check in registry.promote(registry.add(EQUAL)).decision.failed
+    }
+    assert roll_back(registry.client, NAME) == (first, None)
+    assert registry.aliases["champion"] == first and "previous" not in registry.aliases
+    with pytest.raises(BadInput, match="no champion before this one"):
+        roll_back(registry.client, NAME)
+
+
+def test_a_challenger_that_came_meanwhile_keeps_its_alias(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = registry.add(GOOD)
+    monkeypatch.setattr("orchestrator.tracking.promotion._note_decision", lambda *about: registry.add(BETTER))
+    registry.promote(first)
+    assert registry.aliases == {"champion": first, "challenger": "2"}
+
+
+def test_who_lost_the_lock_moves_nothing(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = registry.add(GOOD)
+    decide = module._decide
+
+    def slowly(*about: object) -> object:
+        registry.client.delete_registered_model(f"{NAME}.promotion-lock")
+        return decide(*about)
+
+    monkeypatch.setattr(module, "_decide", slowly)
+    with pytest.raises(PromotionRefused, match="took too long"):
+        registry.promote(version)
+    assert registry.aliases == {"challenger": version}
+
+
+def test_a_sync_that_was_broken_off_gets_into_its_own_lock_again(registry: Registry) -> None:
+    lock = f"{NAME}.promotion-lock"
+    registry.client.create_registered_model(lock, {OWNER: "sweep 1", EXPIRES: str(time.time() + 600)})
+    with pytest.raises(PromotionRefused), promotion_lock(registry.client, NAME, "bob"):
+        pass
+    with promotion_lock(registry.client, NAME, "bob", owner="sweep 1"):
+        pass
+    assert registry.client.search_registered_models(f"name='{lock}'") == []
+
+
+def test_who_died_while_taking_over_blocks_nobody_for_good(registry: Registry) -> None:
+    lock = f"{NAME}.promotion-lock"
+    for name in (lock, f"{lock}.takeover"):
+        registry.client.create_registered_model(name, {OWNER: "dead", EXPIRES: "1"})
+    with pytest.raises(PromotionRefused), promotion_lock(registry.client, NAME, "bob"):
+        pass
+    with promotion_lock(registry.client, NAME, "bob") as is_held:
+        assert is_held()
+    assert not [model for model in registry.client.search_registered_models() if "lock" in model.name]
 
 
 @pytest.fixture
@@ -158,8 +239,8 @@ def test_the_command_prints_check_by_check_and_refuses_with_exit_code_4(
         commands.promote(NAME)
     assert error.value.exit_code == 4
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("FAIL") and "auroc against the champion" in line for line in lines)
-    assert any(line.startswith("pass") and "better than chance" in line for line in lines)
+    assert any(line.lstrip().startswith("FAIL") and "auroc against the champion" in line for line in lines)
+    assert any(line.lstrip().startswith("pass") and "better than chance" in line for line in lines)
     lenient = tmp_path / "lenient.yaml"
     lenient.write_text("default: {cheaper_fraction: 0.99, margin: 1.0}\n")
     for wrong in ({"force": True}, {"reason": "so"}, {"version": "7"}, {"policy": tmp_path / "none.yaml"}):
@@ -177,8 +258,7 @@ def test_verify_refuses_a_version_whose_predictions_were_altered(
     settings.add(GOOD)
     commands.verify(NAME)
     assert "FAIL" not in capsys.readouterr().out
-    table = next(settings.folder.glob(f"*/{FOLDER}/predictions_test.csv"))
-    table.write_text(table.read_text().replace(",normal,", ",stroke,", 1))
+    settings.alter(1)
     with pytest.raises(PromotionRefused, match="does not hold"):
         commands.verify(f"{NAME}@1", as_json=True)
     told = json.loads(capsys.readouterr().out)

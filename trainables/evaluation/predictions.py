@@ -87,6 +87,8 @@ def read_predictions(path: Path, classes: Sequence[str], side: Side) -> Predicti
     try:
         frame = pd.read_csv(path, keep_default_na=False, float_precision="round_trip", dtype={"group": str})
         logits_NK = frame[[f"logit_{name}" for name in classes]].to_numpy(dtype=np.float32)
+        if not np.isfinite(logits_NK).all():
+            raise ValueError("a logit is not finite")
         rows = [
             SplitRow(
                 path=str(row["case"]),

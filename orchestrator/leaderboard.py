@@ -126,7 +126,7 @@ def spread_over(over: Over, state: SweepState, number: int) -> dict[str, Spread]
     if not retrained:
         return None
     spread = {}
-    for name in next(iter(retrained.values())).validation:
+    for name in {name: None for one in retrained.values() for name in one.validation}:  # one that broke down has none
         values = _values(retrained, name)
         if len(values) > 1:
             spread[name] = (statistics.mean(values), statistics.stdev(values), len(values))

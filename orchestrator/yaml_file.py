@@ -13,17 +13,20 @@ MAX_VALUES = 10_000
 MAX_BYTES = 2**20
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping safely: no Python tags, no loops, no key twice. Raises BadInput with one line."""
+def read_yaml(path: Path, keys: str = "task and architectures") -> dict[str, Any]:
+    """Read a YAML mapping safely: no Python tags, no loops, no key twice; `keys` are what it should hold, in words.
+
+    Raises BadInput with one line.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise BadInput(f"{path.name}: is larger than {MAX_BYTES // 2**20} MiB, too large for a sweep file")
+            raise BadInput(f"{path.name}: is larger than {MAX_BYTES // 2**20} MiB, too large for settings")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path.name}: cannot be read as UTF-8 text ({error})") from None
     raw = parse_yaml(path.name, text)
     if not isinstance(raw, dict):
-        raise BadInput(f"{path.name}: expected keys such as task and architectures, got {shortened(raw)}")
+        raise BadInput(f"{path.name}: expected keys such as {keys}, got {shortened(raw)}")
     return raw
 
 

@@ -47,7 +47,7 @@ def read_policy(path: Path, task: str) -> Policy:
     """
     values = dict(read_yaml(DEFAULT_POLICY)["default"])
     if path != DEFAULT_POLICY:
-        given = read_yaml(path)
+        given = read_yaml(path, "default and tasks")
         unknown = [str(key) for key in given if key not in ("default", "tasks")]
         if unknown:
             raise BadInput(f"{path.name}: {unknown_name('key', unknown[0], ('default', 'tasks'))}")

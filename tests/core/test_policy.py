@@ -39,6 +39,7 @@ def test_a_file_says_only_what_differs_and_a_task_comes_last(tmp_path: Path) -> 
         ("default: {levl: 0.05}\n", "default: no rule 'levl'; did you mean 'level'?"),
         ("tasks: {stroke: {level: high}}\n", "tasks.stroke.level: Input should be a valid number"),
         ("default: {level: 7}\n", "default.level: Input should be less than 1, got 7"),
+        ("", "promotion.yaml: expected keys such as default and tasks, got nothing"),
         ("default: [1]\n", "default: expected rules such as level: 0.05"),
     ],
 )

@@ -106,3 +106,11 @@ def test_the_cards_lines_of_plain_pytorch_do_what_they_say(folder: Path, tmp_pat
     probs_NK, _ = Classifier(folder).predict([noise()])
     told = json.loads(done.stdout.replace("'", '"'))
     assert told == pytest.approx(dict(zip(("normal", "stroke"), probs_NK[0].tolist(), strict=True)), abs=1e-6)
+
+
+def test_an_answer_that_is_no_number_is_no_class(tmp_path: Path) -> None:
+    classifier = Classifier(write_smoke(tmp_path / "classifier", "baseline_cnn"))
+    with torch.no_grad():
+        next(classifier.model.parameters()).fill_(float("nan"))
+    probs_NK, reasons = classifier.predict([png(noise())])
+    assert reasons == ["the model's answer is no number"] and np.isnan(probs_NK).all()

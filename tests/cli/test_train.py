@@ -34,7 +34,7 @@ SHOW_FIGURES = (
 def few_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw in a few tests only: it takes most of their time."""
     if request.node.name not in SHOW_FIGURES:
-        monkeypatch.setattr("trainables.judging.write_figures", lambda *about: None)
+        monkeypatch.setattr("trainables.evaluation.side_figures.write_figures", lambda *about: None)
         monkeypatch.setattr("orchestrator.train.draw_training_curves", lambda *about: None)
 
 

@@ -194,7 +194,7 @@ def test_predict_gives_the_probabilities_of_the_finalist(demo: tuple[Path, Finis
     (phantom,) = (home / "phantoms").iterdir()
     done = run_command(home, "predict", "stroke_phantom", phantom / "deep" / "test")
     assert done.exit_code == 0
-    assert "stroke_phantom version 1 (champion)" in done.stderr
+    assert f"stroke_phantom version 1 ({demo[1].json['registered']['aliases'][0]})" in done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert list(rows[0]) == ["path", "predicted", "p_normal", "p_stroke", "model_version"]
     assert len(rows) == len(expected) == 64

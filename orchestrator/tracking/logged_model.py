@@ -75,8 +75,9 @@ def evidence_digest_of(client: MlflowClient, model_id: str) -> str | None:
     if not any(Path(file.path).name == EVIDENCE_FILE for file in known):
         return None
     with tempfile.TemporaryDirectory() as scratch:
-        uri = f"models:/{model_id}/{FOLDER}/{EVIDENCE_FILE}"
-        return digest_of(Path(mlflow.artifacts.download_artifacts(uri, dst_path=scratch)))
+        place = client.get_logged_model(model_id).artifact_location
+        file = mlflow.artifacts.download_artifacts(f"{place}/{FOLDER}/{EVIDENCE_FILE}", dst_path=scratch)
+        return digest_of(Path(file))
 
 
 def save_model(folder: Path, classifier: Path) -> None:

@@ -132,10 +132,10 @@ def find_model(client: MlflowClient, reference: str) -> FoundModel:
         if alias not in known:
             raise BadInput(f"{reference}: {unknown_name('version', alias, known)}")
         return FoundModel(name, alias, None)
-    if alias:
-        if alias not in aliases:
-            raise BadInput(f"{reference}: {unknown_name('alias', alias, aliases)}")
+    if alias in aliases:
         return FoundModel(name, aliases[alias], alias)
+    if alias and aliases:
+        raise BadInput(f"{reference}: {unknown_name('alias', alias, aliases)}")
     for usual in (CHAMPION, CHALLENGER):
         if usual in aliases:
             return FoundModel(name, aliases[usual], usual)

@@ -264,6 +264,8 @@ def test_leaderboard_and_lists_read_the_journal(demo: tuple[Path, Finished], sta
     assert [row["sweep_id"] for row in runs] == [finished.json["sweep_id"]]
     versions = run_here(home, "models", "stroke_phantom", "--json").json["versions"]
     assert [version["aliases"] for version in versions] == [demo[1].json["registered"]["aliases"]]
+    verified = run_here(home, "verify", "stroke_phantom", "--json")
+    assert (verified.exit_code, verified.json["holds"]) == (0, True)
 
 
 def test_nothing_of_the_user_reaches_mlflow(demo: tuple[Path, Finished], client: MlflowClient) -> None:

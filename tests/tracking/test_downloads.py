@@ -44,6 +44,8 @@ def test_a_version_is_found_by_number_alias_or_as_predict_does(client: MlflowCli
         find_model(client, "stroke@4")
     with pytest.raises(BadInput, match="did you mean 'champion'"):
         find_model(client, "stroke@champio")
+    with pytest.raises(BadInput, match=r"^alzheimer: no registered model; run a sweep of its task first"):
+        find_model(client, "alzheimer@challenger")
 
 
 def test_a_download_is_the_whole_model(client: MlflowClient, told, tmp_path: Path) -> None:

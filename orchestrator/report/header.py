@@ -176,6 +176,8 @@ def _about_run(state: SweepState) -> dict[str, str]:
     if registered is not None:
         aliases = f" ({', '.join(registered.aliases)})" if registered.aliases else ""
         facts["Registered"] = f"{registered.name} version {registered.version}{aliases}"
+        if registered.decision:
+            facts["Promotion"] = registered.decision
     elif state.tracked is not None:
         facts["Registered"] = "no"
     return facts

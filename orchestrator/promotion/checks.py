@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orchestrator.leaderboard import format_metric
 from orchestrator.promotion.evidence import Evidence, EvidenceFolder
 from orchestrator.promotion.policy import Policy
 from trainables.evaluation.metrics import METRICS, classification_metrics
@@ -58,7 +59,7 @@ def relative_checks(
     )
     difference = compared.difference(mine.metric)
     checks = [_against_champion(policy, difference, mine, theirs, earlier)]
-    for modality in _judged_modalities(first, policy.least_modality_images):
+    for modality in _judged_modalities(mine, policy.least_modality_images):
         own = compared.difference(mine.metric, modality)
         rule = f"above -{policy.modality_margin:g}, and the 95 % interval not wholly below 0"
         passed = own.value is None or (own.value >= -policy.modality_margin and (own.high is None or own.high >= 0))
@@ -104,12 +105,12 @@ def _better_than_chance(evidence: Evidence) -> Check:
     value, name = overall["metrics"].get(metric), f"test {metric}"
     chance = _chance(metric, evidence, overall["confusion"])
     if chance is None:
-        value, rule = f"{name} {_number(value)}", f"chance has no {metric}: not judged"
+        value, rule = f"{name} {format_metric(value)}", f"chance has no {metric}: not judged"
         return Check("better than chance", value, rule, passed=True)
     rule = f"the 95 % interval lies above {chance:.3g}, which chance gives"
     if low is None:
         why = overall["no_interval"].get(metric) or overall["reasons"].get(metric) or "no interval"
-        return Check("better than chance", f"{name} {_number(value)} ({why})", rule, passed=False)
+        return Check("better than chance", f"{name} {format_metric(value)} ({why})", rule, passed=False)
     return Check("better than chance", f"{name} {value:.3f} [{low:.3f}, {high:.3f}]", rule, passed=low > chance)
 
 
@@ -158,19 +159,19 @@ def _sensitive(least: float, least_specificity: float, evidence: Evidence) -> Ch
 
 
 def _modalities(least: float, least_images: int, evidence: Evidence) -> list[Check]:
-    found = evidence.evaluation["test"]["per_modality"]
-    judged = {name: scores for name, scores in found.items() if len(found) > 1 and scores["images"] >= least_images}
     checks = []
-    for name, scores in sorted(judged.items()):
+    for name in _judged_modalities(evidence, least_images):
+        scores = evidence.evaluation["test"]["per_modality"][name]
         auroc = scores["metrics"]["auroc"]
         value = f"AUROC {auroc:.3f} of {scores['images']} images" if auroc is not None else scores["reasons"]["auroc"]
         checks.append(Check(f"{name} by itself", value, f"AUROC at least {least:g}", auroc is None or auroc >= least))
     return checks
 
 
-def _judged_modalities(test: Predictions, least_images: int) -> list[str]:
-    names, counts = np.unique(test.modality_N, return_counts=True)
-    return [str(name) for name, count in zip(names, counts, strict=True) if len(names) > 1 and count >= least_images]
+def _judged_modalities(evidence: Evidence, least_images: int) -> list[str]:
+    """Return the modalities that are judged by themselves; one that is everything is not."""
+    found = evidence.evaluation["test"]["per_modality"]
+    return sorted(name for name, scores in found.items() if len(found) > 1 and scores["images"] >= least_images)
 
 
 def _against_champion(
@@ -218,7 +219,3 @@ def _shown(difference: PairedDifference) -> str:
     if difference.low is None:
         return f"{difference.value:+.3f}, {difference.reason}{better}"
     return f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]{better}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

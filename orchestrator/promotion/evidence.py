@@ -101,10 +101,6 @@ class EvidenceFolder:
         except DataError as error:
             raise BadInput(str(error)) from None
 
-    def digests(self) -> dict[str, str]:
-        """Return side -> digest of its table as it is now, empty where there is none."""
-        return {side: digest_of(self.path / table_file(side)) for side in SIDES}
-
 
 def table_file(side: Side) -> str:
     """Return the name of a side's table."""

@@ -18,16 +18,7 @@ def verify(folder: EvidenceFolder, digest: str | None) -> list[Check]:
 
     Raises BadInput for an evidence.json that cannot be read.
     """
-    evidence = folder.evidence
-    checks = []
-    found = digest_of(folder.path / EVIDENCE_FILE)
-    if digest is not None:
-        rule = "the digest that the registry keeps"
-        checks.append(Check(EVIDENCE_FILE, found[:16], f"{rule}: {digest[:16]}", passed=found == digest))
-    for side, own in folder.digests().items():
-        kept = evidence.predictions_sha256.get(side, "")
-        rule = f"the digest in {EVIDENCE_FILE}: {kept[:16]}"
-        checks.append(Check(table_file(side), own[:16] or "is missing", rule, passed=own == kept))  # type: ignore[arg-type]
+    evidence, checks = folder.evidence, check_files(folder, digest)
     try:
         predictions = [folder.predictions(side) for side in SIDES]
     except BadInput as error:
@@ -40,6 +31,21 @@ def verify(folder: EvidenceFolder, digest: str | None) -> list[Check]:
     numbers = sum(1 for _ in _numbers(again))
     value = f"{numbers} reckoned again" + (f", {len(differences)} differ: {shown}{more}" if differences else "")
     checks.append(Check("numbers", value, f"as evidence.json has them, within {TOLERANCE:g}", passed=not differences))
+    return checks
+
+
+def check_files(folder: EvidenceFolder, digest: str | None) -> list[Check]:
+    """Return whether each file is the one that was registered. Raises BadInput as `verify`."""
+    found = digest_of(folder.path / EVIDENCE_FILE)
+    checks = []
+    if digest is not None:
+        rule = "the digest that the registry keeps"
+        checks.append(Check(EVIDENCE_FILE, found[:16], f"{rule}: {digest[:16]}", passed=found == digest))
+    for side in SIDES:
+        own = digest_of(folder.path / table_file(side))
+        kept = folder.evidence.predictions_sha256.get(side, "")
+        rule = f"the digest in {EVIDENCE_FILE}: {kept[:16]}"
+        checks.append(Check(table_file(side), own[:16] or "is missing", rule, passed=own == kept))
     return checks
 
 

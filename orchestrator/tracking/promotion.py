@@ -19,8 +19,9 @@ from mlflow.exceptions import MlflowException
 from orchestrator.errors import BadInput, PromotionRefused
 from orchestrator.promotion.checks import Check
 from orchestrator.promotion.decision import Decision, decide
-from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, SIDES, EvidenceFolder, digest_of
+from orchestrator.promotion.evidence import FOLDER, EvidenceFolder
 from orchestrator.promotion.policy import Policy
+from orchestrator.promotion.verification import check_files
 from orchestrator.tracking.promotion_lock import promotion_lock
 from orchestrator.tracking.store_fault import STORE_FAULTS, fault_of
 
@@ -133,10 +134,7 @@ def evidence_of(client: MlflowClient, name: str, version: str, must_hold: bool =
                 raise
             raise BadInput(f"{name} version {version}: its evidence cannot be read; put its files back") from error
         folder = EvidenceFolder(Path(path))
-        if must_hold and (
-            digest_of(folder.path / EVIDENCE_FILE) != digest
-            or folder.digests() != {side: folder.evidence.predictions_sha256.get(side) for side in SIDES}
-        ):
+        if must_hold and not all(check.passed for check in check_files(folder, digest)):
             raise BadInput(f"{name} version {version}: its evidence was changed: orchestrate verify {name}@{version}")
         yield folder
 

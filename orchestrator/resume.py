@@ -59,7 +59,7 @@ def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch
         checked = check_architectures(planned, known=state)
         planned = with_packed_slots(planned, asked, [*state.checked.values(), *checked])
         _forget_what_was_lost(sweep)
-        keep_request(folder, asked)
+        keep_request(folder, asked, planned.images)
         sweep.append(_resumed(planned, state))
         with told_if_broken_off(sweep):
             for event in checked:

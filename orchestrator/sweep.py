@@ -48,7 +48,8 @@ def run_sweep(request: SweepRequest, progress: "Progress", watch: SweepWatch) ->
     checked = check_architectures(planned)
     planned = with_packed_slots(planned, request, checked)
     folder = request.home.new_sweep(planned.plan.sweep, request.sweep_id)
-    keep_request(folder, replace(request, preset=planned.plan.preset, weights=planned.plan.weights))
+    asked = replace(request, preset=planned.plan.preset, weights=planned.plan.weights)
+    keep_request(folder, asked, planned.images)
     with opened(folder, watch) as sweep:
         sweep.append(_started(folder.name, planned))
         with told_if_broken_off(sweep):

@@ -32,6 +32,7 @@ class PlannedSweep:
     """A frozen plan and what it was made from; nothing has been started."""
 
     plan: SweepPlan
+    images: Path
     data: "PreparedData"
     slots: "Slots"
 
@@ -79,7 +80,7 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
         search=file.search,
         scheduler=file.scheduler,
     )
-    return PlannedSweep(plan, data, find_slots(request.slots, gpus, request.gpu_share))
+    return PlannedSweep(plan, folder, data, find_slots(request.slots, gpus, request.gpu_share))
 
 
 def check_metric_name(metric: str) -> None:

@@ -16,6 +16,7 @@ from orchestrator.sweep_sections import Allocation, Preset
 from trainables.catalog import Weights
 
 FILE = "request.json"
+_IMAGES = "images"
 _OF_THE_MACHINE = ("home", "tracking_uri", "max_cache_bytes")  # taken anew each time: settings, and maybe a password
 
 
@@ -56,14 +57,18 @@ class SweepRequest:
         return "" if self.data in (None, "phantom") else Path(str(self.data)).absolute().name
 
 
-def keep_request(folder: Path, request: SweepRequest) -> None:
-    """Write a request beside its journal; paths are made whole, as a sweep may be resumed from elsewhere."""
+def keep_request(folder: Path, request: SweepRequest, images: Path) -> None:
+    """Write a request beside its journal, and where its images are.
+
+    Paths are made whole, as a sweep may be resumed from elsewhere.
+    """
     kept: dict[str, Any] = {name: value for name, value in asdict(request).items() if name not in _OF_THE_MACHINE}
     if request.name.endswith((".yaml", ".yml")):
         kept["name"] = str(Path(request.name).absolute())
     if request.data not in (None, "phantom"):
         kept["data"] = str(Path(str(request.data)).absolute())
     kept["data_root"] = None if request.data_root is None else str(request.data_root.absolute())
+    kept[_IMAGES] = str(images.absolute())
     part = folder / f"{FILE}.part"
     with part.open("w", encoding="utf-8") as file:
         file.write(json.dumps(kept, indent=2) + "\n")
@@ -91,4 +96,12 @@ def read_request(folder: Path) -> SweepRequest | None:
         asked = {name: value for name, value in kept.items() if name in known} | {"home": {"root": ""}}
         return TypeAdapter(SweepRequest).validate_python(asked)
     except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+
+
+def images_of(folder: Path) -> Path | None:
+    """Return where a sweep's images were found, whoever named them; None where that was not kept."""
+    try:
+        return Path(json.loads((folder / FILE).read_text(encoding="utf-8"))[_IMAGES])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -14,7 +14,8 @@ from orchestrator.errors import BadInput
 
 Purpose = Literal["evaluation", "preparation"]
 TRAINING = "train "  # begins the name of a training in the foreground
-PREDICT, EVALUATE = "predict", "evaluate"  # commands that read test images outside any sweep
+PREDICT, EVALUATE, PROMOTE = "predict", "evaluate", "promote"  # commands that read test images
+COMMANDS = {PREDICT, EVALUATE, PROMOTE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +81,8 @@ def count_in_words(reads: list[TestRead]) -> str:
     evaluations = [read for read in reads if read.purpose == "evaluation"]
     who = {read.who for read in evaluations}
     trainings = {one for one in who if one.startswith(TRAINING)}
-    commands = sorted(who & {PREDICT, EVALUATE}, reverse=True)
-    sweeps = who - trainings - {PREDICT, EVALUATE}
+    commands = sorted(who & COMMANDS, reverse=True)
+    sweeps = who - trainings - COMMANDS
     kinds = [_counted(len(sweeps), "sweep")] if sweeps or not who else []
     kinds += [_counted(len(trainings), "training")] if trainings else []
     kinds += commands

@@ -11,7 +11,9 @@ from orchestrator.errors import BadInput, PromotionRefused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.home import Home
     from orchestrator.promotion.checks import Check
+    from orchestrator.tracking.rival import HeldOutImages
 
 Task = Annotated[str, typer.Argument(metavar="TASK", help="a task or <task>_phantom")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
@@ -23,11 +25,16 @@ def promote(
     policy: Annotated[Path | None, typer.Option(metavar="FILE", help="rules such as mlflow/promotion.yaml")] = None,
     force: Annotated[bool, typer.Option("--force", help="promote whatever the checks say; needs --reason")] = False,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="why it is forced; kept on the version")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="DIR|phantom", help="the challenger's images, for a champion that was tested on others"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Let a version be champion if it meets the policy; prints every check, exits 4 where one fails."""
     from orchestrator.cli import environment
     from orchestrator.cli.console import print_json, results
+    from orchestrator.cli.progress import DataProgress
     from orchestrator.promotion.policy import policy_file, read_policy
     from orchestrator.tracking.promotion import CHALLENGER
     from orchestrator.tracking.promotion import promote as promote_version
@@ -37,12 +44,16 @@ def promote(
     if force != bool(reason and reason.strip()):
         raise BadInput("--force: needs --reason TEXT, which is kept" if force else "--reason: is of --force; add that")
     home, uri = environment.home(), environment.tracking_uri()
+    images = None if data is None else _held_out_images(task, data, home)
     path = policy or policy_file(home)
     rules = read_policy(path, task.removesuffix("_phantom"))
     with told_as_bad_input(home, uri):
         client = open_store(home, uri)
         found = find_model(client, f"{task}@{version or CHALLENGER}")
-        done = promote_version(client, found.name, found.version, rules, path.name, reason if force else None)
+        with DataProgress() as progress:
+            judge = None if images is None else images.judge(client, progress)
+            why = reason if force else None
+            done = promote_version(client, found.name, found.version, rules, path.name, why, judge=judge)
     if as_json:
         checks = [asdict(check) for check in done.decision.checks]
         print_json(
@@ -60,6 +71,19 @@ def promote(
         )
     if not as_json:
         results().print(f"{done.name}: version {done.version} is champion ({done.moved})")
+
+
+def _held_out_images(task: str, data: str, home: "Home") -> "HeldOutImages":
+    from orchestrator.inspecting.data import find_data
+    from orchestrator.tracking.registry import check_name
+    from orchestrator.tracking.rival import HeldOutImages
+    from trainables.catalog import TASKS
+
+    check_name(task)
+    folder, whence = find_data(TASKS[task.removesuffix("_phantom")], data, None, home)
+    if not folder.exists():
+        raise BadInput(f"{whence} {folder}: no such file or folder")
+    return HeldOutImages(home, folder, whence)
 
 
 def rollback(task: Task, as_json: Json = False) -> None:

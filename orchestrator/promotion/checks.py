@@ -13,6 +13,8 @@ from trainables.evaluation.paired_tests import PairedDifference, compare_models,
 from trainables.evaluation.predictions import Predictions
 from trainables.evaluation.temperature import fit_temperature, probabilities
 
+SAME_IMAGES = "the same held-out images and classes (promote --data DIR reads the challenger's again)"
+
 
 @dataclass(frozen=True)
 class Check:
@@ -22,6 +24,14 @@ class Check:
     value: str
     rule: str
     passed: bool
+
+
+@dataclass(frozen=True)
+class RivalAnswers:
+    """What a champion says of the challenger's test images, in their order; `seen` of them it was developed on."""
+
+    probs_NK: np.ndarray
+    seen: int
 
 
 def absolute_checks(policy: Policy, folder: EvidenceFolder) -> list[Check]:
@@ -41,24 +51,34 @@ def absolute_checks(policy: Policy, folder: EvidenceFolder) -> list[Check]:
 
 
 def relative_checks(
-    policy: Policy, challenger: EvidenceFolder, champion: EvidenceFolder, earlier: Mapping[str, float]
+    policy: Policy,
+    challenger: EvidenceFolder,
+    champion: EvidenceFolder,
+    earlier: Mapping[str, float],
+    answers: RivalAnswers | None,
 ) -> tuple[list[Check], float | None]:
     """Return what a model must show beside the champion, and the p-value before Holm.
 
-    `earlier` holds the p-values of others that challenged this champion on the same images.
+    `earlier` holds the p-values of others that challenged this champion. `answers` are the champion's where it was
+    tested on other images; without them its stored predictions must be of the same ones.
     """
     mine, theirs = challenger.evidence, champion.evidence
-    first, second = challenger.test, champion.test
-    if mine.classes != theirs.classes or sorted(_cases(first)) != sorted(_cases(second)):
-        rule = "the same held-out images and classes; evaluate both on one set and promote by --force --reason"
-        return [Check("same images", "the champion was tested on others", rule, passed=False)], None
-    place = {case: number for number, case in enumerate(_cases(second))}
-    order = np.array([place[case] for case in _cases(first)])
-    compared = _Compared(
-        _served_probabilities(challenger), _served_probabilities(champion)[order], first, mine.as_task().severity_K
-    )
+    first = challenger.test
+    if mine.classes != theirs.classes or (answers is None and not on_same_images(challenger, champion)):
+        given = "was tested on other images" if mine.classes == theirs.classes else "knows other classes"
+        return [Check("same images", f"the champion {given}", SAME_IMAGES, passed=False)], None
+    checks = []
+    if answers is None:
+        place = {case: number for number, case in enumerate(_cases(champion.test))}
+        champion_NK = _served_probabilities(champion)[np.array([place[case] for case in _cases(first)])]
+    else:
+        champion_NK = answers.probs_NK
+        known = f"; it was developed on {answers.seen} of them, which favours it" if answers.seen else ""
+        value = f"the champion judged the challenger's {len(first.rows)}{known}"
+        checks.append(Check("same images", value, SAME_IMAGES, passed=True))
+    compared = _Compared(_served_probabilities(challenger), champion_NK, first, mine.as_task().severity_K)
     difference = compared.difference(mine.metric)
-    checks = [_against_champion(policy, difference, mine, theirs, earlier)]
+    checks.append(_against_champion(policy, difference, mine, theirs, earlier))
     for modality in _judged_modalities(mine, policy.least_modality_images):
         own = compared.difference(mine.metric, modality)
         rule = f"above -{policy.modality_margin:g}, and the 95 % interval not wholly below 0"
@@ -87,6 +107,11 @@ class _Compared:
             metric,
             self.severity_K,
         )
+
+
+def on_same_images(challenger: EvidenceFolder, champion: EvidenceFolder) -> bool:
+    """Tell whether both tables are of the same held-out cases."""
+    return sorted(_cases(challenger.test)) == sorted(_cases(champion.test))
 
 
 def _cases(predictions: Predictions) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.promotion.checks import Check, absolute_checks, relative_checks
+from orchestrator.promotion.checks import Check, RivalAnswers, absolute_checks, relative_checks
 from orchestrator.promotion.evidence import EvidenceFolder
 from orchestrator.promotion.policy import Policy
 
@@ -37,13 +37,15 @@ def decide(
     challenger: EvidenceFolder,
     champion: EvidenceFolder | None = None,
     earlier: Mapping[str, float] | None = None,
+    answers: RivalAnswers | None = None,
 ) -> Decision:
     """Hold a challenger against the policy: by itself, and against the champion where there is one.
 
-    `earlier` holds the p-values of the others that challenged this champion: Holm counts them.
+    `earlier` holds the p-values of the others that challenged this champion: Holm counts them. `answers` as in
+    `relative_checks`.
     """
     checks = absolute_checks(policy, challenger)
     if champion is None:
         return Decision(checks)
-    further, p_value = relative_checks(policy, challenger, champion, earlier or {})
+    further, p_value = relative_checks(policy, challenger, champion, earlier or {}, answers)
     return Decision([*checks, *further], p_value)

@@ -5,7 +5,7 @@ import getpass
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from orchestrator.errors import BadInput, PromotionRefused
-from orchestrator.promotion.checks import Check
+from orchestrator.promotion.checks import Check, RivalAnswers, on_same_images
 from orchestrator.promotion.decision import Decision, decide
 from orchestrator.promotion.evidence import FOLDER, EvidenceFolder
 from orchestrator.promotion.policy import Policy
@@ -34,6 +34,7 @@ DECISION_LINE = "**Promotion:**"
 MOST_DESCRIPTION_CHARACTERS = 5000
 
 Move = Literal["promoted", "forced", "rolled back"]
+Judge = Callable[[str, EvidenceFolder], RivalAnswers]  # champion, challenger -> what the champion says of its images
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,12 @@ def promote(
     policy_name: str,
     forced_because: str | None = None,
     owner: str | None = None,
+    judge: Judge | None = None,
 ) -> Promotion:
     """Ask the policy whether a version may be champion, and move the aliases where it may, or where it is forced.
 
-    Where the champion was deleted, the one before it is what to beat. `owner` as in `promotion_lock`. Raises BadInput
+    Where the champion was deleted, the one before it is what to beat. `judge` lets a champion that was tested on other
+    images judge the challenger's. `owner` as in `promotion_lock`. Raises BadInput
     for a version that is champion already, or keeps no evidence that holds (unless forced), PromotionRefused while
     another promotion of the task is under way.
     """
@@ -71,7 +74,7 @@ def promote(
         rival = champion or aliases.get(PREVIOUS)
         rival = None if rival == version else rival
         try:
-            decision = _decide(client, name, version, rival, policy)
+            decision = _decide(client, name, version, rival, policy, judge)
         except BadInput as error:
             if forced_because is None:
                 raise
@@ -144,13 +147,17 @@ def stored_decision(version: ModelVersion) -> str:
     return str(_decision_note(version).get("words", ""))
 
 
-def _decide(client: MlflowClient, name: str, version: str, rival: str | None, policy: Policy) -> Decision:
+def _decide(
+    client: MlflowClient, name: str, version: str, rival: str | None, policy: Policy, judge: Judge | None
+) -> Decision:
     with evidence_of(client, name, version) as challenger:
         if rival is None:
             return decide(policy, challenger)
         try:
             with evidence_of(client, name, rival) as of_rival:
-                return decide(policy, challenger, of_rival, _earlier(client, name, version, rival))
+                apart = not on_same_images(challenger, of_rival)
+                answers = judge(rival, challenger) if judge is not None and apart else None
+                return decide(policy, challenger, of_rival, _earlier(client, name, version, rival), answers)
         except BadInput as error:
             alone = decide(policy, challenger)
             rule = "the champion's evidence, to compare with; or --force --reason"

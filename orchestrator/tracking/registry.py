@@ -29,6 +29,7 @@ from orchestrator.tracking.promotion import (
     CHAMPION,
     EVIDENCE_DIGEST_TAG,
     MOST_DESCRIPTION_CHARACTERS,
+    Judge,
     aliases_of,
     promote,
     stored_decision,
@@ -49,11 +50,18 @@ class FoundModel:
 
 
 def register_winner(
-    client: MlflowClient, state: SweepState, sweep: Path, experiment_id: str, run_id: str, policy: Path
+    client: MlflowClient,
+    state: SweepState,
+    sweep: Path,
+    experiment_id: str,
+    run_id: str,
+    policy: Path,
+    judge: Judge | None = None,
 ) -> Registered:
     """Register the winner with its evidence as challenger, and ask the policy whether it may be champion.
 
-    Asked again for the same winner of a sweep, it finds the version that it made, and decides nothing anew.
+    Asked again for the same winner of a sweep, it finds the version that it made, and decides nothing anew. `judge` as
+    in `promote`.
     """
     name = state.plan.registered_name
     found = _version_of_winner(client, name, state)
@@ -66,7 +74,7 @@ def register_winner(
     if not words and int(version) >= int(aliases.get(CHALLENGER, 0)):  # an old sweep proposes nothing
         if aliases.get(CHAMPION) != version:
             client.set_registered_model_alias(name, CHALLENGER, version)
-            words = _ask_policy(client, name, version, policy, state)
+            words = _ask_policy(client, name, version, policy, state, judge)
     own = sorted(alias for alias, number in aliases_of(client, name).items() if number == version)
     return Registered(name=name, version=version, aliases=own, decision=words)
 
@@ -102,14 +110,16 @@ def _create_version(
     )
 
 
-def _ask_policy(client: MlflowClient, name: str, version: str, policy: Path, state: SweepState) -> str:
+def _ask_policy(
+    client: MlflowClient, name: str, version: str, policy: Path, state: SweepState, judge: Judge | None
+) -> str:
     """Return in words what became of a proposal; it stays challenger where it cannot be judged."""
     owner = f"{state.started.sweep_id} {model_key(state)}"  # one that was broken off gets in again
     words = ""
     for _ in range(LOCK_TRIES):
         try:
             rules = read_policy(policy, state.plan.task)
-            return promote(client, name, version, rules, policy.name, owner=owner).decision.in_words()
+            return promote(client, name, version, rules, policy.name, owner=owner, judge=judge).decision.in_words()
         except BadInput as error:
             return f"not judged: {error}"
         except PromotionRefused as error:  # another sweep's winner is being judged

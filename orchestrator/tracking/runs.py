@@ -9,8 +9,11 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
+from orchestrator.home import Home
 from orchestrator.journal import EpochEnded, FinalistEvaluated, FoldEvaluated, Registered, SeedEvaluated
 from orchestrator.leaderboard import leaderboard, spread_over, to_markdown
+from orchestrator.promotion.policy import policy_file
+from orchestrator.sweep_request import images_of
 from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tracking.dataset_inputs import log_dataset
 from orchestrator.tracking.finalist_files import folder_of, missing_files
@@ -19,6 +22,7 @@ from orchestrator.tracking.image_grid import show_in_grid
 from orchestrator.tracking.logged_model import SWEEP_TAG
 from orchestrator.tracking.outcome import SyncOutcome
 from orchestrator.tracking.registry import register_winner
+from orchestrator.tracking.rival import HeldOutImages
 from orchestrator.tracking.run_outbox import RunOutbox
 from orchestrator.tracking.run_tags import sweep_tags, trial_tags
 from trainables.evaluation.figures import draw_confusion_matrix, draw_training_curves
@@ -37,14 +41,12 @@ STATUS = {
 class SweepRuns:
     """The runs of one sweep in one MLflow store; every call may be repeated without doubling anything."""
 
-    def __init__(
-        self, client: MlflowClient, experiment_id: str, sweep: Path, outcome: SyncOutcome, policy: Path
-    ) -> None:
+    def __init__(self, client: MlflowClient, experiment_id: str, sweep: Path, outcome: SyncOutcome, home: Home) -> None:
         self._client = client
         self._experiment_id = experiment_id
         self._sweep = sweep
         self._outcome = outcome
-        self._policy = policy
+        self._home = home
         self._outbox = RunOutbox(client)
 
     def adopt(self, sweep_id: str) -> None:
@@ -178,7 +180,9 @@ class SweepRuns:
         """Register the winner's best weights as a version of the task's model, and ask the policy for its place."""
         assert state.winner is not None
         run_id = self._run_id(state, state.trials[state.winner])
-        return register_winner(self._client, state, self._sweep, self._experiment_id, run_id, self._policy)
+        images, policy = images_of(self._sweep), policy_file(self._home)
+        judge = None if images is None else HeldOutImages(self._home, images, "the sweep's images").judge(self._client)
+        return register_winner(self._client, state, self._sweep, self._experiment_id, run_id, policy, judge)
 
     def send_sweep_end(self, state: SweepState) -> None:
         """Close every run that is still open; the parent's note is the leaderboard."""

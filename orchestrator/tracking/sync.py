@@ -27,7 +27,6 @@ from orchestrator.journal import (
     WinnerChosen,
     read_events,
 )
-from orchestrator.promotion.policy import policy_file
 from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.outcome import (
     model_key,
@@ -144,7 +143,7 @@ class Sync:
         os.environ.update(ENVIRONMENT_OF_A_WRITER)
         experiment_id = ensure_experiment(client, state.plan.task, self._home)
         ship_views(client, experiment_id, state.plan.task, state.plan.data.kind)
-        runs = SweepRuns(client, experiment_id, self._sweep, self.outcome, policy_file(self._home))
+        runs = SweepRuns(client, experiment_id, self._sweep, self.outcome, self._home)
         runs.adopt(state.started.sweep_id)
         if self.outcome.run_id is None:  # somebody deleted it, or the store is a new one
             self.outcome.events_sent, self.outcome.registered = 0, None

@@ -101,7 +101,7 @@ def test_a_request_comes_back_as_it_was_asked(tmp_path: Path) -> None:
         name="stroke_hybrid", home=Home(tmp_path / "old"), architectures=("a", "b"), slots=2, overrides={"lr": "1e-4"},
         data_root=tmp_path / "sets", split="grouped", gpu_share=0.5, tracking_uri="http://old",
     )  # fmt: skip
-    keep_request(tmp_path, asked)
+    keep_request(tmp_path, asked, tmp_path / "images")
     kept = kept_request(tmp_path, machine)
     assert (kept.home, kept.tracking_uri) == (machine.home, machine.tracking_uri)
     assert (kept.architectures, kept.slots, kept.overrides, kept.data_root) == (
@@ -124,7 +124,7 @@ def test_a_request_comes_back_as_it_was_asked(tmp_path: Path) -> None:
 )
 def test_a_wrong_request_is_one_line(tmp_path: Path, wrong: object) -> None:
     machine = SweepRequest(name="stroke_hybrid", home=Home(tmp_path))
-    keep_request(tmp_path, machine)
+    keep_request(tmp_path, machine, tmp_path / "images")
     path = tmp_path / "request.json"
     path.write_text(wrong if isinstance(wrong, str) else json.dumps(json.loads(path.read_text()) | wrong))
     with pytest.raises(BadInput, match=r"request\.json: is missing or damaged"):

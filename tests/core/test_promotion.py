@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
-from evidence_support import POLICY, Model, TestSet, write_evidence
+from evidence_support import POLICY, Model, TestSet, draw_predictions, write_evidence
 
+from orchestrator.promotion.checks import RivalAnswers
 from orchestrator.promotion.decision import Decision, decide
 from orchestrator.promotion.model_card import write_model_card
 
@@ -134,6 +135,19 @@ def test_a_champion_on_other_images_cannot_be_compared(tmp_path: Path) -> None:
     theirs = write_evidence(tmp_path / "theirs", CHAMPION, TestSet(seed=1))
     decision = decide(POLICY, mine, theirs)
     assert failed(decision) == ["same images"] and decision.p_value is None
+
+
+@pytest.mark.parametrize(("theirs", "passes"), [(1.5, True), (3.2, False)], ids=["worse", "equal"])
+def test_a_champion_that_judged_the_challengers_images_is_compared_on_them(
+    tmp_path: Path, theirs: float, passes: bool
+) -> None:
+    mine = write_evidence(tmp_path / "mine", BETTER, TestSet(seed=0, patients=200))
+    champion = write_evidence(tmp_path / "theirs", CHAMPION, TestSet(seed=1, patients=200))
+    again = draw_predictions(Model(signal=theirs, seed=1), TestSet(seed=0, patients=200), "test")
+    decision = decide(POLICY, mine, champion, answers=RivalAnswers(again.probs_NK, seen=4))
+    assert decision.passed == passes and decision.p_value is not None
+    check = next(check for check in decision.checks if check.name == "same images")
+    assert check.passed and "200; it was developed on 4 of them, which favours it" in check.value
 
 
 def test_the_card_says_what_a_model_is_for_and_where_it_fails(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def machine(tmp_path: Path) -> SweepRequest:
     folder = home.root / "sweeps" / "spent"
     folder.mkdir(parents=True)
     machine = SweepRequest(name="stroke_hybrid", home=home)
-    keep_request(folder, machine)
+    keep_request(folder, machine, folder / "images")
     plan = make_plan(budget__trials=4, budget__epochs=6, budget__time_s=60)
     with open_sweep(folder, plan, "spent") as sweep:
         sweep.append(SweepEnded(state="completed", time=sweep.past[0].time + 100))
@@ -66,6 +66,6 @@ def test_another_kind_of_device_is_refused() -> None:
 def test_a_request_is_kept_whole_and_needs_its_folder_only(machine: SweepRequest) -> None:
     folder = machine.home.root / "sweeps" / "spent"
     asked = replace(machine, trials=7, architectures=("resnet_vit",), time_budget_s=60.0)
-    keep_request(folder, asked)
+    keep_request(folder, asked, folder / "images")
     assert kept_request(folder, machine) == asked
     assert not list(folder.glob("*.part"))

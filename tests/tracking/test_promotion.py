@@ -4,15 +4,16 @@ import time
 from pathlib import Path
 
 import pytest
-from evidence_support import POLICY, Model, write_evidence
+from evidence_support import POLICY, Model, TestSet, draw_predictions, write_evidence
 from mlflow import MlflowClient
 
 from orchestrator.cli import promotion as commands
 from orchestrator.errors import BadInput, PromotionRefused
 from orchestrator.home import Home
-from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, digest_of
+from orchestrator.promotion.checks import RivalAnswers
+from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, EvidenceFolder, digest_of
 from orchestrator.tracking import promotion as module
-from orchestrator.tracking.promotion import EVIDENCE_DIGEST_TAG, aliases_of, promote, roll_back
+from orchestrator.tracking.promotion import EVIDENCE_DIGEST_TAG, Judge, aliases_of, promote, roll_back
 from orchestrator.tracking.promotion_lock import EXPIRES, OWNER, promotion_lock
 from orchestrator.tracking.store import open_store
 
@@ -27,13 +28,13 @@ class Registry:
         self.client, self.folder = client, folder
         client.create_registered_model(NAME)
 
-    def add(self, model: Model | None) -> str:
+    def add(self, model: Model | None, held_out: TestSet | None = None) -> str:
         """Register a version, with its evidence unless it is None, as challenger."""
         source = self.folder / f"model-{len(list(self.folder.iterdir()))}"
         source.mkdir()
         tags = {}
         if model is not None:
-            evidence = write_evidence(source / FOLDER, model)
+            evidence = write_evidence(source / FOLDER, model, held_out)
             tags[EVIDENCE_DIGEST_TAG] = digest_of(evidence.path / EVIDENCE_FILE)
         version = str(self.client.create_model_version(NAME, str(source), tags=tags).version)
         self.client.set_registered_model_alias(NAME, "challenger", version)
@@ -44,8 +45,8 @@ class Registry:
         table = self.folder / f"model-{version - 1}" / FOLDER / "predictions_test.csv"
         table.write_text(table.read_text().replace(",normal,", ",stroke,", 1))
 
-    def promote(self, version: str, forced_because: str | None = None):
-        return promote(self.client, NAME, version, POLICY, "promotion.yaml", forced_because)
+    def promote(self, version: str, forced_because: str | None = None, judge: Judge | None = None):
+        return promote(self.client, NAME, version, POLICY, "promotion.yaml", forced_because, judge=judge)
 
     @property
     def aliases(self) -> dict[str, str]:
@@ -98,6 +99,24 @@ def test_a_refused_model_stays_challenger_unless_it_is_forced_with_a_reason(regi
     assert registry.note(second, "move_1")["reason"] == "the scanner of the old one is gone"
     with pytest.raises(BadInput, match="is the champion already"):
         registry.promote(second)
+
+
+def test_a_champion_of_other_images_is_asked_only_where_it_must_be(registry: Registry) -> None:
+    first = registry.add(GOOD)
+    registry.promote(first)
+    asked: list[tuple[str, str]] = []
+
+    def judge(champion: str, challenger: EvidenceFolder) -> RivalAnswers:
+        asked.append((champion, challenger.evidence.test_digest))
+        return RivalAnswers(draw_predictions(GOOD, elsewhere, "test").probs_NK, seen=0)
+
+    registry.promote(registry.add(EQUAL), judge=judge)
+    assert not asked, "its stored predictions are of the same images"
+    elsewhere = TestSet(seed=5)
+    second = registry.add(BETTER, elsewhere)
+    assert [check.name for check in registry.promote(second).decision.failed] == ["same images"]
+    done = registry.promote(second, judge=judge)
+    assert (done.moved, done.rival) == ("promoted", first) and len(asked) == 1 and asked[0][0] == first
 
 
 def test_all_who_challenged_a_champion_count(registry: Registry) -> None:

@@ -65,7 +65,7 @@ def write_predictions(path: Path, predictions: Predictions, classes: Sequence[st
             **{f"p_{name}": probs_NK[:, k] for k, name in enumerate(classes)},
             "image_type": predictions.modality_N,
             "correct_prediction": predicted_N == labels_N,
-            "case": [_case(row) for row in predictions.rows],
+            "case": [case_digest([row.sha256, row.second_sha256]) for row in predictions.rows],
             "group": [f"{group:06d}" for group in group_N],
             "leak": [row.leak for row in predictions.rows],
         }
@@ -106,5 +106,7 @@ def read_predictions(path: Path, classes: Sequence[str], side: Side) -> Predicti
     return Predictions(logits_NK, rows)
 
 
-def _case(row: SplitRow) -> str:
-    return hashlib.sha256(f"{row.sha256} {row.second_sha256}".encode()).hexdigest()[:16]
+def case_digest(sha256s: Sequence[str]) -> str:
+    """Return the name that a case has in every model's table, from the digests of its image or two."""
+    first, second = (*sha256s, "")[:2]
+    return hashlib.sha256(f"{first} {second}".encode()).hexdigest()[:16]

@@ -49,7 +49,7 @@ class SweepPlan(_Frozen):
     architectures: dict[str, Space]
     published: dict[str, bool]
     budget: Budget
-    seeds: int = 1  # with which each finalist is trained; the winner is the best by their mean
+    seeds: int = 1  # from which each finalist is trained again, where there are several; the best mean wins
     search: Search
     scheduler: Scheduler
 

@@ -22,7 +22,9 @@ def read_yaml(path: Path, keys: str = "task and architectures") -> dict[str, Any
         if path.stat().st_size > MAX_BYTES:
             raise BadInput(f"{path.name}: is larger than {MAX_BYTES // 2**20} MiB, too large for settings")
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror or error})") from None
+    except UnicodeDecodeError as error:
         raise BadInput(f"{path.name}: cannot be read as UTF-8 text ({error})") from None
     raw = parse_yaml(path.name, text)
     if not isinstance(raw, dict):

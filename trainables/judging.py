@@ -15,9 +15,9 @@ from trainables.data.records import Side
 from trainables.data.split_rows import SplitRow
 from trainables.errors import OutOfMemory
 from trainables.evaluation.evaluation import Evaluation, evaluate
-from trainables.evaluation.evaluation_files import COST_FILE, write_evaluation
+from trainables.evaluation.evaluation_files import COST_FILE, FAILURES_FILE, FOR_EVIDENCE, write_evaluation
 from trainables.evaluation.predictions import Predictions
-from trainables.evaluation.side_figures import draw_side
+from trainables.evaluation.side_figures import draw_failures, draw_side
 from trainables.inference import EVALUATION_BATCH, image_ms, machine_of, predict_logits
 
 
@@ -54,6 +54,7 @@ def judge(
     draw_side(folder / "validation", task, *on_both, title, temperature)
     if test is not None and on_test is not None and evaluation.test is not None:
         draw_side(folder / "test", task, evaluation.test, on_test, test.images_NHW, title, temperature)
+        draw_failures(folder / FOR_EVIDENCE / FAILURES_FILE, task, on_test, test.images_NHW, f"{title}, test")
     return evaluation
 
 

@@ -40,7 +40,7 @@ def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
         f"{plan.weights} weights; {plan.search.algorithm}, {plan.scheduler.name}; best by validation {plan.metric}"
     )
     if plan.seeds > 1:
-        further = (plan.seeds - 1) * budget.finalists
+        further = plan.seeds * budget.finalists
         console.print(
             f"{plan.seeds} seeds: {further} more trainings of finalists, at most {further * budget.epochs} epochs "
             f"beside the {budget.trials * budget.epochs} of the search; the best mean wins"

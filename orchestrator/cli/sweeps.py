@@ -41,7 +41,7 @@ def sweep(
     weights: Annotated[str | None, typer.Option(help="pretrained or random")] = None,
     split: Annotated[str | None, typer.Option(help="shipped or grouped; shipped where a test set ships")] = None,
     folds: Annotated[int, typer.Option(help="train finalists on K folds, show the spread")] = 1,
-    seeds: Annotated[int, typer.Option(help="train finalists with N seeds, the best mean wins")] = 1,
+    seeds: Annotated[int, typer.Option(help="train finalists again from N seeds, the best mean wins")] = 1,
     time_budget: Annotated[
         str | None, typer.Option(help="no trial begins later, e.g. 90m or 2h", metavar="TIME")
     ] = None,

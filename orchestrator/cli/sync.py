@@ -45,6 +45,8 @@ def sync(
     )
     if outcome.registered is not None:
         console.print(f"registered: {outcome.registered.name} version {outcome.registered.version}")
+        if outcome.registered.decision:
+            console.print(f"promotion: {outcome.registered.decision}", soft_wrap=True)
     elif state_of(sweep).winner is not None:
         console.print("not registered: the winner's weights are not in the sweep's folder, or its evaluation is void")
 

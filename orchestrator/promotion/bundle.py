@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from orchestrator.promotion.evidence import EVIDENCE_FILE, SIDES, Cost, Evidence
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.catalog import TASKS, architecture
 from trainables.data.sources import SOURCES
-from trainables.evaluation.evaluation_files import COST_FILE, METRICS_FILE
+from trainables.evaluation.evaluation_files import COST_FILE, FAILURES_FILE, FOR_EVIDENCE, METRICS_FILE
 from trainables.evaluation.predictions import results_file, without_paths
 
 MOST_FINDINGS = 20
@@ -30,6 +31,8 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
         folder.mkdir(parents=True)
         for side in SIDES:
             without_paths(evaluated / results_file(plan.task, side), folder / table_file(side))
+        with suppress(FileNotFoundError):  # evaluated before there was one
+            shutil.copyfile(evaluated / FOR_EVIDENCE / FAILURES_FILE, folder / FAILURES_FILE)
     except (OSError, ValueError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise BadInput(f"{evaluated}: its evaluation cannot be read ({error}); run the sweep again") from error

@@ -5,6 +5,7 @@ from typing import Any
 
 from orchestrator.leaderboard import format_interval, format_metric
 from orchestrator.promotion.evidence import CARD_FILE, Evidence, EvidenceFolder
+from trainables.evaluation.evaluation_files import FAILURES_FILE
 
 INTENDED_USE = (
     "Research only. It is no medical device: nothing it says may decide what is done to a patient. "
@@ -81,6 +82,8 @@ def _weaknesses(evidence: Evidence, folder: EvidenceFolder) -> Iterator[str]:
     worst = _worst(folder)
     yield f"\nIts surest mistakes on {len(folder.test.rows)} test images, by digest, as names may tell who it is:\n"
     yield from _table(["image", "modality", "true", "predicted", "probability"], worst) if worst else ["It made none."]
+    if worst and (folder.path / FAILURES_FILE).is_file():
+        yield f"\n![the surest mistakes, named by digest]({FAILURES_FILE})"
 
 
 def _worst(folder: EvidenceFolder) -> list[list[str]]:

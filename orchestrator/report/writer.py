@@ -11,6 +11,7 @@ from orchestrator.report.data_audit import read_audit
 from orchestrator.report.page import GENERATOR, Beside, page_of
 from orchestrator.sweep_request import read_request
 from orchestrator.sweep_state import SweepState
+from trainables.evaluation.evaluation_files import FOR_EVIDENCE
 
 FOLDER = "report"
 PAGE = "index.html"
@@ -71,6 +72,7 @@ def _copied(sweep_folder: Path, folder: Path, number: int) -> list[str]:
     source = sweep_folder / "finalists" / f"{number:04d}"
     target = folder / _FIGURES / f"{number:04d}"
     names = sorted(path.relative_to(source).as_posix() for path in source.rglob("*.png") if path.is_file())
+    names = [name for name in names if not name.startswith(f"{FOR_EVIDENCE}/")]  # of a version; most_wrong.png is here
     for name in names:
         _replace(target / name, (source / name).read_bytes())
     return names

@@ -124,18 +124,21 @@ def train_again(
     sweep: OpenSweep,
     stopping: Stopping,
 ) -> None:
-    """Train each finalist on the folds, or from the seeds, that the journal lacks; Interrupted where asked to end."""
+    """Train each finalist on the folds, or from the seeds, that the journal lacks; Interrupted where asked to end.
+
+    The search's own training is that of the first fold. It is none of the seeds: it was chosen for its score.
+    """
     shared = TrialSetup.model_validate_json(setup.read_text())
     waiting: list[Any] = []
     for trial in trials:
         assert trial.best is not None
         done = set(sweep.state.retrained(over).get(trial.number, {}))
         config = TrialConfig.of(trial, setup).model_copy(update={"over": over})
-        if 0 not in done:
+        if over == "fold" and 0 not in done:
             sweep.append(evaluated(config, trial.best.epoch, trial.validation))
         waiting += [
             submit_retraining(at_place(config, index), shared, slots.gpu_share)
-            for index in range(1, count)
+            for index in range(1 if over == "fold" else 0, count)
             if index not in done
         ]
     _record(waiting, sweep, stopping)

@@ -235,7 +235,7 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(orchestrate_here: Orchestr
     assert sum(sum(counts.values()) for counts in plan["data"]["images"].values()) == 288
     again = orchestrate_here(*SWEEP, "--dry-run", *settings)
     assert done.json["plan_digest"] in again.stdout
-    assert "3 seeds: 4 more trainings of finalists, at most 16 epochs beside the 20 of the search" in again.stdout
+    assert "3 seeds: 6 more trainings of finalists, at most 24 epochs beside the 20 of the search" in again.stdout
     assert not (tmp_path / "home" / "sweeps").exists()
     assert not (tmp_path / "home" / "mlflow").exists()
 

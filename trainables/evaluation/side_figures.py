@@ -6,8 +6,8 @@ import numpy as np
 
 from trainables.catalog import Task
 from trainables.evaluation.evaluation import SideEvaluation
-from trainables.evaluation.figures import EvaluationArrays, write_figures
-from trainables.evaluation.predictions import Predictions
+from trainables.evaluation.figures import EvaluationArrays, draw_most_wrong, write_figures
+from trainables.evaluation.predictions import Predictions, case_digest
 from trainables.evaluation.temperature import probabilities
 
 
@@ -35,3 +35,10 @@ def draw_side(
     )
     about = f"{title}, {folder.name}, {scored.overall.images} images of {scored.overall.groups} groups"
     write_figures(folder, arrays, about, scored.overall.intervals)
+
+
+def draw_failures(path: Path, task: Task, predictions: Predictions, images_NHW: np.ndarray, title: str) -> None:
+    """Write the surest mistakes as PNG, each under the name that its case has in tables of predictions."""
+    path.parent.mkdir(exist_ok=True)
+    names = [case_digest([row.sha256, row.second_sha256]) for row in predictions.rows]
+    draw_most_wrong(path, images_NHW, predictions.probs_NK, predictions.labels_N, task.classes, names, title)

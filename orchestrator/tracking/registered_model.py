@@ -14,6 +14,13 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
 REASONS_SHOWN = 3
+SERVER = "mlflow.pyfunc.scoring_server.app"  # there only in a process that serves
+UNTOLD = {  # what MLflow's warnings say before they tell names -> what is logged instead
+    "Found extra inputs": "Columns that the model does not know are ignored.",
+    "Ignoring provided params": "Parameters are ignored: the model has none.",
+    "Unrecognized params": "Parameters are ignored: the model has none.",
+}
+NO_TABLE = "no request that can be read: send JSON with dataframe_records, one row per case, its images in the columns"
 
 
 class Refused(MlflowException):
@@ -50,9 +57,16 @@ class RegisteredClassifier(PythonModel):
             spec = importlib.util.spec_from_file_location(name, code)
             assert spec is not None and spec.loader is not None
             sys.modules[name] = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(sys.modules[name])
+            try:
+                spec.loader.exec_module(sys.modules[name])
+            except BaseException:
+                del sys.modules[name]  # who loads again must not get half of it
+                raise
         self._classifier = sys.modules[name].Classifier(folder)
-        logging.getLogger("mlflow.models.utils").addFilter(_without_names)
+        for logger in ("mlflow.models.utils", "mlflow.pyfunc", "mlflow.pyfunc.scoring_server"):
+            logging.getLogger(logger).addFilter(_without_names)
+        if SERVER in sys.modules:
+            _let_the_server_repeat_nothing()
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return one row per case, in order. Raises Refused where no case can be judged."""
@@ -101,10 +115,34 @@ def _cells(probs_N: Any, reasons: list[str]) -> pd.Series:
 
 
 def _without_names(record: logging.LogRecord) -> bool:
-    """Keep names of unknown columns out of the log: of a CSV without a header they are its first line, an image."""
-    if str(record.msg).startswith("Found extra inputs"):
-        record.msg, record.args = "Columns that the model does not know are ignored.", ()
+    """Keep names of unknown columns and parameters out of the log: they may be anything that was sent."""
+    for words, told in UNTOLD.items():
+        if words in str(record.msg):
+            record.msg, record.args = told, ()
     return True
+
+
+def _let_the_server_repeat_nothing() -> None:
+    """Let this process's server answer in one line what it cannot read: its own replies quote the request.
+
+    It parses a request, and holds it against the signature, before a model is asked.
+    """
+    from mlflow.pyfunc import scoring_server
+
+    own: Any = scoring_server.invocations
+    if getattr(own, "repeats_nothing", False):
+        return
+
+    def invocations(data: Any, content_type: str, model: Any, input_schema: Any) -> Any:
+        try:
+            return own(data, content_type, model, input_schema)
+        except Refused:
+            raise
+        except Exception as error:  # RecursionError of nested JSON, what parsers raise, MLflow's own
+            raise Refused(NO_TABLE) from error
+
+    invocations.repeats_nothing = True  # type: ignore[attr-defined]
+    scoring_server.invocations = invocations
 
 
 set_model(RegisteredClassifier())

@@ -89,7 +89,7 @@ def test_its_input_example_is_small_nobodys_and_can_be_judged(saved: Path, model
 
 def test_a_bad_case_among_good_ones_is_a_row_with_its_reason(model: PyFuncModel) -> None:
     frame = model.predict(pd.DataFrame({"image": [in_base64(png(noise())), in_base64(b"secret")]}))
-    assert frame["error"].tolist() == ["", "not an image that Pillow knows"]
+    assert frame["error"].tolist() == ["", "not an image of a known format"]
     assert frame["predicted"].tolist()[1] == ""
     rows = json.loads(json.dumps(frame.to_dict(orient="records"), allow_nan=False))
     assert rows[1]["p_stroke"] is None
@@ -99,10 +99,10 @@ def test_a_bad_case_among_good_ones_is_a_row_with_its_reason(model: PyFuncModel)
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (pd.DataFrame({"image": [b"secret"]}), "case 0: not an image that Pillow knows"),
+        (pd.DataFrame({"image": [b"secret"]}), "case 0: not an image of a known format"),
         (
             pd.DataFrame({"image": [b"secret"] * 5}),
-            "; ".join(f"case {row}: not an image that Pillow knows" for row in range(3)) + "; and 2 more",
+            "; ".join(f"case {row}: not an image of a known format" for row in range(3)) + "; and 2 more",
         ),
         (pd.DataFrame({"image": ["/etc/hostname"]}), "case 0: text that is not base64; a path must be a pathlib.Path"),
         (pd.DataFrame({"image": [["c2VjcmV0", "c2VjcmV0"]]}), "case 0: 2 images, a case of this model is 1: image"),

@@ -152,14 +152,14 @@ def test_one_bad_image_among_good_ones_has_its_reason_and_spoils_no_other(served
     good, bad = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))["predictions"]
     assert status == 200
     assert good["p_stroke"] > 0
-    assert bad == {"predicted": "", "p_normal": None, "p_stroke": None, "error": "not an image that Pillow knows"}
+    assert bad == {"predicted": "", "p_normal": None, "p_stroke": None, "error": "not an image of a known format"}
     assert_untold(NO_IMAGE, text, served.log.read_text())
 
 
 @pytest.mark.parametrize(
     ("payload", "body", "told"),
     [
-        (NO_IMAGE, records(NO_IMAGE), "case 0: not an image that Pillow knows"),
+        (NO_IMAGE, records(NO_IMAGE), "case 0: not an image of a known format"),
         (NO_IMAGE, records(NO_IMAGE + "!"), "case 0: text that is not base64; a path must be a pathlib.Path"),
         ("/etc/hostname/", records("/etc/hostname/"), "case 0: text that is not base64"),
         (TOO_LARGE, records(TOO_LARGE), "case 0: 7100 x 7100 pixels, more than 50000000"),
@@ -191,10 +191,26 @@ def test_a_wrong_request_gets_one_line_and_leaves_nothing_of_it(
 
 @pytest.mark.parametrize(
     ("body", "kind"),
-    [(IMAGE, "application/json"), ('{"inputs', "application/json"), (IMAGE, "text/csv"), (IMAGE, "image/png")],
+    [
+        (IMAGE, "application/json"),
+        (f'{{"inputs": "{IMAGE}', "application/json"),
+        ("[" * 3000 + f'"{IMAGE}"' + "]" * 3000, "application/json"),
+        ({"instances": [{"image": IMAGE, "id": "a"}, {"image": IMAGE}]}, "application/json"),
+        ({"inputs": {"image": [IMAGE], "id": ["a", "b"]}}, "application/json"),
+        ({"dataframe_split": {"columns": ["image", "image"], "data": [[IMAGE, IMAGE]]}}, "application/json"),
+        ({IMAGE: 1, "image": 2}, "application/json"),
+        (IMAGE, "application/vnd.apache.parquet"),
+        (f'image,"{IMAGE}\n"', "text/csv"),
+        (IMAGE, "image/png"),
+    ],
 )
-def test_what_mlflow_itself_refuses_leaves_nothing_in_the_log(served: Served, body: str, kind: str) -> None:
-    """Its reply to what is no JSON quotes it to its sender, as README says; the log is ours to keep clean."""
-    status, _ = served.ask(body, kind)
+def test_what_mlflow_itself_refuses_is_neither_repeated_nor_logged(served: Served, body: Any, kind: str) -> None:
+    status, text = served.ask(body, kind)
     assert 400 <= status < 500
-    assert_untold(IMAGE, served.log.read_text())
+    assert_untold(IMAGE, text, served.log.read_text())
+
+
+def test_parameters_are_ignored_and_stay_out_of_the_log(served: Served) -> None:
+    status, text = served.ask(records(IMAGE) | {"params": {IMAGE[:200]: 1}})
+    assert status == 200
+    assert_untold(IMAGE[:200], text, served.log.read_text())

@@ -73,4 +73,4 @@ def test_a_registered_copy_stands_alone(tmp_path: Path) -> None:
         weights=tmp_path / "w.safetensors",
     )
     assert "trainables" not in (tmp_path / "model/architecture.py").read_text().replace("__name__", "")
-    assert Classifier(tmp_path / "model").predict([b"no image"])[1] == ["not an image that Pillow knows"]
+    assert Classifier(tmp_path / "model").predict([b"no image"])[1] == ["not an image of a known format"]

@@ -57,10 +57,10 @@ def test_probabilities_are_those_of_training_with_the_temperature_applied(classi
 @pytest.mark.parametrize(
     ("image", "reason"),
     [
-        (b"no image at all", "not an image that Pillow knows"),
+        (b"no image at all", "not an image of a known format"),
         (b"", "empty file"),
         ("/etc/hostname", "text that is not base64; a path must be a pathlib.Path"),
-        (in_base64(b"no image at all"), "not an image that Pillow knows"),
+        (in_base64(b"no image at all"), "not an image of a known format"),
         ("data:image/png,abcd", "a data: URL that is not base64"),
         (Path("/no/such/file.png"), "No such file or directory"),
         (None, "no image"),
@@ -89,7 +89,7 @@ def test_of_two_images_each_goes_to_its_input(tmp_path: Path, monkeypatch: pytes
     expected = float(torch.softmax(torch.tensor([4.0, 0.0]), dim=0)[0])
     assert probs_NK[:2] == pytest.approx(np.array([[expected, 1 - expected], [1 - expected, expected]]), abs=1e-6)
     wrong = "1 images, a case of this model is 2: ct, mr"
-    assert reasons == ["", "", wrong, wrong, "mr: not an image that Pillow knows"]
+    assert reasons == ["", "", wrong, wrong, "mr: not an image of a known format"]
     ct_B1HW, mr_B1HW = two.tensors([[bright, dark]])
     assert (ct_B1HW.shape, ct_B1HW.min(), mr_B1HW.max()) == ((1, 1, 8, 8), 1, 0)
 

@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 # or when wrong pixels were cached.
 RECIPE: dict[str, str | int] = {"mode": "grey", "resize": "area", "over 8 bit": "percentiles 0.5 to 99.5", "version": 4}
 MAX_PIXELS = 50_000_000
+FORMATS = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # no reader starts a program
 warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged and huge files are told by name, each in one line
 
 
@@ -66,14 +67,16 @@ def opened(content: bytes) -> Iterator[Image.Image]:
     if content.startswith(b"version https://git-lfs"):
         raise UnreadableImage("a git-LFS pointer, not the image: fetch the real file (git lfs pull)")
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             yield image
     except UnidentifiedImageError:
-        raise UnreadableImage("not an image that Pillow knows") from None
+        raise UnreadableImage("not an image of a known format") from None
     except UnreadableImage:
         raise
-    except Exception as error:  # damaged files make Pillow's readers raise whatever their parsing ran into
+    except OSError as error:
         raise UnreadableImage(" ".join(str(error).split()) or type(error).__name__) from error
+    except Exception as error:  # what parsing a damaged file ran into; its text may hold a header, and that a name
+        raise UnreadableImage(f"damaged ({type(error).__name__})") from error
 
 
 def _scaled(raw_HW: np.ndarray) -> np.ndarray:

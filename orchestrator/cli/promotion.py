@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.promotion.checks import Check
     from orchestrator.tracking.rival import HeldOutImages
 
+MOST_REASON_CHARACTERS = 2000
 Task = Annotated[str, typer.Argument(metavar="TASK", help="a task or <task>_phantom")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
@@ -43,6 +44,8 @@ def promote(
 
     if force != bool(reason and reason.strip()):
         raise BadInput("--force: needs --reason TEXT, which is kept" if force else "--reason: is of --force; add that")
+    if reason and len(reason) > MOST_REASON_CHARACTERS:
+        raise BadInput(f"--reason: {len(reason)} characters, more than {MOST_REASON_CHARACTERS}; a sentence will do")
     home, uri = environment.home(), environment.tracking_uri()
     images = None if data is None else _held_out_images(task, data, home)
     path = policy or policy_file(home)
@@ -111,7 +114,9 @@ def verify(
     """Reckon every number of a version's evidence again from its stored predictions; exits 4 where one differs."""
     from orchestrator.cli import environment
     from orchestrator.cli.console import print_json, results
+    from orchestrator.promotion.verification import check_weights
     from orchestrator.promotion.verification import verify as reckon_again
+    from orchestrator.tracking.downloads import download_weights
     from orchestrator.tracking.promotion import evidence_digest, evidence_of
     from orchestrator.tracking.registry import find_model
     from orchestrator.tracking.store import open_store, told_as_bad_input
@@ -123,6 +128,8 @@ def verify(
         digest = evidence_digest(client, found.name, found.version)
         with evidence_of(client, found.name, found.version, must_hold=False) as folder:
             checks = reckon_again(folder, digest)
+            if checks[0].passed and folder.evidence.weights_sha256:
+                checks += check_weights(folder, download_weights(found, folder.path.parent))
     holds = all(check.passed for check in checks)
     if as_json:
         print_json(

@@ -8,12 +8,29 @@ from typing import Any
 
 from orchestrator.errors import BadInput
 from orchestrator.leaderboard import spread_over
-from orchestrator.promotion.evidence import EVIDENCE_FILE, SIDES, Cost, Evidence, EvidenceFolder, digest_of, table_file
+from orchestrator.promotion.evidence import (
+    CARD_FILE,
+    EVIDENCE_FILE,
+    SIDES,
+    Cost,
+    Evidence,
+    EvidenceFolder,
+    digest_of,
+    table_file,
+)
+from orchestrator.promotion.model_card import write_model_card
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.catalog import TASKS, architecture
 from trainables.data.sources import SOURCES
-from trainables.evaluation.evaluation_files import COST_FILE, FAILURES_FILE, FOR_EVIDENCE, METRICS_FILE
+from trainables.evaluation.evaluation_files import (
+    COST_FILE,
+    FAILURES_FILE,
+    FOR_EVIDENCE,
+    METRICS_FILE,
+    WEIGHTS_DIGEST_FILE,
+)
 from trainables.evaluation.predictions import results_file, without_paths
+from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 MOST_FINDINGS = 20
 
@@ -36,6 +53,7 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
     except (OSError, ValueError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise BadInput(f"{evaluated}: its evaluation cannot be read ({error}); run the sweep again") from error
+    weights_sha256 = _evaluated_weights(evaluated, sweep / "trials" / f"{trial.number:04d}" / BEST_WEIGHTS, folder)
     started = state.resumed or state.started
     evidence = Evidence(
         task=plan.task,
@@ -67,10 +85,30 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
         code=started.git,
         versions=started.versions,
         predictions_sha256={side: digest_of(folder / table_file(side)) for side in SIDES},
+        weights_sha256=weights_sha256,
         evaluation=evaluation,
     )
-    (folder / EVIDENCE_FILE).write_text(evidence.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    _write(folder, evidence)
+    write_model_card(EvidenceFolder(folder))
+    further = [name for name in (CARD_FILE, FAILURES_FILE) if (folder / name).is_file()]
+    _write(folder, evidence.model_copy(update={"files_sha256": {name: digest_of(folder / name) for name in further}}))
     return EvidenceFolder(folder)
+
+
+def _write(folder: Path, evidence: Evidence) -> None:
+    (folder / EVIDENCE_FILE).write_text(evidence.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _evaluated_weights(evaluated: Path, weights: Path, folder: Path) -> str:
+    """Return the digest of the weights that were evaluated, empty where none was kept. Raises BadInput for others."""
+    try:
+        told = (evaluated / FOR_EVIDENCE / WEIGHTS_DIGEST_FILE).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+    if told != digest_of(weights):
+        shutil.rmtree(folder, ignore_errors=True)
+        raise BadInput(f"{weights}: are not the weights that were evaluated; resume the sweep")
+    return told
 
 
 def _licence(state: SweepState) -> str:

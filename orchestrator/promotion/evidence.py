@@ -68,6 +68,8 @@ class Evidence(BaseModel):
     code: dict[str, str]
     versions: dict[str, str]
     predictions_sha256: dict[str, str]  # side -> digest of its table
+    files_sha256: dict[str, str] = {}  # further files of the bundle
+    weights_sha256: str = ""  # of the file that was evaluated
     evaluation: dict[str, Any]  # metrics.json
 
     def as_task(self) -> Task:
@@ -89,6 +91,11 @@ class EvidenceFolder:
         except (OSError, ValidationError) as error:
             raise BadInput(f"{EVIDENCE_FILE}: no evidence of a model ({_first(error)})") from None
 
+    @property
+    def card(self) -> str:
+        """Return the evidence as Markdown."""
+        return (self.path / CARD_FILE).read_text(encoding="utf-8")
+
     @cached_property
     def test(self) -> Predictions:
         """Return the predictions on test. Raises BadInput as `evidence`."""
@@ -109,7 +116,10 @@ def table_file(side: Side) -> str:
 
 def digest_of(path: Path) -> str:
     """Return the digest of a file's bytes, empty where there is none."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first(error: Exception) -> str:

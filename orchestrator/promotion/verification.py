@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 from orchestrator.errors import BadInput
 from orchestrator.promotion.checks import Check
@@ -14,16 +15,16 @@ MOST_DIFFERENCES = 5
 
 
 def verify(folder: EvidenceFolder, digest: str | None) -> list[Check]:
-    """Return what was compared: digests of the files, then each number. `digest` is what the registry keeps of them.
-
-    Raises BadInput for an evidence.json that cannot be read.
-    """
-    evidence, checks = folder.evidence, check_files(folder, digest)
+    """Return what was compared: digests of the files, then each number. `digest` is what the registry keeps of them."""
+    try:
+        evidence, checks = folder.evidence, check_files(folder, digest)
+    except BadInput as error:
+        return [Check(EVIDENCE_FILE, str(error), "the file that was registered", passed=False)]
     try:
         predictions = [folder.predictions(side) for side in SIDES]
-    except BadInput as error:
-        return [*checks, Check("numbers", str(error), "tables that can be read", passed=False)]
-    again = json.loads(json.dumps(asdict(evaluate(evidence.as_task(), *predictions))))
+        again = json.loads(json.dumps(asdict(evaluate(evidence.as_task(), *predictions))))
+    except (BadInput, ValueError) as error:  # of a changed task, such as classes in another order of severity
+        return [*checks, Check("numbers", str(error), "tables and a task that can be evaluated", passed=False)]
     known = {key: value for key, value in evidence.evaluation.items() if key in again}
     differences = sorted(_differences(known, again, ""), key=lambda text: not text.startswith("test.overall.metrics"))
     shown = "; ".join(differences[:MOST_DIFFERENCES])
@@ -46,7 +47,24 @@ def check_files(folder: EvidenceFolder, digest: str | None) -> list[Check]:
         kept = folder.evidence.predictions_sha256.get(side, "")
         rule = f"the digest in {EVIDENCE_FILE}: {kept[:16]}"
         checks.append(Check(table_file(side), own[:16] or "is missing", rule, passed=own == kept))
+    for name, kept in folder.evidence.files_sha256.items():
+        own = digest_of(folder.path / name)
+        rule = f"the digest in {EVIDENCE_FILE}: {kept[:16]}"
+        checks.append(Check(name, own[:16] or "is missing", rule, passed=own == kept))
     return checks
+
+
+def check_weights(folder: EvidenceFolder, weights: Path) -> list[Check]:
+    """Return whether a version's weights are those that were evaluated; nothing where its evidence is older than that.
+
+    Raises BadInput as `EvidenceFolder.evidence`.
+    """
+    kept = folder.evidence.weights_sha256
+    if not kept:
+        return []
+    own = digest_of(weights)
+    rule = f"those that were evaluated: {kept[:16]}"
+    return [Check(weights.name, own[:16] or "is missing", rule, passed=own == kept)]
 
 
 def _numbers(value: object) -> Iterator[float]:
@@ -65,7 +83,7 @@ def _differences(kept: object, again: object, where: str) -> Iterator[str]:
         for number, (one, other) in enumerate(zip(kept, again, strict=True)):
             yield from _differences(one, other, f"{where}[{number}]")
     elif isinstance(kept, int | float) and isinstance(again, int | float):
-        if abs(kept - again) > TOLERANCE:
+        if not abs(kept - again) <= TOLERANCE:  # NaN is no number that anything agrees with
             yield f"{where} {kept:.6g}, now {again:.6g}"
     elif kept != again:
         yield f"{where} {kept!r}, now {again!r}"

@@ -67,6 +67,7 @@ def promote(
     """
     who = _who()
     with promotion_lock(client, name, who, owner) as is_held:
+        _finish_move(client, name)  # of one who was broken off
         aliases = aliases_of(client, name)
         champion = aliases.get(CHAMPION)
         if version == champion:
@@ -84,9 +85,9 @@ def promote(
             raise PromotionRefused(f"{name}: deciding took too long, and another promotion began; try again")
         _note_decision(client, name, version, decision, rival, policy_name, who)
         if how is not None:
-            _move(client, name, version, champion, how, who, forced_because or "", decision)
-            if aliases_of(client, name).get(CHALLENGER) == version:
-                client.delete_registered_model_alias(name, CHALLENGER)
+            _note_move(client, name, version, champion, how, who, forced_because or "", decision)
+            client.set_registered_model_alias(name, CHAMPION, version)
+            _finish_move(client, name)
         return Promotion(name, version, decision, rival, how)
 
 
@@ -94,13 +95,16 @@ def roll_back(client: MlflowClient, name: str) -> tuple[str, str | None]:
     """Let the champion before this one be champion again; return the versions (now, before). Raises BadInput."""
     who = _who()
     with promotion_lock(client, name, who):
+        begun = _finish_move(client, name)
         aliases = aliases_of(client, name)
+        if begun is not None and begun["how"] == "rolled back":  # this one, whose first try was broken off
+            return aliases[CHAMPION], begun["from"]
         previous, champion = aliases.get(PREVIOUS), aliases.get(CHAMPION)
         if previous is None or previous == champion:
             raise BadInput(f"{name}: there is no champion before this one; orchestrate models {name} lists versions")
-        _move(client, name, previous, champion, "rolled back", who, "", None)
-        if champion is None:
-            client.delete_registered_model_alias(name, PREVIOUS)
+        _note_move(client, name, previous, champion, "rolled back", who, "", None)
+        client.set_registered_model_alias(name, CHAMPION, previous)
+        _finish_move(client, name)
         return previous, champion
 
 
@@ -143,8 +147,12 @@ def evidence_of(client: MlflowClient, name: str, version: str, must_hold: bool =
 
 
 def stored_decision(version: ModelVersion) -> str:
-    """Return in words what was decided of a version, empty where nothing was."""
-    return str(_decision_note(version).get("words", ""))
+    """Return in words what was decided of a version; empty where nothing was, or where it was broken off before the
+    aliases moved: then it is to be decided again.
+    """
+    note = _note_of(version, DECISION_TAG)
+    was_moved = any(move["finished"] for move in _moves(version))
+    return "" if note.get("passed") and not was_moved else str(note.get("words", ""))
 
 
 def _decide(
@@ -194,15 +202,15 @@ def _told(decision: Decision) -> dict[str, Any]:
     return {"passed": decision.passed, "checks": [asdict(check) for check in decision.checks]}
 
 
-def _decision_note(version: ModelVersion) -> dict[str, Any]:
+def _note_of(version: ModelVersion, tag: str) -> dict[str, Any]:
     try:
-        note = json.loads(version.tags.get(DECISION_TAG, "{}"))
+        note = json.loads(version.tags.get(tag, "{}"))
     except ValueError:
         return {}
     return note if isinstance(note, dict) else {}
 
 
-def _move(
+def _note_move(
     client: MlflowClient,
     name: str,
     version: str,
@@ -212,14 +220,39 @@ def _move(
     why: str,
     decision: Decision | None,
 ) -> None:
-    """Let a version be champion and the one before previous; who is broken off in between can do it again."""
-    if champion is not None:
-        client.set_registered_model_alias(name, PREVIOUS, champion)
-    client.set_registered_model_alias(name, CHAMPION, version)
-    moves = [key for key in client.get_model_version(name, version).tags if key.startswith(MOVE_TAG)]
+    """Keep on a version that it becomes champion, before any alias moves; one that was broken off is noted anew."""
+    notes = _moves(client.get_model_version(name, version))
+    finished = sum(bool(note["finished"]) for note in notes)
     report = None if decision is None else _told(decision)
-    note = {"how": how, "at": _now(), "by": who, "from": champion, "reason": why, "report": report}
-    client.set_model_version_tag(name, version, f"{MOVE_TAG}{len(moves) + 1}", json.dumps(note, ensure_ascii=False))
+    note = {"how": how, "at": _now(), "by": who, "from": champion, "reason": why, "report": report, "finished": False}
+    _set_move(client, name, version, finished + 1, note)
+
+
+def _finish_move(client: MlflowClient, name: str) -> dict[str, Any] | None:
+    """Move the other aliases as the champion's newest note says, and return it; None where all of it was done."""
+    aliases = aliases_of(client, name)
+    champion = aliases.get(CHAMPION)
+    notes = [] if champion is None else _moves(client.get_model_version(name, champion))
+    if champion is None or not notes or notes[-1]["finished"]:
+        return None
+    if notes[-1]["from"] is not None:
+        client.set_registered_model_alias(name, PREVIOUS, notes[-1]["from"])
+    elif aliases.get(PREVIOUS) == champion:
+        client.delete_registered_model_alias(name, PREVIOUS)
+    if aliases.get(CHALLENGER) == champion:
+        client.delete_registered_model_alias(name, CHALLENGER)
+    _set_move(client, name, champion, len(notes), notes[-1] | {"finished": True})
+    return notes[-1]
+
+
+def _moves(version: ModelVersion) -> list[dict[str, Any]]:
+    """Return the notes of a version's moves, oldest first."""
+    numbers = sorted(int(key.removeprefix(MOVE_TAG)) for key in version.tags if key.startswith(MOVE_TAG))
+    return [{"finished": True, "from": None} | _note_of(version, f"{MOVE_TAG}{number}") for number in numbers]
+
+
+def _set_move(client: MlflowClient, name: str, version: str, number: int, note: dict[str, Any]) -> None:
+    client.set_model_version_tag(name, version, f"{MOVE_TAG}{number}", json.dumps(note, ensure_ascii=False))
 
 
 def _who() -> str:

@@ -19,7 +19,6 @@ from orchestrator.errors import BadInput, PromotionRefused, unknown_name
 from orchestrator.journal import Registered
 from orchestrator.promotion.bundle import write_bundle
 from orchestrator.promotion.evidence import FOLDER
-from orchestrator.promotion.model_card import write_model_card
 from orchestrator.promotion.policy import read_policy
 from orchestrator.sweep_state import SweepState
 from orchestrator.tracking.logged_model import KEY_TAG, SWEEP_TAG, evidence_digest_of, log_model
@@ -90,11 +89,9 @@ def _create_version(
         evidence: Path | None = Path(temporary, FOLDER)
         assert evidence is not None
         try:
-            bundle = write_bundle(evidence, sweep, state)
+            card = write_bundle(evidence, sweep, state).card
         except BadInput:  # the files of its evaluation are gone: it may be used, and is not promoted
             evidence = None
-        else:
-            card = write_model_card(bundle)
         model_id = log_model(client, state, weights, evidence, experiment_id, run_id)
         digest = evidence_digest_of(client, model_id)  # that of an earlier try, where it was logged then
         if digest is not None:
@@ -169,12 +166,16 @@ def find_versions(client: MlflowClient, reference: str, which: str | None) -> li
     if which is None or which == "all":
         usual = [alias for alias in (CHAMPION, CHALLENGER) if alias in aliases_of(client, name)]
         names = usual if which is None else [version["version"] for version in list_versions(client, name)]
-        return [find_model(client, f"{name}@{one}") for one in names] or [find_model(client, name)]
+        return _once([find_model(client, f"{name}@{one}") for one in names]) or [find_model(client, name)]
     parts = [part.strip() for part in which.split(",")]
     if not all(parts):
         raise BadInput(f"--versions {which}: expected all, or numbers such as 1,3")
-    found = [find_model(client, f"{name}@{part}") for part in parts]
-    return list({one.version: one for one in found}.values())
+    return _once([find_model(client, f"{name}@{part}") for part in parts])
+
+
+def _once(found: Sequence[FoundModel]) -> list[FoundModel]:
+    """Return each version once, as it was named first: it may have two aliases."""
+    return list({one.version: one for one in reversed(found)}.values())[::-1]
 
 
 def list_versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Finalists: the best epoch's weights on validation and, once, on test, as Ray tasks on the sweep's slots."""
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trial import judge_trial
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.evaluation.evaluation import Evaluation
+from trainables.evaluation.evaluation_files import FOR_EVIDENCE, WEIGHTS_DIGEST_FILE
 from trainables.evaluation.named_metrics import named_metrics
+from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 
 def submit_finalist(
@@ -27,6 +30,9 @@ def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, fo
     """Return what the journal keeps of a finalist on validation and test; its folder receives all of it."""
     name = f"trial {config.trial} ({config.architecture})"
     evaluation = judge_trial(folder, config, setup, test, name, "final evaluation of a finalist")
+    with (setup.trial_folder(config) / BEST_WEIGHTS).open("rb") as weights:
+        digest = hashlib.file_digest(weights, "sha256").hexdigest()
+    (folder / FOR_EVIDENCE / WEIGHTS_DIGEST_FILE).write_text(digest, encoding="ascii")
     _keep_epoch_weights(setup.trial_folder(config), folder / "checkpoints")
     return for_journal(config.trial, evaluation)
 

@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 from evidence_support import Model, TestSet, write_evidence
 
-from orchestrator.errors import BadInput
 from orchestrator.promotion.evidence import EVIDENCE_FILE, digest_of
-from orchestrator.promotion.verification import verify
+from orchestrator.promotion.verification import check_weights, verify
 
 
 def failed(folder, digest: str) -> dict[str, str]:
@@ -56,8 +55,30 @@ def test_a_missing_or_damaged_bundle_is_one_line(tmp_path: Path) -> None:
     assert found["predictions_test.csv"] == "is missing"
     assert found["numbers"].startswith("predictions_test.csv: no table of predictions")
     (folder.path / EVIDENCE_FILE).write_text("{}")
-    with pytest.raises(BadInput, match=r"^evidence\.json: no evidence of a model"):
-        verify(write_again(folder), "")
+    assert failed(write_again(folder), "")["evidence.json"].startswith("evidence.json: no evidence of a model")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"severity": []', '"severity": ["stroke"]'), ('"auroc": 0', '"auroc": NaN, "x": 0')]
+)
+def test_evidence_of_a_task_or_number_that_cannot_be_is_no_traceback(tmp_path: Path, old: str, new: str) -> None:
+    folder = write_evidence(tmp_path / "e", Model())
+    path = folder.path / EVIDENCE_FILE
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    assert failed(write_again(folder), digest_of(path))
+
+
+def test_other_weights_than_those_that_were_evaluated_are_found(tmp_path: Path) -> None:
+    folder, weights = write_evidence(tmp_path / "e", Model()), tmp_path / "weights.safetensors"
+    weights.write_bytes(b"weights")
+    assert check_weights(folder, weights) == [], "evidence of before tells of none"
+    path = folder.path / EVIDENCE_FILE
+    path.write_text(path.read_text().replace('"weights_sha256": ""', f'"weights_sha256": "{digest_of(weights)}"'))
+    assert check_weights(write_again(folder), weights)[0].passed
+    weights.write_bytes(b"others")
+    assert not check_weights(write_again(folder), weights)[0].passed
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", ""])

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import shutil
 import time
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 from evidence_support import POLICY, Model, TestSet, draw_predictions, write_evidence
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from orchestrator.cli import promotion as commands
 from orchestrator.errors import BadInput, PromotionRefused
@@ -13,7 +15,7 @@ from orchestrator.home import Home
 from orchestrator.promotion.checks import RivalAnswers
 from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, EvidenceFolder, digest_of
 from orchestrator.tracking import promotion as module
-from orchestrator.tracking.promotion import EVIDENCE_DIGEST_TAG, Judge, aliases_of, promote, roll_back
+from orchestrator.tracking.promotion import EVIDENCE_DIGEST_TAG, Judge, aliases_of, promote, roll_back, stored_decision
 from orchestrator.tracking.promotion_lock import EXPIRES, OWNER, promotion_lock
 from orchestrator.tracking.store import open_store
 
@@ -282,3 +284,47 @@ def test_verify_refuses_a_version_whose_predictions_were_altered(
         commands.verify(f"{NAME}@1", as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert [check["name"] for check in told["checks"] if not check["passed"]] == ["predictions_test.csv", "numbers"]
+
+
+class BreaksOff:
+    """A client whose nth change of an alias does not get through."""
+
+    def __init__(self, client: MlflowClient, nth: int) -> None:
+        self._client, self._left = client, nth
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._client, name)
+
+    def set_registered_model_alias(self, *arguments: str) -> None:
+        self._left -= 1
+        if not self._left:
+            raise MlflowException("the store has gone")
+        self._client.set_registered_model_alias(*arguments)
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_promotion_that_broke_off_is_carried_out_when_it_is_asked_for_again(registry: Registry, nth: int) -> None:
+    first, second, third = registry.add(GOOD), registry.add(BETTER), registry.add(Model(signal=9.0, own_noise=0.1))
+    registry.promote(first)
+    registry.promote(second)
+    with pytest.raises(MlflowException, match="gone"):
+        promote(BreaksOff(registry.client, nth), NAME, third, POLICY, "promotion.yaml")
+    assert stored_decision(registry.client.get_model_version(NAME, third)) == "", "sync is to ask again"
+    with contextlib.suppress(BadInput):  # it may be champion already, but for the rest of it
+        registry.promote(third)
+    assert registry.aliases == {"champion": third, "previous": second}
+    assert registry.note(third, "move_1")["finished"] and registry.note(third, "move_1")["from"] == second
+    assert "move_2" not in str(registry.client.get_model_version(NAME, third).tags)
+    assert stored_decision(registry.client.get_model_version(NAME, third)).startswith("all 9 checks")
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_rollback_that_broke_off_forgets_no_version(registry: Registry, nth: int) -> None:
+    first, second = registry.add(GOOD), registry.add(BETTER)
+    registry.promote(first)
+    registry.promote(second)
+    with pytest.raises(MlflowException, match="gone"):
+        roll_back(BreaksOff(registry.client, nth), NAME)
+    assert roll_back(registry.client, NAME) == (first, second)
+    assert registry.aliases == {"champion": first, "previous": second}
+    assert roll_back(registry.client, NAME) == (second, first)

@@ -15,6 +15,7 @@ from trainables.evaluation.scores import Scores
 METRICS_FILE = "metrics.json"
 COST_FILE = "cost.json"  # written by who measured it
 FOR_EVIDENCE = "evidence"  # a folder of what a registered version takes along besides
+WEIGHTS_DIGEST_FILE = "weights.sha256"  # in it: of the file that was evaluated
 FAILURES_FILE = "failures.png"  # in it: the surest mistakes on test, named by digest, as file names may name people
 REPORT_FILE = "classification_report"  # .csv and .json
 SUMMARY_FILE = "summary_statistics.csv"

@@ -266,6 +266,27 @@ def test_leaderboard_and_lists_read_the_journal(demo: tuple[Path, Finished], sta
     assert [version["aliases"] for version in versions] == [demo[1].json["registered"]["aliases"]]
     verified = run_here(home, "verify", "stroke_phantom", "--json")
     assert (verified.exit_code, verified.json["holds"]) == (0, True)
+    names = {check["name"] for check in verified.json["checks"]}
+    assert {"evidence.json", "model_card.md", "failures.png", "weights.safetensors", "numbers"} <= names
+
+
+def test_the_evidence_tells_where_the_model_comes_from_and_names_no_file(
+    demo: tuple[Path, Finished], state: SweepState
+) -> None:
+    (folder,) = (demo[0] / "mlflow" / "artifacts" / "stroke" / "models").glob("*/artifacts/evidence")
+    evidence = json.loads((folder / "evidence.json").read_text())
+    winner = state.trials[state.winner]
+    assert (evidence["trial"], evidence["seed"], evidence["architecture"]) == (
+        winner.number, winner.seed, winner.architecture,
+    )  # fmt: skip
+    assert evidence["licence"] == "synthetic images, made by this project"
+    assert evidence["audit"]["verdict"] and evidence["cost"]["parameters"] > 1e6 and evidence["cost"]["image_ms"] > 0
+    assert (folder / "failures.png").read_bytes().startswith(b"\x89PNG")
+    with (demo[0] / "sweeps" / state.started.sweep_id / "test.csv").open(newline="") as file:
+        names = {Path(row["path"]).name for row in csv.DictReader(file)}
+    for path in folder.glob("*.*"):
+        content = path.read_bytes()
+        assert not [name for name in names if name.encode() in content], path
 
 
 def test_nothing_of_the_user_reaches_mlflow(demo: tuple[Path, Finished], client: MlflowClient) -> None:

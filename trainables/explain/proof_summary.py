@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from trainables.evaluation.group_draws import metric_spreads
+from trainables.evaluation.group_draws import Spread, metric_spreads
 from trainables.evaluation.intervals import DRAWS, ROUNDING, TAIL
 from trainables.explain.controls import CONTROLS
 from trainables.explain.proof import FIGURES, MapScores
@@ -138,28 +138,27 @@ def _mean(values: Sequence[float | None]) -> MeanFigure:
 def _differences(rows: Sequence[MapScores], figure: str, seed: int) -> dict[str, Difference]:
     """Return how much better the maps are than each control, on the images that all of them have the figure of."""
     sign = 1 if FIGURES[figure] == "max" else -1
-    by_source = {
-        source: {row.image: row.figure(figure) or 0.0 for row in rows if row.source == source}
-        for source in ("map", *CONTROLS)
-    }
+    by_source: dict[str, dict[str, float]] = {source: {} for source in ("map", *CONTROLS)}
+    for row in rows:
+        value = row.figure(figure)
+        if value is not None:
+            by_source[row.source][row.image] = sign * value
     group_of = {row.image: row.group for row in rows}
     images = [image for image in by_source["map"] if all(image in by_source[control] for control in CONTROLS)]
     group_N = np.unique([group_of[image] for image in images], return_inverse=True)[1]
-    paired = {
-        control: np.array([sign * (by_source["map"][image] - by_source[control][image]) for image in images])
+    paired: dict[str, np.ndarray] = {
+        control: np.array([by_source["map"][image] - by_source[control][image] for image in images])
         for control in CONTROLS
     }
-    sample = _PairedMeans(paired, group_N)
-    spreads = metric_spreads(sample, seed, DRAWS)
-    found = {}
-    for control, values_N in paired.items():
-        spread, value = spreads[control], float(values_N.mean())
-        if spread is None:  # cannot be: a mean exists in every draw
-            continue
-        half = float(special.stdtrit(spread.degrees_of_freedom, 1 - TAIL)) * spread.standard_error
-        half = half if half >= ROUNDING else 0.0
-        found[control] = Difference(value, value - half, value + half)
-    return found
+    spreads = metric_spreads(_PairedMeans(paired, group_N), seed, DRAWS)
+    return {control: _interval(float(values_N.mean()), spreads[control]) for control, values_N in paired.items()}
+
+
+def _interval(value: float, spread: Spread | None) -> Difference:
+    assert spread is not None  # a mean exists in every draw
+    half = float(special.stdtrit(spread.degrees_of_freedom, 1 - TAIL)) * spread.standard_error
+    half = half if half >= ROUNDING else 0.0
+    return Difference(value, value - half, value + half)
 
 
 def _value(source: str, figure: str, means: Means) -> str:

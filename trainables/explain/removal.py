@@ -79,5 +79,5 @@ def imputed(image_CHW: torch.Tensor, gone_HW: np.ndarray, rng: np.random.Generat
     )
     guessed_PC = solver.solve(right_PC) + NOISE * rng.standard_normal(right_PC.shape)
     whole_CHW = distinct_CHW.copy()
-    whole_CHW[:, gone_HW] = guessed_PC.T
-    return torch.from_numpy(np.ascontiguousarray(np.broadcast_to(whole_CHW, planes_CHW.shape)))
+    whole_CHW[:, gone_HW] = np.clip(guessed_PC, 0, 1).T  # models are given images in [0, 1], whatever the noise says
+    return torch.from_numpy(np.repeat(whole_CHW, len(planes_CHW), axis=0) if is_grey else whole_CHW)

@@ -6,7 +6,7 @@ import torch
 from proof_support import SIDE_PX, blob_image, blob_mask, blob_model
 
 from trainables.explain import removal
-from trainables.explain.controls import centre_map, control_map, random_map
+from trainables.explain.controls import CONTROLS, RANDOM_DRAWS, centre_map, control_maps, random_map
 from trainables.explain.faithfulness import area, class_probabilities, removal_curves, road_curves
 from trainables.explain.localisation import to_image_grid
 
@@ -47,7 +47,7 @@ def test_curves_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_true_map_wins_and_its_opposite_loses() -> None:
     predict = blob_model(MASK)
-    controls = [control_map(control, (SIDE_PX, SIDE_PX), 0, 3) for control in ("random", "centre")]
+    controls = [control_maps(control, (SIDE_PX, SIDE_PX), 0, 3)[0] for control in CONTROLS]
     maps = [ORACLE, *controls, 1 - ORACLE]
     removed = [removal_curves(predict, IMAGE, map_HW, 1, rng()) for map_HW in maps]
     road = [road_curves(predict, IMAGE, map_HW, 1, rng()) for map_HW in maps]
@@ -113,6 +113,8 @@ def test_controls_hang_on_seed_and_image_alone() -> None:
     assert np.array_equal(random_map((7, 7), 4, 9), random_map((7, 7), 4, 9))
     assert not np.array_equal(random_map((7, 7), 4, 9), random_map((7, 7), 4, 10))
     assert not np.array_equal(random_map((7, 7), 4, 9), random_map((7, 7), 5, 9))
+    draws = control_maps("random", (7, 7), 4, 9)
+    assert np.array_equal(draws[0], random_map((7, 7), 4, 9)) and len(np.unique(draws, axis=0)) == RANDOM_DRAWS
     bump_hw = centre_map((7, 9))
     assert np.unravel_index(bump_hw.argmax(), (7, 9)) == (3, 4) and bump_hw.min() > 0
     assert np.allclose(bump_hw, bump_hw[::-1, ::-1])

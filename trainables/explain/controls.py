@@ -9,19 +9,23 @@ import numpy as np
 
 Control = Literal["random", "centre"]
 CONTROLS: tuple[Control, ...] = ("random", "centre")
+RANDOM_DRAWS = 32  # per image
 CENTRE_FRACTION = 0.2  # of the image's sides: the bump's standard deviation
 
 
-def control_map(control: Control, grid_hw: tuple[int, int], seed: int, index: int) -> np.ndarray:
-    """Return a control's map_hw for the image of this index (its place in the data set, not in a batch)."""
+def control_maps(control: Control, grid_hw: tuple[int, int], seed: int, index: int) -> list[np.ndarray]:
+    """Return a control's maps_hw for the image of this index (its place in the data set, not in a batch).
+
+    Several random ones, as one of them hits or misses a lesion: where an image is but one of a few, all may miss.
+    """
     if control == "random":
-        return random_map(grid_hw, seed, index)
-    return centre_map(grid_hw)
+        return [random_map(grid_hw, seed, index, draw) for draw in range(RANDOM_DRAWS)]
+    return [centre_map(grid_hw)]
 
 
-def random_map(grid_hw: tuple[int, int], seed: int, index: int) -> np.ndarray:
-    """Return map_hw of independent uniform numbers, the same whenever seed and index are."""
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
+def random_map(grid_hw: tuple[int, int], seed: int, index: int, draw: int = 0) -> np.ndarray:
+    """Return map_hw of independent uniform numbers, the same whenever seed, index and draw are."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 0, draw)))
     return rng.random(grid_hw, dtype=np.float32)
 
 

@@ -1,13 +1,13 @@
 """What one image says of its explanations: every figure of every map, beside control maps on the same grid."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 
-from trainables.explain.controls import CONTROLS, Control, control_map
+from trainables.explain.controls import CONTROLS, Control, control_maps
 from trainables.explain.faithfulness import PERCENTILES, STEPS, Predict, removal_curves, road_curves
 from trainables.explain.localisation import (
     energy_outside,
@@ -103,39 +103,49 @@ def prove_image(
     known: dict[tuple[tuple[int, int], Control], dict[str, float | None]] = {}
     for explainer, map_hw in maps.items():
         grid_hw = (map_hw.shape[0], map_hw.shape[1])
-        own = _figures(predict, image_CHW, map_hw, case, settings)
+        own = _figures(predict, image_CHW, [map_hw], case, settings)
         scores.append(_row(explainer, "map", case, own, is_blank(map_hw)))
         for control in CONTROLS:
             if (grid_hw, control) not in known:
-                blind_hw = control_map(control, grid_hw, settings.seed, case.index)
-                known[grid_hw, control] = _figures(predict, image_CHW, blind_hw, case, settings)
+                blind = control_maps(control, grid_hw, settings.seed, case.index)
+                known[grid_hw, control] = _figures(predict, image_CHW, blind, case, settings)
             scores.append(_row(explainer, control, case, known[grid_hw, control], False))
     return scores
 
 
 def _figures(
-    predict: Predict, image_CHW: torch.Tensor, map_hw: np.ndarray, case: ProofCase, settings: ProofSettings
+    predict: Predict, image_CHW: torch.Tensor, maps_hw: Sequence[np.ndarray], case: ProofCase, settings: ProofSettings
 ) -> dict[str, float | None]:
-    if is_blank(map_hw):
-        return {}
-    map_HW = to_image_grid(map_hw, (image_CHW.shape[1], image_CHW.shape[2]))
+    """Return the figures of a map; of several, where they lie is a mean, and pixels are removed by the first alone."""
+    maps_HW = [to_image_grid(map_hw, (image_CHW.shape[1], image_CHW.shape[2])) for map_hw in maps_hw]
+    head_HW = head_mask(image_CHW.detach().cpu().float().mean(dim=0).numpy())
+    mask_HW = case.mask_HW
     rng = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(case.index, 1)))
-    curves = removal_curves(predict, image_CHW, map_HW, case.class_index, rng, settings.steps)
+    curves = removal_curves(predict, image_CHW, maps_HW[0], case.class_index, rng, settings.steps)
     road = (
-        road_curves(predict, image_CHW, map_HW, case.class_index, rng, settings.percentiles)
+        road_curves(predict, image_CHW, maps_HW[0], case.class_index, rng, settings.percentiles)
         if settings.percentiles
         else None
     )
-    mask_HW = case.mask_HW
     return {
-        "pointing": None if mask_HW is None else pointing_score(map_HW, mask_HW, settings.tolerance_px),
-        "energy_within": None if mask_HW is None else energy_within(map_HW, mask_HW),
-        "energy_outside": energy_outside(map_HW, head_mask(image_CHW.detach().cpu().float().mean(dim=0).numpy())),
+        "energy_outside": _mean([energy_outside(map_HW, head_HW) for map_HW in maps_HW]),
         "deletion": None if curves is None else curves.deletion_area,
         "insertion": None if curves is None else curves.insertion_area,
         "road_morf": None if road is None else road.morf,
         "road_lerf": None if road is None else road.lerf,
-    }
+    } | (
+        {}
+        if mask_HW is None
+        else {
+            "pointing": _mean([pointing_score(map_HW, mask_HW, settings.tolerance_px) for map_HW in maps_HW]),
+            "energy_within": _mean([energy_within(map_HW, mask_HW) for map_HW in maps_HW]),
+        }
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return float(np.mean(there)) if there else None
 
 
 def _row(

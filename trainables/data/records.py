@@ -58,10 +58,11 @@ def is_phantom(data_set: DataSet) -> bool:
     links = {file for file in files if file.is_symlink()}
     real = {Path(os.path.realpath(path)) for path in folders | links}  # by a link, or from within a phantom
     above = {one for path in real for one in (path, *path.parents)}
-    return any(_is_marked(folder) for folder in above)
+    return any(is_marked(folder) for folder in above)
 
 
-def _is_marked(folder: Path) -> bool:
+def is_marked(folder: Path) -> bool:
+    """Say whether a folder is the root of a phantom."""
     try:
         with (folder / PHANTOM_MARK).open(encoding="utf-8") as file:
             return file.readline(len(PHANTOM_LINE) + 1).strip() == PHANTOM_LINE

@@ -184,9 +184,9 @@ class FoldEvaluated(_Retrained):
     fold: int  # 0 is the fold of the search itself
 
     @property
-    def place(self) -> int:
-        """Return which of the folds it is."""
-        return self.fold
+    def number(self) -> int:
+        """Return which of the folds it is, counted from 1."""
+        return self.fold + 1
 
 
 class SeedEvaluated(_Retrained):
@@ -194,12 +194,12 @@ class SeedEvaluated(_Retrained):
 
     kind: Literal["seed_evaluated"] = "seed_evaluated"
     over: ClassVar[Over] = "seed"
-    seed_index: int  # 0 is the training of the search itself
+    seed_index: int  # from 1; in journals of before 0 is the search's own training
     seed: int
 
     @property
-    def place(self) -> int:
-        """Return which of the seeds it is."""
+    def number(self) -> int:
+        """Return which of the seeds it is, counted from 1."""
         return self.seed_index
 
 

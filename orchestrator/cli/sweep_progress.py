@@ -84,9 +84,9 @@ class SweepProgress:
             case FinalistEvaluated():
                 value, bounds = event.test.get(plan.metric), event.test_intervals.get(plan.metric, (None, None))
                 self._live.say(f"finalist {event.trial}: test {plan.metric} {format_interval((value, *bounds))}")
-            case FoldEvaluated() | SeedEvaluated() if event.place > 0:
+            case FoldEvaluated() | SeedEvaluated() if event.over == "seed" or event.number > 1:
                 score = format_metric(event.validation.get(plan.metric))
-                self._live.say(f"finalist {event.trial}, {event.over} {event.place + 1}: {plan.metric} {score}")
+                self._live.say(f"finalist {event.trial}, {event.over} {event.number}: {plan.metric} {score}")
             case SweepEnded():
                 self._say_end(state, event)
             case _:

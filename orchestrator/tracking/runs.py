@@ -160,7 +160,7 @@ class SweepRuns:
         run_id = self._run_id(state, state.trials[event.trial])
         at_ms = _ms(event.time)
         metrics = [
-            Metric(f"{event.over}/{name}", value, at_ms, event.place + 1)
+            Metric(f"{event.over}/{name}", value, at_ms, event.number)
             for name, value in event.validation.items()
             if value is not None
         ]

@@ -138,7 +138,7 @@ def train_again(
             sweep.append(evaluated(config, trial.best.epoch, trial.validation))
         waiting += [
             submit_retraining(at_place(config, index), shared, slots.gpu_share)
-            for index in range(1 if over == "fold" else 0, count)
+            for index in range(1, count + (over == "seed"))
             if index not in done
         ]
     _record(waiting, sweep, stopping)

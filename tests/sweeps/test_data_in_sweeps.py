@@ -86,10 +86,10 @@ def test_finalists_have_their_seeds_before_the_winner_is_chosen(
     kinds = [event.kind for event in events if event.kind in ("seed_evaluated", "winner_chosen", "fold_evaluated")]
     assert kinds == ["seed_evaluated", "seed_evaluated", "winner_chosen", "fold_evaluated", "fold_evaluated"]
     trial, seeds = state.trials[state.winner], state.seeds[state.winner]
-    assert [seeds[n].seed for n in (0, 1)] == [child_seed(trial.seed, SeedPath.SEED, n) for n in (0, 1)]
+    assert {n: one.seed for n, one in seeds.items()} == {n: child_seed(trial.seed, SeedPath.SEED, n) for n in (1, 2)}
     losses = {trial.validation["log_loss"], *(one.validation["log_loss"] for one in seeds.values())}
     assert len(losses) == 3, "the search's own training is none of the two"
-    values = [seeds[n].validation["auroc"] for n in (0, 1)]
+    values = [seeds[n].validation["auroc"] for n in (1, 2)]
     mean, deviation, count = swept[1].json["winner"]["seeds"]["auroc"]
     assert (mean, count) == (pytest.approx(sum(values) / 2), 2)
     shown = f"{mean:.4f} ± {deviation:.4f} (2)"

@@ -66,12 +66,13 @@ def test_only_what_the_journal_lacks_is_trained(
         slots = SimpleNamespace(gpu_share=0.0)
         runner.train_again(trials, over, 4, tmp_path / "setup.json", slots, sweep, Stopping())
         again = sweep.state.retrained(over)
-    own = [(1, 0)] if over == "seed" else []  # the search's training was on fold 0; it is none of the seeds
-    assert [(config.trial, config.index) for config in submitted] == [(0, 1), (0, 3), *own, (1, 1), (1, 2), (1, 3)]
+    last = [4] if over == "seed" else []  # the search's training was on fold 0; it is none of the four seeds
+    wanted = [(0, n) for n in (1, 3, *last)] + [(1, n) for n in (1, 2, 3, *last)]
+    assert [(config.trial, config.index) for config in submitted] == wanted
     assert {config.over for config in submitted} == {over}
-    assert len({config.seed for config in submitted} | {0, 1}) == 7 + len(own), "a seed for each, none of the search's"
+    assert len({config.seed for config in submitted} | {0, 1}) == 7 + 2 * len(last), "a seed for each, none of the search's"
     if over == "fold":
-        assert (again[1][0].place, again[1][0].epoch, again[1][0].validation["auroc"]) == (0, 1, 0.6)
+        assert (again[1][0].number, again[1][0].epoch, again[1][0].validation["auroc"]) == (1, 1, 0.6)
     else:
         assert 1 not in again, "what the search was chosen for does not count"
         assert submitted[0].seed == child_seed(0, SeedPath.SEED, 1)

@@ -54,22 +54,23 @@ def attention_pass(subject: Subject, vit: Vit, target: int) -> AttentionPass:
 
     Raises ExplanationError for a model whose attention cannot be had, or is not from all tokens to all.
     """
+    where = vit.path or "the model"
     with captured_attention(vit.module) as blocks:
         image_1CHW = subject.image_1CHW.clone().requires_grad_()
         score = subject.score_B(image_1CHW, target).sum()
     num_tokens = vit.num_prefix + vit.grid[0] * vit.grid[1]
     num_blocks = len(list(vit.module.blocks.children()))  # type: ignore[union-attr]
     if len(blocks) != num_blocks:
-        raise ExplanationError(f"{vit.path}: {len(blocks)} of {num_blocks} blocks showed their attention; use gradcam")
+        raise ExplanationError(f"{where}: {len(blocks)} of {num_blocks} blocks showed their attention; use gradcam")
     for block in blocks:
         if block.shape[2:] != (num_tokens, num_tokens):
             raise ExplanationError(
-                f"{vit.path}: attention has the shape {tuple(block.shape)}, and it has {num_tokens} tokens: "
+                f"{where}: attention has the shape {tuple(block.shape)}, and it has {num_tokens} tokens: "
                 "not from all to all (windows, or tokens left out); use gradcam"
             )
         if not torch.allclose(block.detach().sum(dim=3), torch.ones((), device=block.device), atol=1e-3):
             raise ExplanationError(
-                f"{vit.path}: rows of its attention do not sum to 1, so shares mean nothing; use gradcam"
+                f"{where}: rows of its attention do not sum to 1, so shares mean nothing; use gradcam"
             )
     return AttentionPass(score, blocks)
 
@@ -85,7 +86,7 @@ def captured_attention(vit: nn.Module) -> Iterator[list[Tensor]]:
     if modules is None:
         kind = type(vit).__name__
         raise ExplanationError(f"{kind}: its blocks have no attention of timm's form, which could be read; use gradcam")
-    fused = [getattr(attn, "fused_attn", None) for attn in modules]
+    fused = [attn.fused_attn for attn in modules]
     captured: list[Tensor] = []
     # The dropout's input is the softmax itself, and what follows is computed from it.
     handles = [attn.attn_drop.register_forward_pre_hook(lambda _, given: captured.append(given[0])) for attn in modules]
@@ -97,10 +98,7 @@ def captured_attention(vit: nn.Module) -> Iterator[list[Tensor]]:
         for handle in handles:
             handle.remove()
         for attn, was in zip(modules, fused, strict=True):
-            if was is None:
-                del attn.fused_attn
-            else:
-                attn.fused_attn = was
+            attn.fused_attn = was
 
 
 def is_readable(vit: nn.Module) -> bool:
@@ -109,8 +107,10 @@ def is_readable(vit: nn.Module) -> bool:
 
 
 def _attentions(vit: Any) -> list[Any] | None:
+    """Return timm's self-attentions, one a block; others (talking heads, several a block) are not of this form."""
     modules = [getattr(block, "attn", None) for block in vit.blocks.children()]
-    return modules if all(isinstance(getattr(attn, "attn_drop", None), nn.Module) for attn in modules) else None
+    ours = all(hasattr(attn, "attn_drop") and hasattr(attn, "fused_attn") for attn in modules)
+    return modules if modules and ours else None
 
 
 def _rows(vit: Any) -> slice | None:
@@ -126,7 +126,7 @@ def _require_rows(vit: Any, where: str) -> slice:
     rows = _rows(vit)
     if rows is not None:
         return rows
-    pool = vit.global_pool
     raise ExplanationError(
-        f"{where}: its head pools tokens by {pool!r}; a class token or a mean would tell whose rows to read; use gradcam"
+        f"{where}: its head pools tokens by {vit.global_pool!r}, not by class token or mean: "
+        "whose rows to read is unknown; use gradcam"
     )

@@ -5,6 +5,7 @@ after the last activation, before the head pools. Of a ViT it is `norm1` of the 
 tokens still meet the class token. A model without a backbone: see `last_layer.py`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,7 +141,13 @@ def _described(subject: Subject, path: str, seen: Trace) -> SpatialLayer:
     if not outputs:
         raise ExplanationError(f"layer {path}: gives no tensor in a forward pass, so it has no map")
     shape, module = outputs[-1].shape, outputs[-1].module
-    vit = _vit_around(subject.model, path)
+    around = _around(subject.model, path)
+    hiera: Any = next((outer for outer in around if hasattr(outer, "mask_spatial_shape")), None)
+    if hiera is not None and shape[1] != math.prod(hiera.mask_spatial_shape):
+        raise ExplanationError(f"layer {path}: Hiera's tokens are in no order of rows before its last stage; name that")
+    if shape[0] != 1:
+        raise ExplanationError(f"layer {path}: its output {shape} is in windows of the image; name the block around it")
+    vit = next((outer for outer in reversed(around) if is_vit(outer)), None)
     grid = None if vit is None else patch_grid(vit, subject.image_hw)
     num_prefix: int = 0 if vit is None else vit.num_prefix_tokens  # type: ignore[assignment]
     found = layout_of(shape, subject.image_hw, grid, num_prefix)
@@ -152,10 +159,10 @@ def _described(subject: Subject, path: str, seen: Trace) -> SpatialLayer:
             f"layer {path}: its map of a {subject.image_hw[0]} px image is one cell, which shows no place; "
             "name an earlier layer or train with larger images"
         )
-    return SpatialLayer(path, module, layout, (height, width), num_prefix if layout == "BNC" else 0)
+    others = shape[1] - height * width if layout == "BNC" else 0
+    return SpatialLayer(path, module, layout, (height, width), others)
 
 
-def _vit_around(model: nn.Module, path: str) -> nn.Module | None:
+def _around(model: nn.Module, path: str) -> list[nn.Module]:
     parts = path.split(".")
-    around = [model] + [model.get_submodule(".".join(parts[:depth])) for depth in range(1, len(parts) + 1)]
-    return next((module for module in reversed(around) if is_vit(module)), None)
+    return [model] + [model.get_submodule(".".join(parts[:depth])) for depth in range(1, len(parts) + 1)]

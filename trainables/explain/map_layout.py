@@ -11,7 +11,7 @@ def layout_of(
     """Return the layout and the grid (rows, columns) of a layer's output; None for what is no grid of the image.
 
     A grid has the proportions of the image. Where both readings of four axes have, the channels come first, as in
-    torch. Tokens must be `num_prefix` and those of `token_grid`; without one, as many as a grid of these proportions.
+    torch. Tokens must be those of `token_grid`, perhaps after `num_prefix` others; without one, of such a grid exactly.
     """
     if len(shape) == 4:
         if _has_proportions((shape[2], shape[3]), image_hw):
@@ -21,10 +21,8 @@ def layout_of(
         return None
     if len(shape) != 3:
         return None
-    grid = token_grid or _grid_of(shape[1] - num_prefix, image_hw)
-    if grid is None or grid[0] * grid[1] + num_prefix != shape[1]:
-        return None
-    return "BNC", grid
+    grid = token_grid or _grid_of(shape[1], image_hw)
+    return None if grid is None or shape[1] - grid[0] * grid[1] not in (0, num_prefix) else ("BNC", grid)
 
 
 def _has_proportions(grid: tuple[int, int], image_hw: tuple[int, int]) -> bool:

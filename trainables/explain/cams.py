@@ -24,7 +24,6 @@ from pytorch_grad_cam import (
     ShapleyCAM,
     XGradCAM,
 )
-from pytorch_grad_cam.utils.model_targets import FinerWeightedTarget
 from torch import Tensor, nn
 
 from trainables.errors import ExplanationError
@@ -97,8 +96,9 @@ def _score(method: str, target: int) -> Score:
             raise ExplanationError("finercam compares classes, and the model has one logit; use gradcam")
         distances_K = (logits_BK[0] - logits_BK[0, target]).abs().detach()
         others = [int(other) for other in distances_K.argsort(stable=True) if int(other) != target]
-        weighted: Tensor = FinerWeightedTarget(target, others[:_COMPARED_CLASSES], 1.0)(logits_BK)
-        return weighted
+        # The library divides probabilities by their sum and a constant, which in a confident model exceeds it.
+        others_BN = logits_BK[:, others[:_COMPARED_CLASSES]]
+        return (torch.softmax(others_BN, dim=1) * (logits_BK[:, target, None] - others_BN)).sum(dim=1)
 
     return against_the_nearest
 

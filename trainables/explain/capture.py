@@ -16,10 +16,14 @@ Score = Callable[[Tensor], Tensor]  # logits_BK -> score_B
 
 @dataclass(frozen=True)
 class LayerPass:
-    """A layer's output for one image, as the layer gives it, and the gradient of the score there; both float32."""
+    """A layer's output for one image, as the layer gives it, and the gradient of the score there; both float32.
+
+    `call` is which run of the layer it was, where one forward pass runs it several times.
+    """
 
     activations: Tensor
     gradients: Tensor
+    call: int
 
 
 def layer_pass(subject: Subject, layer: SpatialLayer, score: Score, second_order: bool = False) -> LayerPass:
@@ -30,14 +34,16 @@ def layer_pass(subject: Subject, layer: SpatialLayer, score: Score, second_order
     Raises ExplanationError for a layer that does not see the image or sees it twice, that the score does not depend
     on, or whose tokens of the grid it does not depend on.
     """
-    kept: list[Tensor] = []
+    outputs: list[Tensor | None] = []  # one for each run of the layer; None for one on another image of the case
     several = len(subject.images) > 1
 
     def begin_graph(module: Any, inputs: Any, output: Tensor) -> Tensor | None:
         if several and not output.requires_grad:
-            return None  # a shared encoder's run on another image of the case
-        kept.append(output.detach().clone().requires_grad_())
-        return kept[-1].clone()
+            outputs.append(None)
+            return None
+        leaf = output.detach().clone().requires_grad_()
+        outputs.append(leaf)
+        return leaf.clone()
 
     # Where there are several images, autograd tells which calls of the layer depend on the one that is explained.
     image_1CHW = subject.image_1CHW.clone().requires_grad_(several)
@@ -46,6 +52,7 @@ def layer_pass(subject: Subject, layer: SpatialLayer, score: Score, second_order
         total = score(subject.logits_BK(image_1CHW)).sum()
     finally:
         handle.remove()
+    kept = [leaf for leaf in outputs if leaf is not None]
     if len(kept) != 1:
         raise ExplanationError(_why_not_once(layer.path, len(kept), subject.index))
     if not total.requires_grad:
@@ -57,7 +64,8 @@ def layer_pass(subject: Subject, layer: SpatialLayer, score: Score, second_order
         raise ExplanationError(f"layer {layer.path}: the logits do not depend on it")
     _require_grid_to_matter(layer, gradients)
     activations = kept[0] if second_order else kept[0].detach()
-    return LayerPass(activations.float(), gradients.float())
+    call = next(number for number, leaf in enumerate(outputs) if leaf is not None)
+    return LayerPass(activations.float(), gradients.float(), call)
 
 
 def _why_not_once(path: str, num_calls: int, index: int) -> str:

@@ -4,6 +4,7 @@ Their maps are the weighted sum of the layer's maps, as of every CAM.
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,10 +48,10 @@ def ablationcam_weights_C(subject: Subject, layer: SpatialLayer, seen: LayerPass
     whole = subject.score_B(subject.image_1CHW, target)
     num_channels = seen.activations.shape[layer.channel_axis]
     drops = []
-    for some_N in torch.arange(num_channels, device=whole.device).split(CHANNELS_AT_ONCE):
+    for some_N in torch.arange(num_channels).split(CHANNELS_AT_ONCE):
         ablated = seen.activations.repeat(len(some_N), *[1] * (seen.activations.ndim - 1))
         ablated.movedim(layer.channel_axis, 1)[torch.arange(len(some_N)), some_N] = 0
-        handle = layer.module.register_forward_hook(_give_instead(ablated))
+        handle = layer.module.register_forward_hook(_instead_of(seen.call, ablated))
         try:
             drops.append(whole - subject.score_B(subject.image_1CHW.expand(len(some_N), -1, -1, -1), target))
         finally:
@@ -73,5 +74,7 @@ CHANNEL_WEIGHTS: Mapping[str, Callable[[Subject, SpatialLayer, LayerPass, int], 
 }
 
 
-def _give_instead(output: Tensor) -> Callable[[Any, Any, Any], Tensor]:
-    return lambda module, inputs, given: output
+def _instead_of(call: int, output: Tensor) -> Callable[[Any, Any, Any], Tensor | None]:
+    """Return a hook that gives `output` for one run of a layer in a forward pass."""
+    runs = itertools.count()
+    return lambda module, inputs, given: output if next(runs) == call else None

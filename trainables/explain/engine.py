@@ -1,15 +1,16 @@
 """A model, images and classes -> raw maps. Drawing is elsewhere (`display.py`), and so is proof."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from trainables.errors import ExplanationError
-from trainables.explain.attention import attention_pass, is_readable, vit_at
+from trainables.explain.attention import AttentionPass, Vit, attention_pass, is_readable, vit_at
 from trainables.explain.cams import cam_map
-from trainables.explain.explainers import AUTO, METHODS, Explainer, method_named
+from trainables.explain.explainers import AUTO, METHODS, Explainer
 from trainables.explain.layers import backbone_at, is_vit, spatial_layer
 from trainables.explain.occlusion import occlusion_map
 from trainables.explain.private_copy import private_copy, undisturbed
@@ -22,7 +23,8 @@ from trainables.explain.subject import Images, Subject, Targets, checked_images,
 class Explanation:
     """Raw maps of some cases: float32 on the layer's own grid, unscaled and finite; what they are of, and from where.
 
-    Maps of one method at one layer compare across images; those of different methods have different units.
+    Maps of one method at one layer compare across images; those of different methods have different units. Occlusion's
+    are below 0 where hiding helps the class; all others begin at 0.
     """
 
     maps_BHW: np.ndarray
@@ -63,7 +65,7 @@ def explain(
         method = _chosen(private, explainer)
         split = zip(*(one.split(1) for one in cases), strict=True)
         subjects = [Subject(private, one_case, image) for one_case in split]
-        maps_BHW, layer = _maps(subjects, targets, method, explainer.layer)
+        maps_BHW, layer = _maps(subjects, targets, method, explainer)
     if not np.isfinite(maps_BHW).all():
         raise ExplanationError(
             f"{method} at layer {layer or 'all'}: its map has values that are no numbers; use another"
@@ -72,45 +74,38 @@ def explain(
 
 
 def _chosen(model: nn.Module, explainer: Explainer) -> str:
-    method = method_named(explainer.method)
-    if method != AUTO:
-        return method
+    if explainer.method != AUTO:
+        return explainer.method
     path = backbone_at(model, explainer.layer)
     backbone = None if path is None else model.get_submodule(path)
     return "relevance" if backbone is not None and is_vit(backbone) and is_readable(backbone) else "gradcam"
 
 
-def _maps(subjects: list[Subject], targets: list[int], method: str, path: str) -> tuple[np.ndarray, str]:
-    family = METHODS[method].family
-    if family == "cam":
+def _maps(subjects: list[Subject], targets: list[int], method: str, explainer: Explainer) -> tuple[np.ndarray, str]:
+    path, cases = explainer.layer, list(zip(subjects, targets, strict=True))
+    if METHODS[method].family == "cam":
         layer = spatial_layer(subjects[0], path)
-        maps = [cam_map(subject, layer, method, target) for subject, target in zip(subjects, targets, strict=True)]
-        return np.stack(maps).astype(np.float32), layer.path
-    if family == "attention":
+        maps, path = [cam_map(subject, layer, method, target) for subject, target in cases], layer.path
+    elif METHODS[method].family == "attention":
         vit = vit_at(subjects[0], path)
-        maps = [
-            _attention_map(subject, path, method, target) for subject, target in zip(subjects, targets, strict=True)
-        ]
-        return np.stack(maps).astype(np.float32), vit.path
-    if path:
+        passes = (attention_pass(subject, vit, target) for subject, target in cases)
+        maps, path = (
+            [vit.patches_HW(_tokens_NN(seen, vit, method, explainer)).cpu().numpy() for seen in passes],
+            vit.path,
+        )
+    elif path:
         raise ExplanationError(f"occlusion looks at the whole model: leave the layer {path!r} out")
-    return np.stack([_occlusion(subject, target) for subject, target in zip(subjects, targets, strict=True)]), ""
-
-
-def _attention_map(subject: Subject, path: str, method: str, target: int) -> np.ndarray:
-    vit = vit_at(subject, path)
-    seen = attention_pass(subject, vit, target)
-    if method == "rollout":
-        blocks = [block.detach() for block in seen.blocks]
-        tokens_NN = rollout_BNN(blocks, num_prefix=vit.num_prefix)[0]
     else:
-        tokens_NN = relevance_BNN(seen.score, seen.blocks)[0]
-    map_HW: np.ndarray = vit.patches_HW(tokens_NN).cpu().numpy()
-    return map_HW
+        maps = [occlusion_map(partial(subject.score_B, target=target), subject.image_1CHW) for subject, target in cases]
+    return np.stack(maps).astype(np.float32), path
 
 
-def _occlusion(subject: Subject, target: int) -> np.ndarray:
-    def score_B(x_BCHW: Tensor) -> Tensor:  # noqa: N802
-        return subject.score_B(x_BCHW, target)
-
-    return occlusion_map(score_B, subject.image_1CHW)
+def _tokens_NN(seen: AttentionPass, vit: Vit, method: str, explainer: Explainer) -> Tensor:  # noqa: N802
+    if method == "relevance":
+        return relevance_BNN(seen.score, seen.blocks)[0]
+    return rollout_BNN(
+        [block.detach().float() for block in seen.blocks],
+        head_fusion=explainer.head_fusion,
+        discard_fraction=explainer.discard_fraction,
+        num_prefix=vit.num_prefix,
+    )[0]

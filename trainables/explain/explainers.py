@@ -55,21 +55,6 @@ _NOT_BUILT: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Explainer:
-    """One explanation of an architecture: a method at a layer, and in words what its map shows.
-
-    `method` is a key of METHODS or `auto`: relevance for a ViT whose attention can be read, else Grad-CAM.
-    `layer` is a dotted path in the module, with negative numbers from the end ('cnn.layer4.-1'); one that names a
-    backbone of timm means its last spatial layer, and an empty one the only backbone, or the model's last activation.
-    """
-
-    method: str = AUTO
-    layer: str = ""
-    name: str = ""
-    shows: str = ""
-
-
 def method_named(spelling: str) -> str:
     """Return the key of METHODS that a spelling means: case, spaces and hyphens do not matter.
 
@@ -83,3 +68,28 @@ def method_named(spelling: str) -> str:
     near = get_close_matches(name, METHODS, n=3, cutoff=0.5)
     meant = f"; did you mean {' or '.join(near)}?" if near else "."
     raise ExplanationError(f"no method {spelling!r}{meant} Known: {AUTO}, {', '.join(METHODS)}")
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """One explanation of an architecture: a method at a layer, and in words what its map shows.
+
+    `method` is a key of METHODS in any spelling, or `auto`: relevance for a ViT whose attention can be read, else
+    Grad-CAM. `layer` is a dotted path in the module, with negative numbers from the end ('cnn.layer4.-1'); one that
+    names a backbone of timm means its last spatial layer, and an empty one the only backbone, or the model's last
+    activation. `head_fusion` and `discard_fraction` are rollout's. Raises ExplanationError for what there is not.
+    """
+
+    method: str = AUTO
+    layer: str = ""
+    name: str = ""
+    shows: str = ""
+    head_fusion: Literal["mean", "max", "min"] = "mean"
+    discard_fraction: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "method", method_named(self.method))
+        if self.method != "rollout" and (self.head_fusion, self.discard_fraction) != ("mean", 0.0):
+            raise ExplanationError(
+                f"head_fusion and discard_fraction are rollout's, not of {self.method}: leave them out"
+            )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from trainables.configs.architectures import BaselineCNNConfig, ResNetViTConfig, timm_config
 from trainables.configs.training import TrainingConfig
+from trainables.explain.explainers import Explainer
 
 Weights = Literal["pretrained", "random"]
 
@@ -44,7 +45,7 @@ class Architecture:
     """A model family: its schema, the dotted path of its builder, and the fields that name timm backbones.
 
     `smoke` is a configuration small enough to build, train and export within seconds; `published_epochs` is None where
-    no project published the defaults.
+    no project published the defaults; `explainers` are what shows why it said so, the first one best.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Architecture:
     source: str
     smoke: Mapping[str, Any] = field(hash=False)
     images_per_case: int = 1
+    explainers: tuple[Explainer, ...] = (Explainer(name="model", shows="where the image speaks for the class"),)
 
 
 _LAYOUTS = "trainables.data.layouts"
@@ -126,6 +128,13 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         published_epochs=35,
         source="ResNet50 + ViT-B/16 stroke notebook (design facts: features concatenated, one hidden layer)",
         smoke={"resnet": "test_resnet", "vit": "test_vit", "image_px": 32, "hidden": 16},
+        explainers=(
+            Explainer("gradcam", "cnn", "ResNet", "where the ResNet's features speak for the class"),
+            Explainer("relevance", "vit", "ViT", "which patches the ViT's attention takes in that speak for the class"),
+            Explainer(
+                "rollout", "vit", "ViT attention", "which patches the ViT's attention takes in, whatever the class"
+            ),
+        ),
     ),
     "baseline_cnn": Architecture(
         name="baseline_cnn",
@@ -135,6 +144,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         published_epochs=10,
         source="BaselineCNN of an Alzheimer MRI project (design facts: two 3 x 3 convolutions, one hidden layer)",
         smoke={"image_px": 32},
+        explainers=(Explainer("gradcam", "features.-2", "CNN", "where the last activations speak for the class"),),
     ),
 }
 
@@ -167,4 +177,5 @@ def _timm_architecture(timm_name: str) -> Architecture:
         published_epochs=None,
         source=f"timm's {timm_name} with a new last layer",
         smoke={"image_px": 32},
+        explainers=(Explainer("auto", "backbone", "backbone", "where the image speaks for the class"),),
     )

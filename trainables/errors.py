@@ -27,3 +27,7 @@ class OutOfMemory(TrainingFailed):
 
 class ExportError(RuntimeError):
     """A model that cannot be written in another format: why, and the way out."""
+
+
+class ExplanationError(ValueError):
+    """A map that cannot be computed, or would not be right: what was asked, the rule, the way out."""

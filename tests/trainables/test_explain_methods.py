@@ -1,0 +1,243 @@
+"""Raw values are right: against the library's own maps, formulas written out, and models whose answer is known."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from explain_support import BlobNet, blob_images, small_model
+from pytorch_grad_cam import ScoreCAM
+from pytorch_grad_cam.utils.image import scale_cam_image
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from trainables.errors import ExplanationError
+from trainables.explain.cams import _EIGEN, _FORMULAS
+from trainables.explain.capture import layer_pass
+from trainables.explain.channel_weights import CHANNELS_AT_ONCE, scorecam_weights_C
+from trainables.explain.display import display_maps
+from trainables.explain.engine import explain
+from trainables.explain.explainers import METHODS, Explainer, method_named
+from trainables.explain.layers import spatial_layer
+from trainables.explain.occlusion import occlusion_map
+from trainables.explain.subject import Subject
+
+POINTING = [name for name in METHODS if METHODS[name].family == "cam" and name != "randomcam"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def noise() -> Tensor:
+    return torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(3))
+
+
+def test_gradcam_is_the_head_s_weights_times_the_maps(noise: Tensor) -> None:
+    model = BlobNet()
+    maps_BCHW = model.features(noise).detach()
+    by_hand = (
+        torch.einsum("c,bchw->bhw", model.head.weight[1].detach(), maps_BCHW).clamp(min=0) / 64
+    )  # the mean of 8 x 8
+    for method in ("gradcam", "hirescam", "xgradcam", "shapleycam"):
+        found = explain(BlobNet(), noise, [1, 1], Explainer(method))
+        scale = found.maps_BHW.max() / by_hand.max().item()
+        assert found.maps_BHW / scale == pytest.approx(by_hand.numpy(), rel=1e-4, abs=1e-6)
+        assert (scale == pytest.approx(1, rel=1e-4)) or method == "xgradcam"
+
+
+@pytest.mark.parametrize("method", POINTING)
+@pytest.mark.parametrize("corner", [(2, 5), (6, 1)])
+def test_where_the_blob_goes_the_peak_goes(method: str, corner: tuple[int, int]) -> None:
+    found = explain(BlobNet(), blob_images(corner), [1], Explainer(method))
+    assert np.unravel_index(found.maps_BHW[0].argmax(), found.grid) == corner
+    assert not found.no_positive_evidence_B[0]
+
+
+def test_where_the_blob_goes_the_occlusion_goes() -> None:
+    for row, column in ((2, 5), (6, 1)):
+        found = explain(BlobNet(), blob_images((row, column)), [1], Explainer("occlusion"))
+        assert np.unravel_index(found.maps_BHW[0].argmax(), found.grid) == (row, column), "its cells are as large"
+
+
+@pytest.mark.parametrize("method", [name for name in _FORMULAS if name not in ("finercam", "shapleycam")])
+@pytest.mark.parametrize("layer", ["cnn.layer2", "vit"])
+def test_a_raw_map_scaled_is_the_library_s(method: str, layer: str) -> None:
+    model = small_model(image_px=64).eval()
+    x_BCHW = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+    found = explain(model, x_BCHW, [0, 2], Explainer(method, layer))
+    subject = Subject(model, (x_BCHW[:1],))
+    module, to_BCHW = spatial_layer(subject, layer).module, spatial_layer(subject, layer).to_BCHW
+    with _FORMULAS[method](model, [module], to_BCHW) as library:
+        theirs = library(x_BCHW, [ClassifierOutputTarget(0), ClassifierOutputTarget(2)])
+        turned = library.get_cam_image(
+            x_BCHW, module, [], library.activations_and_grads.activations[0].numpy(), *_grads(library)
+        )
+    ours = scale_cam_image(scale_cam_image(found.maps_BHW, (64, 64)))
+    for number in range(2):
+        if method in _EIGEN and abs(turned[number].min()) > abs(turned[number].max()):
+            continue  # the library shows what is left of the wrong sign
+        assert ours[number] == pytest.approx(theirs[number], abs=2e-3)
+
+
+def _grads(library: object) -> Iterator[object]:
+    gradients = library.activations_and_grads.gradients
+    yield gradients[0].numpy() if gradients else None
+    yield False
+
+
+def test_scorecam_s_weights_are_the_library_s(noise: Tensor) -> None:
+    model = small_model(image_px=64).eval()
+    x_BCHW = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+    subject = Subject(model, (x_BCHW,))
+    layer = spatial_layer(subject, "cnn.layer2")
+    seen = layer_pass(subject, layer, lambda logits_BK: logits_BK[:, 1])
+    ours = scorecam_weights_C(subject, layer, seen, 1)
+    library = ScoreCAM(model, [layer.module])
+    targets = [ClassifierOutputTarget(1)]
+    theirs = library.get_cam_weights(x_BCHW, layer.module, targets, seen.activations.numpy(), None)
+    assert ours.numpy() == pytest.approx(theirs[0], rel=1e-5)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Watches how large tensors become."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        given = function(*args, **(kwargs or {}))
+        if isinstance(given, Tensor):
+            self.numbers = max(self.numbers, given.numel())
+        return given
+
+
+class WideNet(nn.Module):
+    """A last layer of many channels, as large networks have."""
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(1, num_channels, 8, stride=8), nn.ReLU())
+        self.head = nn.Linear(num_channels, 2)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return self.head(self.features(x_BCHW).mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("method", ["scorecam", "ablationcam"])
+def test_memory_does_not_grow_with_the_number_of_channels_squared(method: str) -> None:
+    num_channels, side_px, cells = 512, 64, 64
+    with LargestTensor() as watch:
+        explain(WideNet(num_channels), torch.rand(1, 1, side_px, side_px), [1], Explainer(method))
+    of_the_library = num_channels * max(side_px**2, num_channels * cells)
+    bound = CHANNELS_AT_ONCE * max(side_px**2, num_channels * cells)
+    assert watch.numbers <= bound
+    assert bound * 30 < of_the_library
+
+
+def test_ablation_is_the_drop_without_the_channel() -> None:
+    model, x_BCHW = BlobNet(), torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(3)) - 0.4
+    maps_1CHW = model.features(x_BCHW).detach()
+    drops_C = model.head.weight[1].detach() * maps_1CHW.mean(dim=(0, 2, 3))  # what each channel gave to the logit
+    found = explain(model, x_BCHW, [1], Explainer("ablationcam"))
+    by_hand = torch.einsum("c,chw->hw", drops_C, maps_1CHW[0]).clamp(min=0)
+    assert found.maps_BHW[0] == pytest.approx(by_hand.numpy(), abs=1e-5)
+
+
+def test_ablation_leaves_a_map_upright_where_the_logit_is_negative() -> None:
+    model = BlobNet()
+    with torch.no_grad():
+        model.head.bias.fill_(-50)
+    found = explain(model, blob_images((2, 5)), [1], Explainer("ablationcam"))
+    assert found.logits_BK[0, 1] < 0
+    assert np.unravel_index(found.maps_BHW[0].argmax(), found.grid) == (2, 5)
+
+
+def test_finercam_explains_the_difference_to_the_nearest_classes(noise: Tensor) -> None:
+    two = explain(BlobNet(), noise, [1, 1], Explainer("finercam")).maps_BHW
+    plain = explain(BlobNet(), noise, [1, 1], Explainer("gradcam")).maps_BHW
+    assert two == pytest.approx(2 * plain, rel=1e-4), "class 0 is the negative of class 1"
+    with pytest.raises(ExplanationError, match="finercam compares classes, and the model has one logit"):
+        explain(BlobNet(1), noise, [1, 1], Explainer("finercam"))
+
+
+def test_a_large_map_is_not_decomposed() -> None:
+    class Fine(BlobNet):
+        def __init__(self) -> None:
+            super().__init__()
+            self.features = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU())
+
+    for method in _EIGEN:
+        with pytest.raises(ExplanationError, match="square of 65 x 65 cells, and at most 4096 cells"):
+            explain(Fine(), torch.rand(1, 1, 65, 65), [1], Explainer(method))
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [("GradCAM", "gradcam"), ("Grad-CAM++", "gradcam++"), ("grad_cam_plus_plus", "gradcam++"), ("KPCA_CAM", "kpcacam")],
+)
+def test_a_method_s_spelling_is_free(spelling: str, name: str) -> None:
+    assert method_named(spelling) == name
+
+
+@pytest.mark.parametrize(
+    ("spelling", "words"),
+    [
+        ("gradcma", "no method 'gradcma'; did you mean gradcam"),
+        ("attention rolout", "did you mean rollout"),
+        ("xyz", "no method 'xyz'. Known: auto, gradcam"),
+        ("FullGrad", "is not built: it adds maps that are scaled"),
+        ("LRP", "not built: the form of Chefer"),
+    ],
+)
+def test_another_name_is_told_with_the_nearest_or_the_reason(spelling: str, words: str) -> None:
+    with pytest.raises(ExplanationError, match=words):
+        explain(BlobNet(), blob_images((1, 1)), [1], Explainer(spelling))
+
+
+def test_what_a_method_cannot_do_at_a_layer_is_refused() -> None:
+    model, x_BCHW = small_model(image_px=64), torch.rand(1, 1, 64, 64)
+    with pytest.raises(ExplanationError, match=r"shapleycam at layer vit.blocks.5.norm1: it needs a second derivative"):
+        explain(model, x_BCHW, [1], Explainer("shapleycam", "vit"))
+    with pytest.raises(ExplanationError, match="none of 2 x 2 cells"):
+        explain(model, x_BCHW, [1], Explainer("fem", "cnn"))
+    with pytest.raises(ExplanationError, match="leave the layer 'cnn' out"):
+        explain(model, x_BCHW, [1], Explainer("occlusion", "cnn"))
+
+
+def test_an_occluded_cell_drops_by_what_was_there() -> None:
+    weights_HW = torch.zeros(16, 16)
+    weights_HW[4:8, 8:12] = 1  # one of 4 x 4 cells
+
+    def score(x_BCHW: Tensor) -> Tensor:
+        return (x_BCHW[:, 0] * weights_HW).sum(dim=(1, 2))
+
+    image_1CHW = torch.zeros(1, 1, 16, 16)
+    image_1CHW[:, :, 4:8, 8:12] = 2
+    drops_HW = occlusion_map(score, image_1CHW, margin_cells=0)
+    expected_HW = np.zeros((4, 4))
+    expected_HW[1, 2] = 16 * (2 - 2 / 16)  # hidden by the mean of the image
+    assert drops_HW == pytest.approx(expected_HW, abs=1e-5)
+    assert occlusion_map(score, image_1CHW)[1, 2] == drops_HW.max()
+
+
+def test_what_is_drawn_is_scaled_and_what_is_nothing_stays_nothing() -> None:
+    maps_BHW = np.zeros((4, 2, 2), np.float32)
+    maps_BHW[1] = [[0.001, 0.002], [0.003, 0.005]]
+    maps_BHW[2] = -3
+    maps_BHW[3] = 7
+    shown = display_maps(maps_BHW, (8, 6))
+    assert shown.shape == (4, 8, 6)
+    assert shown.dtype == np.float32
+    assert (shown[0] == 0).all() and (shown[2] == 0).all()
+    assert (shown[1].min(), shown[1].max()) == (0, 1)
+    assert (shown[3] == 1).all()
+    narrowed = display_maps(maps_BHW, (8, 6), [1, 1.5, 1, 1])
+    assert narrowed[1] == pytest.approx(shown[1] ** 1.5)
+    for wrong in ({"exponents_B": [1, 2]}, {"exponents_B": [0, 1, 1, 1]}):
+        with pytest.raises(ValueError, match="expected one above 0 for each of 4 maps"):
+            display_maps(maps_BHW, (8, 6), **wrong)
+    with pytest.raises(ValueError, match="finite"):
+        display_maps(maps_BHW + np.nan, (8, 6))

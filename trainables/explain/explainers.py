@@ -1,0 +1,95 @@
+"""What can explain a model's answer: methods by name, and the records that architectures hold; imports no torch."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+from trainables.errors import ExplanationError
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Method:
+    """How maps are made: from a layer's maps (`cam`), from a ViT's attention, or by hiding parts of the image.
+
+    Maps of a method that is not `class_specific` are the same whatever class is asked for.
+    """
+
+    title: str
+    family: Literal["cam", "attention", "occlusion"]
+    source: str
+    class_specific: bool = True
+
+
+METHODS: Mapping[str, Method] = {
+    "gradcam": Method("Grad-CAM", "cam", "Selvaraju et al. 2017, arXiv:1610.02391"),
+    "gradcam++": Method("Grad-CAM++", "cam", "Chattopadhay et al. 2018, arXiv:1710.11063"),
+    "gradcamelementwise": Method("Grad-CAM, element by element", "cam", "grad-cam library"),
+    "hirescam": Method("HiResCAM", "cam", "Draelos and Carin 2020, arXiv:2011.08891"),
+    "layercam": Method("LayerCAM", "cam", "Jiang et al. 2021, doi:10.1109/TIP.2021.3089943"),
+    "xgradcam": Method("XGrad-CAM", "cam", "Fu et al. 2020, arXiv:2008.02312"),
+    "shapleycam": Method("ShapleyCAM", "cam", "arXiv:2501.06261"),
+    "finercam": Method("Finer-CAM", "cam", "Zhang et al. 2025, arXiv:2501.11309"),
+    "eigengradcam": Method("Eigen-Grad-CAM", "cam", "grad-cam library, after arXiv:2008.00299"),
+    "segeigencam": Method("Seg-Eigen-CAM", "cam", "Chung and Ying 2025, doi:10.3390/app15137562"),
+    "scorecam": Method("Score-CAM", "cam", "Wang et al. 2020, arXiv:1910.01279"),
+    "ablationcam": Method("Ablation-CAM", "cam", "Desai and Ramaswamy 2020, doi:10.1109/WACV45572.2020.9093360"),
+    "eigencam": Method("Eigen-CAM", "cam", "Muhammad and Yeasin 2020, arXiv:2008.00299", class_specific=False),
+    "kpcacam": Method("KPCA-CAM", "cam", "Karmani et al. 2024, arXiv:2410.00267", class_specific=False),
+    "fem": Method("FEM", "cam", "Fuad et al. 2020, hal-02963298", class_specific=False),
+    "randomcam": Method("random channel weights (a control)", "cam", "grad-cam library", class_specific=False),
+    "rollout": Method("attention rollout", "attention", "Abnar and Zuidema 2020, arXiv:2005.00928", False),
+    "relevance": Method("gradient-weighted attention relevance", "attention", "Chefer et al. 2021, arXiv:2103.15679"),
+    "occlusion": Method("occlusion", "occlusion", "Zeiler and Fergus 2014, arXiv:1311.2901"),
+}
+
+_NOT_BUILT: Mapping[str, str] = {
+    "fullgrad": "it adds maps that are scaled per image and layer, so there is no raw map",
+    "refinecam": "it multiplies maps that are scaled per image, so there is no raw map",
+    "sess": "it adds maps of crops that are scaled per crop, so there is no raw map",
+    "guidedbackprop": "its maps hardly change when the model's weights do (Adebayo et al. 2018, arXiv:1810.03292)",
+    "lrp": "the form of Chefer et al., CVPR 2021, needs every layer rewritten; relevance is that of ICCV 2021",
+}
+
+
+def method_named(spelling: str) -> str:
+    """Return the key of METHODS that a spelling means: case, spaces and hyphens do not matter.
+
+    Raises ExplanationError with the nearest names, or with the reason why a method of that name is not built.
+    """
+    name = re.sub(r"[^a-z0-9+]", "", spelling.lower()).replace("plusplus", "++")
+    if name in METHODS or name == AUTO:
+        return name
+    if name in _NOT_BUILT:
+        raise ExplanationError(f"method {spelling!r} is not built: {_NOT_BUILT[name]}")
+    near = get_close_matches(name, METHODS, n=3, cutoff=0.5)
+    meant = f"; did you mean {' or '.join(near)}?" if near else "."
+    raise ExplanationError(f"no method {spelling!r}{meant} Known: {AUTO}, {', '.join(METHODS)}")
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """One explanation of an architecture: a method at a layer, and in words what its map shows.
+
+    `method` is a key of METHODS in any spelling, or `auto`: relevance for a ViT whose attention can be read, else
+    Grad-CAM. `layer` is a dotted path in the module, with negative numbers from the end ('cnn.layer4.-1'); one that
+    names a backbone of timm means its last spatial layer, and an empty one the only backbone, or the model's last
+    activation. `head_fusion` and `discard_fraction` are rollout's. Raises ExplanationError for what there is not.
+    """
+
+    method: str = AUTO
+    layer: str = ""
+    name: str = ""
+    shows: str = ""
+    head_fusion: Literal["mean", "max", "min"] = "mean"
+    discard_fraction: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "method", method_named(self.method))
+        if self.method != "rollout" and (self.head_fusion, self.discard_fraction) != ("mean", 0.0):
+            raise ExplanationError(
+                f"head_fusion and discard_fraction are rollout's, not of {self.method}: leave them out"
+            )

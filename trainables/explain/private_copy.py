@@ -1,0 +1,72 @@
+"""Explaining leaves no trace: it works on a copy of the model, and puts random and autograd state back."""
+
+import copy
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainables.errors import ExplanationError
+
+
+def private_copy(model: nn.Module) -> nn.Module:
+    """Return a copy in eval mode and float32, without compilation and whose parameters take no gradient.
+
+    A copy for each call also makes calls from several threads safe. Hooks of the model's owner are kept, as they may
+    be part of what it computes. Raises ExplanationError for a model that cannot be copied, or whose layers no hook
+    reaches.
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ExplanationError("a TorchScript model: its layers cannot be watched; give the nn.Module it was made from")
+    with torch.inference_mode(False):  # the copies of inference tensors must be ordinary ones
+        try:
+            private = copy.deepcopy(_plain(model))
+        except (RuntimeError, TypeError) as error:
+            raise ExplanationError(f"{type(model).__name__} cannot be copied ({_first_line(error)})") from error
+        _remove_compilation(private)
+        return private.requires_grad_(False).float().eval()
+
+
+@contextmanager
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """Allow gradients, turn autocast off, and seed what draws random numbers; all is as before afterwards."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    on_gpu = device.type == "cuda"
+    try:
+        with (
+            torch.random.fork_rng(devices=[device] if on_gpu else []),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast(device.type, enabled=False),
+        ):
+            torch.default_generator.manual_seed(0)  # torch.manual_seed would reach GPUs that are not ours
+            if on_gpu:
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(0)
+            random.seed(0)
+            np.random.seed(0)  # scikit-learn's kernel PCA starts from it
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+
+
+def _plain(model: nn.Module) -> nn.Module:
+    inner = model.module if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel) else None
+    inner = getattr(model, "_orig_mod", inner)  # torch.compile's
+    return _plain(inner) if isinstance(inner, nn.Module) else model
+
+
+def _remove_compilation(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        plain = _plain(child)
+        if plain is not child:
+            setattr(module, name, plain)
+        _remove_compilation(plain)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

@@ -1,0 +1,27 @@
+"""Gradient-weighted relevance of attention, per class.
+
+The simple form of Chefer et al., ICCV 2021 (arXiv:2103.15679), for self-attention. Their CVPR 2021 form, which carries
+relevance by LRP through every layer (arXiv:2012.09838), is not built: it needs each layer rewritten.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def relevance_BNN(score: Tensor, blocks: Sequence[Tensor]) -> Tensor:  # noqa: N802
+    """Return R - I; R begins as I and each block adds C R, with C the mean over heads of ReLU(gradient x attention).
+
+    `score` is a sum over images of what was computed from attention_BHNN of the blocks; parameters get no gradient.
+    What every token has of itself (I) is left out, so that no relevance is 0. Raises RuntimeError where the score does
+    not depend on a block's attention by autograd.
+    """
+    gradients = torch.autograd.grad(score, list(blocks))
+    num_tokens = blocks[0].shape[-1]
+    identity_NN = torch.eye(num_tokens, device=blocks[0].device)
+    relevance_BNN = identity_NN.expand(len(blocks[0]), -1, -1)
+    for attention_BHNN, gradient_BHNN in zip(blocks, gradients, strict=True):
+        change_BNN = (gradient_BHNN.float() * attention_BHNN.detach().float()).clamp(min=0).mean(dim=1)
+        relevance_BNN = relevance_BNN + change_BNN @ relevance_BNN
+    return relevance_BNN - identity_NN

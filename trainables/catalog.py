@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from trainables.configs.architectures import BaselineCNNConfig, ResNetViTConfig, timm_config
 from trainables.configs.training import TrainingConfig
-from trainables.explain.explainers import Explainer
+from trainables.explain.explainers import BranchPair, Explainer
 
 Weights = Literal["pretrained", "random"]
 
@@ -45,7 +45,8 @@ class Architecture:
     """A model family: its schema, the dotted path of its builder, and the fields that name timm backbones.
 
     `smoke` is a configuration small enough to build, train and export within seconds; `published_epochs` is None where
-    no project published the defaults; `explainers` are what shows why it said so, the first one best.
+    no project published the defaults; `explainers` are what shows why it said so, the first one best; `pair` are
+    two of them whose branches are compared.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Architecture:
     smoke: Mapping[str, Any] = field(hash=False)
     images_per_case: int = 1
     explainers: tuple[Explainer, ...] = (Explainer(name="model", shows="where the image speaks for the class"),)
+    pair: BranchPair | None = None
 
 
 _LAYOUTS = "trainables.data.layouts"
@@ -135,6 +137,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                 "rollout", "vit", "ViT attention", "which patches the ViT's attention takes in, whatever the class"
             ),
         ),
+        pair=BranchPair(first="ResNet", second="ViT", branches=("cnn", "vit"), weight=0.6),
     ),
     "baseline_cnn": Architecture(
         name="baseline_cnn",

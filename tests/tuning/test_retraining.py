@@ -70,7 +70,7 @@ def test_only_what_the_journal_lacks_is_trained(
     wanted = [(0, n) for n in (1, 3, *last)] + [(1, n) for n in (1, 2, 3, *last)]
     assert [(config.trial, config.index) for config in submitted] == wanted
     assert {config.over for config in submitted} == {over}
-    assert len({config.seed for config in submitted} | {0, 1}) == 7 + 2 * len(last), "a seed for each, none of the search's"
+    assert len({config.seed for config in submitted} | {0, 1}) == 7 + 2 * len(last), "one seed for each"
     if over == "fold":
         assert (again[1][0].number, again[1][0].epoch, again[1][0].validation["auroc"]) == (1, 1, 0.6)
     else:

@@ -93,3 +93,16 @@ class Explainer:
             raise ExplanationError(
                 f"head_fusion and discard_fraction are rollout's, not of {self.method}: leave them out"
             )
+
+
+@dataclass(frozen=True)
+class BranchPair:
+    """Two explainers, by name, whose maps are also shown added, and the submodules whose parts are compared.
+
+    `weight` is that of the first map in the fused view: 0.6 in the stroke project.
+    """
+
+    first: str
+    second: str
+    branches: tuple[str, str]
+    weight: float = 0.5

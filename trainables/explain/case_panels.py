@@ -1,0 +1,118 @@
+"""Panels of some cases, what they rest on as a table, and their raw maps."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trainables.explain.components import BranchShare, MapAgreement, branch_shares, map_agreement
+from trainables.explain.explained import Explained
+from trainables.explain.explainers import BranchPair, Explainer
+from trainables.explain.localisation import head_mask
+from trainables.explain.panels import COLORMAP, Panel, draw_panel
+
+CASES_FILE = "cases.csv"
+MAPS_FILE = "maps.npz"
+_NUMBER = ".3f"
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image by its number in the side, the class that is explained, and what is said of it.
+
+    `name` begins its panel's file and its maps; `about` are cells of its row.
+    """
+
+    name: str
+    image: int
+    class_index: int
+    title: str
+    about: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The images that stand for "nothing special" where a branch is taken out, and what they are in words."""
+
+    images_NCHW: torch.Tensor
+    named: str
+
+
+def write_panels(
+    folder: Path,
+    explained: Explained,
+    explainers: Sequence[Explainer],
+    cases: Sequence[Case],
+    reference: Reference,
+    warnings: Sequence[str] = (),
+    colormap: str = COLORMAP,
+) -> None:
+    """Write panel_<name>.png for each case, cases.csv with a row for each, and maps.npz ("<name>/<explainer>").
+
+    `warnings` are said in every panel. Raises ExplanationError.
+    """
+    numbers, classes = [case.image for case in cases], [case.class_index for case in cases]
+    maps = explained.maps(explainers, numbers, classes)
+    pair = explained.architecture.pair
+    if pair is not None and not {pair.first, pair.second} <= set(maps):
+        pair = None
+    shares: list[BranchShare] = []
+    if pair is not None:
+        inputs = explained.input_of(numbers)
+        shares = branch_shares(explained.model, inputs, classes, reference.images_NCHW, pair.branches)
+    rows: list[dict[str, str]] = []
+    raw: dict[str, np.ndarray] = {}
+    for place, case in enumerate(cases):
+        own = {name: one.maps_BHW[place] for name, one in maps.items()}
+        image_HW, notes, row = explained.images_NHW[case.image], list(warnings), dict(case.about)
+        if pair is not None:
+            head_HW = head_mask(image_HW / 255)
+            alike = map_agreement(own[pair.first], own[pair.second], head_HW if head_HW.any() else None)
+            row |= _component_cells(pair, shares[place], alike)
+            notes = [_component_words(pair, shares[place], alike, reference.named), *notes]
+        fused = None if pair is None else (pair.first, pair.second, pair.weight)
+        panel = Panel(image_HW, own, case.title, notes, fused)
+        draw_panel(folder / f"panel_{case.name}.png", panel, colormap)
+        rows.append(row)
+        raw |= {f"{case.name}/{name}": map_hw for name, map_hw in own.items()}
+    write_table(folder / CASES_FILE, rows)
+    np.savez_compressed(folder / MAPS_FILE, allow_pickle=False, **raw)
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows of the same columns as CSV; nothing where there are none."""
+    if not rows:
+        return
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _component_cells(pair: BranchPair, share: BranchShare, alike: MapAgreement) -> dict[str, str]:
+    first, second = share.shapley
+    cells = {
+        "rank_correlation": alike.rank_correlation,
+        "top_20_overlap": alike.top_overlap,
+        f"feature_norm_share_{pair.first}": share.norm_share,
+        f"shapley_{pair.first}": first,
+        f"shapley_{pair.second}": second,
+        "logit_above_baseline": share.above_baseline,
+    }
+    return {name: "" if value is None else repr(value) for name, value in cells.items()}
+
+
+def _component_words(pair: BranchPair, share: BranchShare, alike: MapAgreement, reference: str) -> str:
+    first, second = share.shapley
+    if alike.rank_correlation is None or alike.top_overlap is None:
+        maps = "one map is the same everywhere"
+    else:
+        maps = f"maps: rank correlation {alike.rank_correlation:.2f}, top 20 % overlap {alike.top_overlap:.0%}"
+    return (
+        f"{maps}. Logit above that of {reference}: {share.above_baseline:+.2f} = {pair.first} {first:+.2f} "
+        f"{pair.second} {second:+.2f} (Shapley). Feature-norm share of {pair.first}: {share.norm_share:.0%} (as the "
+        "stroke project: of vectors of other sizes and scales)."
+    )

@@ -1,0 +1,43 @@
+"""Which images are explained: some that the model got right, of each class and modality, and its surest mistakes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from trainables.data.split_rows import SplitRow
+from trainables.evaluation.figures.most_wrong import surest_mistakes
+
+MOST_MISTAKES = 6
+MOST_OF_A_KIND = 1
+MOST_PROVED = 24
+
+
+def shown_cases(probs_NK: np.ndarray, rows: Sequence[SplitRow], of_a_kind: int = MOST_OF_A_KIND) -> list[int]:
+    """Return the images that get a panel: the typical right ones of each class and modality, then the surest mistakes.
+
+    Typical is who is as sure as the median of its kind: the surest ones would flatter the maps.
+    """
+    labels_N = np.array([row.label for row in rows])
+    right_N = probs_NK.argmax(axis=1) == labels_N
+    chosen: list[int] = []
+    for kind in sorted({(row.label, row.modality) for row in rows}):
+        own = [n for n, row in enumerate(rows) if right_N[n] and (row.label, row.modality) == kind]
+        own.sort(key=lambda n: (probs_NK[n, labels_N[n]], n))
+        middle = len(own) // 2
+        nearest = sorted(range(len(own)), key=lambda place: (abs(place - middle), place))
+        chosen += [own[place] for place in sorted(nearest[:of_a_kind])]
+    return chosen + [int(n) for n in surest_mistakes(probs_NK, labels_N)[:MOST_MISTAKES]]
+
+
+def proved_cases(rows: Sequence[SplitRow], has_mask_N: Sequence[bool], seed: int, most: int = MOST_PROVED) -> list[int]:
+    """Return the images whose maps are proved, in order: with a lesion first, of as many patients as can be.
+
+    Drawn before anything is predicted, so that no map chooses its judges.
+    """
+    order = np.random.default_rng(seed).permutation(len(rows))
+    seen: dict[str, int] = {}
+    turn = {}
+    for n in order:  # the first image of every patient comes before anybody's second
+        turn[int(n)] = seen[rows[n].group] = seen.get(rows[n].group, 0) + 1
+    ranked = sorted(turn, key=lambda n: (not has_mask_N[n], turn[n]))
+    return sorted(ranked[:most])

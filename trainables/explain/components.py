@@ -1,0 +1,144 @@
+"""Which of a model's two branches an answer rests on, and whether their maps agree."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainables.errors import ExplanationError
+from trainables.explain.display import display_maps
+from trainables.explain.private_copy import private_copy, undisturbed
+from trainables.explain.rank_correlation import rank_correlation
+from trainables.explain.subject import class_score_B
+
+TOP_FRACTION = 0.2
+
+
+@dataclass(frozen=True)
+class BranchShare:
+    """What the first of two branches gives to one answer.
+
+    `norm_share` is that of the stroke project: the length of its features in the sum of both lengths. It compares a
+    vector of other size and scale, so it tells of the network more than of the image. `shapley` are the parts of both
+    branches in the class's logit above that of a mean image, two players, exact: they sum to `above_baseline`.
+    """
+
+    norm_share: float
+    shapley: tuple[float, float]
+    above_baseline: float
+
+    @property
+    def shapley_share(self) -> float | None:
+        """Return the first branch's part of both parts' sizes; None where neither moves the logit."""
+        first, second = (abs(part) for part in self.shapley)
+        return first / (first + second) if first + second > 0 else None
+
+
+@dataclass(frozen=True)
+class MapAgreement:
+    """How alike two maps of one image are; None where one of them is the same everywhere."""
+
+    rank_correlation: float | None
+    top_overlap: float | None  # of the brightest fifth of each, their common share: 0.2 by chance
+
+
+def branch_shares(
+    model: nn.Module, images_BCHW: Tensor, classes_B: Sequence[int], reference_NCHW: Tensor, branches: tuple[str, str]
+) -> list[BranchShare]:
+    """Return for each image what two submodules give to the logit of a class.
+
+    A branch is taken out by putting the mean of its output over the reference images in its place. Four forward passes
+    an image; the model is left as it is. Raises ExplanationError for a branch that is not called once a pass.
+    """
+    device = next(model.parameters()).device
+    with undisturbed(device), torch.no_grad():
+        private = private_copy(model)
+        modules = [private.get_submodule(name) for name in branches]
+        images, reference = images_BCHW.to(device).float(), reference_NCHW.to(device).float()
+        outputs = _outputs(private, modules, images)
+        means = [output.mean(dim=0, keepdim=True) for output in _outputs(private, modules, reference)]
+
+        def scores(*taken_out: int) -> np.ndarray:
+            with _replaced([(modules[place], means[place]) for place in taken_out]):
+                logits_BK = private(images).float()
+            rows = [class_score_B(logits_BK[n : n + 1], target) for n, target in enumerate(classes_B)]
+            return torch.cat(rows).cpu().numpy().astype(float)
+
+        both, first, second, none = scores(), scores(1), scores(0), scores(0, 1)
+    first_parts = ((first - none) + (both - second)) / 2
+    second_parts = ((second - none) + (both - first)) / 2
+    norms = [_lengths(output) for output in outputs]
+    return [
+        BranchShare(
+            norm_share=float(norms[0][n] / (norms[0][n] + norms[1][n])),
+            shapley=(float(first_parts[n]), float(second_parts[n])),
+            above_baseline=float(both[n] - none[n]),
+        )
+        for n in range(len(classes_B))
+    ]
+
+
+def map_agreement(first_hw: np.ndarray, second_hw: np.ndarray, head_HW: np.ndarray | None) -> MapAgreement:
+    """Return how alike two raw maps are on the image's grid, within the head: air, which both leave dark, would count.
+
+    Negative evidence counts as none. Without a head they are compared on the first one's grid.
+    """
+    image_hw = first_hw.shape if head_HW is None else head_HW.shape
+    maps_P = [display_maps(one[None], (image_hw[0], image_hw[1]))[0] for one in (first_hw, second_hw)]
+    maps_P = [one_HW.ravel() if head_HW is None else one_HW[head_HW] for one_HW in maps_P]
+    correlation = rank_correlation(*maps_P)
+    if correlation is None:
+        return MapAgreement(None, None)
+    first, second = (_brightest(one_P) for one_P in maps_P)
+    return MapAgreement(correlation, len(first & second) / len(first))
+
+
+def _brightest(map_P: np.ndarray) -> set[int]:
+    count = max(1, round(TOP_FRACTION * map_P.size))
+    return set(np.argsort(-map_P, kind="stable")[:count].tolist())
+
+
+def _lengths(output: Tensor) -> np.ndarray:
+    """Return the length of each image's features, maps averaged over space as the head sees them."""
+    features_BF = output.float().mean(dim=(2, 3)) if output.ndim == 4 else output.float().flatten(1)
+    lengths: np.ndarray = features_BF.norm(dim=1).cpu().numpy()
+    return lengths
+
+
+def _outputs(model: nn.Module, modules: Sequence[nn.Module], images_BCHW: Tensor) -> list[Tensor]:
+    seen: dict[int, list[Tensor]] = {place: [] for place in range(len(modules))}
+    handles = [module.register_forward_hook(_keeping(seen[place])) for place, module in enumerate(modules)]
+    try:
+        model(images_BCHW)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for place, outputs in seen.items():
+        if len(outputs) != 1 or not isinstance(outputs[0], Tensor):
+            raise ExplanationError(f"branch {place} is called {len(outputs)} times in a pass, not once")
+    return [outputs[0] for outputs in seen.values()]
+
+
+def _keeping(outputs: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        outputs.append(output)
+
+    return keep
+
+
+@contextmanager
+def _replaced(replacements: Sequence[tuple[nn.Module, Tensor]]) -> Iterator[None]:
+    """Let modules give one value for every image."""
+
+    def giving(value: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+        return lambda module, inputs, output: value.expand_as(output)
+
+    handles = [module.register_forward_hook(giving(value)) for module, value in replacements]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

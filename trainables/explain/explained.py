@@ -1,0 +1,45 @@
+"""A trained model and the images whose answers are to be explained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainables.catalog import Architecture
+from trainables.errors import ExplanationError
+from trainables.explain.engine import Explanation, explain
+from trainables.explain.explainers import Explainer
+from trainables.inference import to_input
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A model with the record of its architecture, and uint8 images_NHW of the side that it takes."""
+
+    architecture: Architecture
+    model: nn.Module
+    images_NHW: np.ndarray
+
+    def input_of(self, cases: Sequence[int]) -> torch.Tensor:
+        """Return images_BCHW of some cases as the model takes them."""
+        return to_input(torch.from_numpy(np.ascontiguousarray(self.images_NHW[list(cases)])))
+
+    def maps(
+        self, explainers: Sequence[Explainer], cases: Sequence[int], targets: Sequence[int]
+    ) -> dict[str, Explanation]:
+        """Return the raw maps of some cases for one class each, by the explainer's name. Raises ExplanationError."""
+        return {one.name: explain(self.model, self.input_of(cases), targets, one) for one in explainers}
+
+    def usable(self, explainers: Sequence[Explainer]) -> tuple[list[Explainer], list[str]]:
+        """Return the explainers that work on this model, and why the others do not: none stands in for another."""
+        works, refused = [], []
+        for explainer in explainers:
+            try:
+                self.maps([explainer], [0], [0])
+            except ExplanationError as error:
+                refused.append(f"{explainer.name}: {error}")
+            else:
+                works.append(explainer)
+        return works, refused

@@ -1,0 +1,114 @@
+"""An image beside the maps that explain its answer, as a figure as wide as a page's text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from trainables.errors import ExplanationError
+from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, wrapped
+from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, say_instead
+from trainables.explain.display import display_maps
+from trainables.explain.localisation import is_blank
+
+COLORMAP = "inferno"  # even steps of lightness, which print in grey and reach colour-blind eyes
+MOST_OPAQUE = 0.7
+TILES_PER_WIDTH = 2
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is drawn of one image: uint8 image_HW, raw maps by the name of their explainer, what is said below.
+
+    `fused` names two of the maps and the weight of the first: their views are shown added. `exponent` is that of the
+    class in the dementia project's display, 1 for none.
+    """
+
+    image_HW: np.ndarray
+    maps: Mapping[str, np.ndarray]
+    title: str
+    notes: Sequence[str] = ()
+    fused: tuple[str, str, float] | None = None
+    exponent: float = 1.0
+
+
+def draw_panel(path: Path, panel: Panel, colormap: str = COLORMAP) -> None:
+    """Write a PNG. Raises ExplanationError for a colour map that matplotlib does not know."""
+    save(panel_figure(panel, colormap), path)
+
+
+def check_colormap(name: str) -> None:
+    """Raise ExplanationError for a colour map that matplotlib does not know."""
+    if name not in colormaps:
+        near = get_close_matches(name, list(colormaps), n=3)
+        meant = f"; did you mean {' or '.join(near)}?" if near else "; any of matplotlib's by name"
+        raise ExplanationError(f"no colour map {name!r}{meant}")
+
+
+def panel_figure(panel: Panel, colormap: str = COLORMAP) -> Figure:
+    """Return the figure of `draw_panel`: the image, a tile per map, the fused view; a scale; the notes."""
+    check_colormap(colormap)
+    views = _views(panel)
+    tiles = 1 + len(views)
+    width_in = WIDTH_IN * (1 if tiles <= TILES_PER_WIDTH else 2)
+    tile_in = width_in / tiles - 0.05
+    height, width = panel.image_HW.shape
+    notes = [wrapped(note, width_in - 0.1) for note in panel.notes]
+    note_lines = sum(text.count("\n") + 1 for text in notes)
+    heights = [tile_in * min(max(height / width, 0.5), 1.5) + 3 * LINE_IN, 0.32, LINE_IN * note_lines + 0.02]
+    figure = new_figure(sum(heights), "")
+    figure.set_size_inches(width_in, sum(heights) + LINE_IN * 2)
+    figure.suptitle(wrapped(panel.title, width_in - 0.1), fontsize=FONT_PT)
+    grid = figure.add_gridspec(3, tiles, height_ratios=heights)
+    image_axes = figure.add_subplot(grid[0, 0])
+    _draw_image(image_axes, panel.image_HW, "image", tile_in)
+    for place, (name, shown_HW) in enumerate(views.items(), start=1):
+        axes = figure.add_subplot(grid[0, place])
+        _draw_image(axes, panel.image_HW, name, tile_in)
+        if shown_HW is None:
+            say_instead(axes, "no positive\nevidence")
+            axes.texts[-1].set_color("white")
+        else:
+            axes.imshow(shown_HW, cmap=colormap, vmin=0, vmax=1, alpha=MOST_OPAQUE * np.sqrt(shown_HW))
+    _draw_scale(figure.add_subplot(grid[1, 1:]), colormap)
+    notes_axes = figure.add_subplot(grid[2, :])
+    notes_axes.axis("off")
+    notes_axes.text(0, 1, "\n".join(notes), transform=notes_axes.transAxes, va="top", fontsize=FONT_PT)
+    return figure
+
+
+def _views(panel: Panel) -> dict[str, np.ndarray | None]:
+    """Return what is shown of each map, None of one without positive evidence; then the fused view."""
+    image_hw = (panel.image_HW.shape[0], panel.image_HW.shape[1])
+    shown: dict[str, np.ndarray | None] = {
+        name: None if is_blank(map_hw) else display_maps(map_hw[None], image_hw, [panel.exponent])[0]
+        for name, map_hw in panel.maps.items()
+    }
+    if panel.fused is not None:
+        first, second, weight = panel.fused
+        one, other = (np.zeros(image_hw) if view is None else view for view in (shown[first], shown[second]))
+        fused_HW = weight * one + (1 - weight) * other
+        name = f"fused: {weight:g} {first} + {1 - weight:g} {second}"
+        shown[name] = fused_HW if fused_HW.any() else None
+    return shown
+
+
+def _draw_image(axes: Axes, image_HW: np.ndarray, title: str, tile_in: float) -> None:
+    axes.axis("off")
+    axes.imshow(image_HW, cmap="gray", vmin=0, vmax=255)
+    axes.set_title(wrapped(title, tile_in), fontsize=FONT_PT, pad=2)
+
+
+def _draw_scale(axes: Axes, colormap: str) -> None:
+    strip: Any = np.linspace(0, 1, 256)[None]
+    axes.imshow(strip, cmap=colormap, aspect="auto", extent=(0, 1, 0, 1))
+    axes.set_yticks([])
+    axes.set_xticks([0, 1], ["least", "most"], fontsize=FONT_PT)
+    axes.tick_params(length=0, pad=1)
+    axes.set_xlabel("evidence for the class, each map on its own scale", fontsize=FONT_PT, labelpad=0)

@@ -1,0 +1,105 @@
+"""What the maps of a model are worth: its explainers beside controls, and held against models of noise."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainables.data.split_rows import SplitRow
+from trainables.evaluation.predictions import case_digest
+from trainables.explain.cases import proved_cases
+from trainables.explain.engine import explain
+from trainables.explain.explained import Explained
+from trainables.explain.explainers import Explainer
+from trainables.explain.proof import MapScores, ProofCase, ProofSettings, prove_image
+from trainables.explain.proof_summary import ExplainerSummary, summarise_proof
+from trainables.explain.sanity import RandomisationTest, randomisation_test, shift_stability
+
+FEW = 4  # images of the layer-randomisation and shift tests, whose cost is a map each for every step
+
+
+@dataclass(frozen=True)
+class ProvedExplainer:
+    """What is known of an explainer: figures beside controls, whether it hangs on the model, how still it stands."""
+
+    summary: ExplainerSummary
+    randomisation: RandomisationTest
+    shift_stability: float | None
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return what a panel must say of the map, nothing where it may be relied on."""
+        failed = [self.summary.sentence] if self.summary.beats_controls is False else []
+        if self.randomisation.passed is False:
+            failed.append(f"{self.summary.explainer}: {self.randomisation.sentence}")
+        return failed
+
+
+def prove(
+    explained: Explained,
+    explainers: Sequence[Explainer],
+    rows: Sequence[SplitRow],
+    masks: Mapping[int, np.ndarray],
+    settings: ProofSettings,
+    most_images: int,
+) -> tuple[list[MapScores], list[ProvedExplainer]]:
+    """Return a row per image, explainer and control, and a verdict per explainer; the class is the predicted one.
+
+    `masks` holds the lesions that are known, by the number of their row.
+    """
+    cases = proved_cases(rows, [n in masks for n in range(len(rows))], settings.seed, most_images)
+    if not explainers or not cases:
+        return [], []
+    predict = _predict(explained.model)
+    classes = [int(k) for k in predict(explained.input_of(cases)).argmax(dim=1)]
+    maps = explained.maps(explainers, cases, classes)
+    scores: list[MapScores] = []
+    for place, n in enumerate(cases):
+        case = ProofCase(
+            image=case_digest([rows[n].sha256, rows[n].second_sha256]),
+            index=n,
+            group=rows[n].group,
+            is_correct=classes[place] == rows[n].label,
+            class_index=classes[place],
+            mask_HW=masks.get(n),
+        )
+        own = {name: one.maps_BHW[place] for name, one in maps.items()}
+        scores += prove_image(predict, explained.input_of([n])[0], own, case, settings)
+    summaries = {one.explainer: one for one in summarise_proof(scores, settings.seed)}
+    few = cases[:FEW], classes[:FEW]
+    return scores, [_proved(explained, one, summaries[one.name], *few, settings.seed) for one in explainers]
+
+
+def _predict(model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    device = next(model.parameters()).device
+    model.eval()
+
+    def predict(images_BCHW: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            logits_BK: torch.Tensor = model(images_BCHW.to(device, torch.float32))
+        return logits_BK.float().softmax(dim=1).cpu()
+
+    return predict
+
+
+def _proved(
+    explained: Explained,
+    explainer: Explainer,
+    summary: ExplainerSummary,
+    cases: Sequence[int],
+    classes: Sequence[int],
+    seed: int,
+) -> ProvedExplainer:
+    images = explained.input_of(cases)
+    by_model = partial(_maps, images_BCHW=images, classes=classes, explainer=explainer)
+    of_images = partial(_maps, explained.model, classes=classes, explainer=explainer)
+    stable = [value for value in shift_stability(of_images, images) if value is not None]
+    test = randomisation_test(by_model, explained.model, images, seed)
+    return ProvedExplainer(summary, test, float(np.mean(stable)) if stable else None)
+
+
+def _maps(model: nn.Module, images_BCHW: torch.Tensor, classes: Sequence[int], explainer: Explainer) -> np.ndarray:
+    return explain(model, images_BCHW, classes, explainer).maps_BHW

@@ -1,0 +1,101 @@
+"""A judged side -> why the model said so: panels, what proves the maps, tables and raw maps, in one folder."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trainables.catalog import Task
+from trainables.evaluation.predictions import Predictions, case_digest
+from trainables.explain.case_panels import Case, Reference, write_panels, write_table
+from trainables.explain.cases import MOST_PROVED, shown_cases
+from trainables.explain.explained import Explained
+from trainables.explain.proof import ProofSettings
+from trainables.explain.proof_figure import draw_proof
+from trainables.explain.proving import ProvedExplainer, prove
+
+FOLDER = "explanations"
+SUMMARY_FILE = "explanations.json"
+PROOF_FILE = "proof.csv"
+PROOF_FIGURE = "proof.png"
+MOST_REFERENCE = 32
+
+
+@dataclass(frozen=True)
+class ExplanationSettings:
+    """How much is proved: images, and with them ROAD, which takes seconds a map."""
+
+    most_images: int = MOST_PROVED
+    with_road: bool = False
+    seed: int = 0
+
+    @property
+    def proof(self) -> ProofSettings:
+        """Return the settings of `prove_image`."""
+        own = ProofSettings(seed=self.seed)
+        return own if self.with_road else ProofSettings(seed=self.seed, percentiles=())
+
+
+def explain_side(
+    folder: Path,
+    task: Task,
+    explained: Explained,
+    predictions: Predictions,
+    masks: Mapping[int, np.ndarray],
+    title: str,
+    settings: ExplanationSettings,
+) -> None:
+    """Write the folder: panel_*.png, cases.csv, maps.npz, proof.csv, proof.png and explanations.json.
+
+    Explained is the predicted class. `masks` as in `prove`. An explainer that cannot be used on this model is named in
+    explanations.json with the reason.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    explainers, refused = explained.usable(explained.architecture.explainers)
+    scores, proved = prove(explained, explainers, predictions.rows, masks, settings.proof, settings.most_images)
+    cases = _cases(task, predictions, title)
+    if explainers and cases:
+        numbers = np.linspace(0, len(predictions.rows) - 1, min(MOST_REFERENCE, len(predictions.rows))).astype(int)
+        reference = Reference(explained.input_of(numbers.tolist()), "a mean image")
+        warnings = [text for one in proved for text in one.warnings]
+        write_panels(folder, explained, explainers, cases, reference, warnings)
+    write_table(folder / PROOF_FILE, [asdict(row) for row in scores])
+    if proved:
+        draw_proof(folder / PROOF_FIGURE, [one.summary for one in proved], f"{title}: what the maps are worth")
+    _write_summary(folder / SUMMARY_FILE, explained, proved, refused)
+
+
+def _cases(task: Task, predictions: Predictions, title: str) -> list[Case]:
+    probs_NK = predictions.probs_NK
+    cases = []
+    for place, n in enumerate(shown_cases(probs_NK, predictions.rows), start=1):
+        row, predicted = predictions.rows[n], int(probs_NK[n].argmax())
+        digest, probability = case_digest([row.sha256, row.second_sha256]), float(probs_NK[n, predicted])
+        true, told = task.classes[row.label], task.classes[predicted]
+        answer = f"true {true}, predicted {told}, probability {probability:.2f}"
+        about = {
+            "case": digest,
+            "modality": row.modality,
+            "true": true,
+            "predicted": told,
+            "probability": f"{probability:.6f}",
+        }
+        cases.append(
+            Case(
+                name=f"{place:02d}_{'right' if predicted == row.label else 'wrong'}",
+                image=n,
+                class_index=predicted,
+                title=f"{title}, {digest} ({row.modality}): {answer}",
+                about=about,
+            )
+        )
+    return cases
+
+
+def _write_summary(path: Path, explained: Explained, proved: Sequence[ProvedExplainer], refused: Sequence[str]) -> None:
+    methods = {one.name: asdict(one) for one in explained.architecture.explainers}
+    about = {one.summary.explainer: {**methods[one.summary.explainer], **asdict(one)} for one in proved}
+    text = json.dumps({"explainers": about, "refused": list(refused)}, indent=2, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")

@@ -174,6 +174,15 @@ def test_a_large_map_is_not_decomposed() -> None:
             explain(Fine(), torch.rand(1, 1, 65, 65), [1], Explainer(method))
 
 
+def test_a_solver_that_starts_at_random_ends_at_the_same_map() -> None:
+    x_BCHW = torch.rand(1, 1, 80, 80, generator=torch.Generator().manual_seed(3))
+    maps = []
+    for seed in (1, 2):  # of the caller's draws; above 200 cells kernel PCA starts from NumPy's
+        np.random.seed(seed)
+        maps.append(explain(BlobNet(), x_BCHW, [1], Explainer("kpcacam")).maps_BHW)
+    assert np.array_equal(*maps)
+
+
 @pytest.mark.parametrize(
     ("spelling", "name"),
     [("GradCAM", "gradcam"), ("Grad-CAM++", "gradcam++"), ("grad_cam_plus_plus", "gradcam++"), ("KPCA_CAM", "kpcacam")],

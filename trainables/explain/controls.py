@@ -11,6 +11,7 @@ Control = Literal["random", "centre"]
 CONTROLS: tuple[Control, ...] = ("random", "centre")
 RANDOM_DRAWS = 32  # per image
 CENTRE_FRACTION = 0.2  # of the image's sides: the bump's standard deviation
+FEWEST_CELLS = 5  # a side: on fewer the middle is no cell of its own, on 2 x 2 nothing is left of the bump
 
 
 def control_maps(control: Control, grid_hw: tuple[int, int], seed: int, index: int) -> list[np.ndarray]:
@@ -20,7 +21,7 @@ def control_maps(control: Control, grid_hw: tuple[int, int], seed: int, index: i
     """
     if control == "random":
         return [random_map(grid_hw, seed, index, draw) for draw in range(RANDOM_DRAWS)]
-    return [centre_map(grid_hw)]
+    return [centre_map((max(grid_hw[0], FEWEST_CELLS), max(grid_hw[1], FEWEST_CELLS)))]
 
 
 def random_map(grid_hw: tuple[int, int], seed: int, index: int, draw: int = 0) -> np.ndarray:

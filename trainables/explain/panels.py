@@ -20,6 +20,7 @@ from trainables.explain.localisation import is_blank
 COLORMAP = "inferno"  # even steps of lightness, which print in grey and reach colour-blind eyes
 MOST_OPAQUE = 0.7
 TILES_PER_WIDTH = 2
+SCALE_IN = 0.08
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,13 @@ def panel_figure(panel: Panel, colormap: str = COLORMAP) -> Figure:
     views = _views(panel)
     tiles = 1 + len(views)
     width_in = WIDTH_IN * (1 if tiles <= TILES_PER_WIDTH else 2)
-    tile_in = width_in / tiles - 0.05
+    tile_in = width_in / tiles - 0.15
     height, width = panel.image_HW.shape
     notes = [wrapped(note, width_in - 0.1) for note in panel.notes]
     note_lines = sum(text.count("\n") + 1 for text in notes)
-    heights = [tile_in * min(max(height / width, 0.5), 1.5) + 3 * LINE_IN, 0.32, LINE_IN * note_lines + 0.02]
+    heights = [tile_in * min(max(height / width, 0.5), 1.5) + 3 * LINE_IN, SCALE_IN, LINE_IN * note_lines + 0.02]
     figure = new_figure(sum(heights), "")
-    figure.set_size_inches(width_in, sum(heights) + LINE_IN * 2)
+    figure.set_size_inches(width_in, sum(heights) + LINE_IN * 6)
     figure.suptitle(wrapped(panel.title, width_in - 0.1), fontsize=FONT_PT)
     grid = figure.add_gridspec(3, tiles, height_ratios=heights)
     image_axes = figure.add_subplot(grid[0, 0])

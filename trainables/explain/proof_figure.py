@@ -54,15 +54,20 @@ def proof_figure(summaries: Sequence[ExplainerSummary], title: str) -> Figure:
     figure = new_figure(height_in, "")
     figure.set_size_inches(WIDTH_IN * 2, height_in + LINE_IN)
     figure.suptitle(wrapped(title, WIDTH_IN * 2 - 0.1), fontsize=FONT_PT)
-    figure.supxlabel("\n".join(verdicts), fontsize=FONT_PT, x=0.01, ha="left")
+    grid = figure.add_gridspec(2, max(1, len(known)), height_ratios=[height_in - LINE_IN * lines, LINE_IN * lines])
+    words = figure.add_subplot(grid[1, :])
+    words.axis("off")
+    words.text(0, 1, "\n".join(verdicts), transform=words.transAxes, va="top", fontsize=FONT_PT)
     if not known:
-        say_instead(figure.add_subplot(), "no map shows positive evidence")
+        say_instead(figure.add_subplot(grid[0, 0]), "no map shows positive evidence")
         return figure
-    axes_row = figure.subplots(1, len(known), sharey=True, squeeze=False)[0]
+    axes_row = [figure.add_subplot(grid[0, place]) for place in range(len(known))]
     for axes, name in zip(axes_row, known, strict=True):
         _draw_figure(axes, summaries, name)
-    axes_row[0].set_yticks(range(len(summaries)), [shortened(one.explainer, LABEL_IN) for one in summaries])
-    axes_row[0].set_ylim(len(summaries) - 0.5, -0.5)
+    for place, axes in enumerate(axes_row):
+        names = [shortened(one.explainer, LABEL_IN) for one in summaries] if place == 0 else []
+        axes.set_yticks(range(len(summaries)), names or [""] * len(summaries))
+        axes.set_ylim(len(summaries) - 0.5, -0.5)
     legend_below(figure, [Line2D([], [], ls="", ms=4, **mark) for mark in MARKS.values()], columns=3)
     return figure
 

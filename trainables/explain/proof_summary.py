@@ -101,6 +101,7 @@ def _summary(explainer: str, scores: Sequence[MapScores], seed: int) -> Explaine
     figure = "pointing" if has_masks else "deletion"
     judged = [row for row in shown if row.figure(figure) is not None and (row.is_correct or not has_masks)]
     means = _means(judged)
+    judged = _paired(judged, figure)
     groups = len({row.group for row in judged})
     differences = _differences(judged, figure, seed) if groups >= FEWEST_GROUPS else {}
     beats = all(one.low > 0 for one in differences.values()) if differences else None
@@ -123,6 +124,16 @@ def _summary(explainer: str, scores: Sequence[MapScores], seed: int) -> Explaine
     )
 
 
+def _paired(rows: Sequence[MapScores], figure: str) -> list[MapScores]:
+    """Return the rows of images that the map and every control have the figure of."""
+    sources = {"map", *CONTROLS}
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if row.figure(figure) is not None:
+            found.setdefault(row.image, set()).add(row.source)
+    return [row for row in rows if found.get(row.image) == sources]
+
+
 def _means(rows: Sequence[MapScores]) -> Means:
     return {
         source: {name: _mean([row.figure(name) for row in rows if row.source == source]) for name in FIGURES}
@@ -136,7 +147,7 @@ def _mean(values: Sequence[float | None]) -> MeanFigure:
 
 
 def _differences(rows: Sequence[MapScores], figure: str, seed: int) -> dict[str, Difference]:
-    """Return how much better the maps are than each control, on the images that all of them have the figure of."""
+    """Return how much better the maps are than each control; rows are those of `_paired`."""
     sign = 1 if FIGURES[figure] == "max" else -1
     by_source: dict[str, dict[str, float]] = {source: {} for source in ("map", *CONTROLS)}
     for row in rows:
@@ -144,7 +155,7 @@ def _differences(rows: Sequence[MapScores], figure: str, seed: int) -> dict[str,
         if value is not None:
             by_source[row.source][row.image] = sign * value
     group_of = {row.image: row.group for row in rows}
-    images = [image for image in by_source["map"] if all(image in by_source[control] for control in CONTROLS)]
+    images = list(by_source["map"])
     group_N = np.unique([group_of[image] for image in images], return_inverse=True)[1]
     paired: dict[str, np.ndarray] = {
         control: np.array([by_source["map"][image] - by_source[control][image] for image in images])

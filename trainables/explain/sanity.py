@@ -18,6 +18,7 @@ from torch import nn
 from trainables.explain.localisation import head_mask, is_blank, to_image_grid
 from trainables.explain.rank_correlation import rank_correlation
 
+FEWEST_CELLS = 9  # of a map: ranks of fewer agree by chance, of four by 0.5 on average
 MOST_ALIKE = 0.5  # mean |rank correlation| up to which a map counts as changed: a quarter of the ranks' variance
 DEPTHS = (0.0, 0.25, 0.5, 1.0)  # fractions of the layers below the head that are randomised with it
 SHIFTS_PX = ((0, 1), (1, 0), (0, -1), (-1, 0))
@@ -64,7 +65,13 @@ def randomisation_test(
     mean |rank correlation| is at most MOST_ALIKE at the last step, or where every map vanished. Adebayo et al. 2018.
     """
     heads_NHW = _heads(images_NCHW)
-    before = _inside(explain(copy.deepcopy(model)), heads_NHW)
+    maps_Nhw = explain(copy.deepcopy(model))
+    cells_h, cells_w = maps_Nhw.shape[1:]
+    if cells_h * cells_w < FEWEST_CELLS:
+        return RandomisationTest(
+            (), None, f"layer randomisation: maps of {cells_h} x {cells_w} cells are too coarse to tell"
+        )
+    before = _inside(maps_Nhw, heads_NHW)
     kept = [row for row, values_P in enumerate(before) if not is_blank(values_P)]
     names = layer_names(model)
     if not kept or not names:

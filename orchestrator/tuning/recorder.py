@@ -18,6 +18,7 @@ from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial import MICRO_BATCH
 from orchestrator.tuning.trial_files import TrialFiles
 from orchestrator.tuning.trial_log import LOG, cause_of_death
+from trainables.training.disk import says_disk_full
 
 if TYPE_CHECKING:
     from orchestrator.tuning.searcher import OptunaSearcher
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 _FOLDERS = re.compile(r"/(?:[^\s/'\":]+/)+")  # a reason reaches MLflow, where no path of the user belongs
 # as Ray says of a process that neither returned nor raised nor exited, and of one whose machine is gone
 KILLED = ("Worker exit type: SYSTEM_ERROR", "its node has died")
-NO_SPACE = ("No space left on device", "Disk quota exceeded")
 MOST_TIMES_KILLED = 2
 METRIC_SECTIONS = ("train/", "val/", "perf/")
 LOSS_SHOWS_AFTER_S = 0.5  # a trial's process can die a moment before the Ray that it dies with
@@ -113,7 +113,7 @@ class JournalRecorder(Callback):
         # not trial.get_error(): that reads the copy in storage, which is written later
         file = Path(trial.error_file) if trial.error_file else None
         text = file.read_text(encoding="utf-8", errors="replace") if file and file.is_file() else ""
-        if any(words in text for words in NO_SPACE):
+        if says_disk_full(text):
             self._stopping.request("disk", "a trial could not begin")
             return
         cause = cause_of_death(self._files.folder(number) / LOG)

@@ -16,7 +16,7 @@ from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_state import TrialState
 from orchestrator.tuning.cluster_room import ClusterRoom
 from orchestrator.tuning.finalists import submit_finalist
-from orchestrator.tuning.recorder import LOSS_SHOWS_AFTER_S, NO_SPACE, JournalRecorder, end_of
+from orchestrator.tuning.recorder import LOSS_SHOWS_AFTER_S, JournalRecorder, end_of
 from orchestrator.tuning.resources import Slots
 from orchestrator.tuning.retraining import at_place, evaluated, submit_retraining
 from orchestrator.tuning.scheduler import FairScheduler
@@ -27,6 +27,7 @@ from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_files import TrialFiles
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.errors import DataError, OutOfMemory, WeightsError
+from trainables.training.disk import says_disk_full
 
 POLL_S = 0.5
 
@@ -65,7 +66,7 @@ def run_trials(
     except (RayError, OSError, TuneError) as error:
         time.sleep(LOSS_SHOWS_AFTER_S)
         raise_if_asked_to_end(stopping)
-        if any(words in str(error) for words in NO_SPACE):
+        if says_disk_full(str(error)):
             raise DiskFull("the disk is full: Ray Tune could not write what it has to") from error
         if not isinstance(error, RayError):
             raise

@@ -1,5 +1,6 @@
 """The main job on one page: data -> plan -> preflight -> trials -> finalists -> winner, each step in the journal."""
 
+import errno
 import shutil
 import time
 from collections.abc import Iterator
@@ -147,6 +148,8 @@ def _end_by(error: BaseException) -> SweepEnded:
         return SweepEnded(state="interrupted", reason="interrupted by the user")
     if isinstance(error, Interrupted | DiskFull):
         return SweepEnded(state="interrupted", reason=str(error))
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return SweepEnded(state="interrupted", reason="the disk is full")
     reason = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
     return SweepEnded(state="failed", reason=reason)
 

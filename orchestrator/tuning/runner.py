@@ -7,14 +7,15 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError, UnserializableException
 from ray.tune.error import TuneError
 
-from orchestrator.errors import BadInput, DiskFull, Interrupted, OrchestratorError
+from orchestrator.errors import DiskFull, Interrupted
 from orchestrator.journal import Over, TrialEnded
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_state import TrialState
 from orchestrator.tuning.cluster_room import ClusterRoom
+from orchestrator.tuning.faults import fault_of_task
 from orchestrator.tuning.finalists import submit_finalist
 from orchestrator.tuning.recorder import LOSS_SHOWS_AFTER_S, JournalRecorder, end_of
 from orchestrator.tuning.resources import Slots
@@ -26,8 +27,7 @@ from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_files import TrialFiles
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
-from trainables.errors import DataError, OutOfMemory, WeightsError
-from trainables.training.disk import says_disk_full
+from trainables.training.disk import is_disk_full, says_disk_full
 
 POLL_S = 0.5
 
@@ -148,26 +148,25 @@ def train_again(
 def _record(waiting: list[Any], sweep: OpenSweep, stopping: Stopping) -> None:
     """Write what each Ray task returns into the journal, in the order in which they end.
 
-    Raises BadInput where a task found that its data were changed since the plan, Interrupted where asked to end.
+    Raises BadInput where a task found that its data were changed since the plan, DiskFull where it found no room,
+    OrchestratorError for what else it raised, Interrupted where asked to end.
     """
     while waiting:
         ready, waiting = ray.wait(waiting, timeout=POLL_S)
         raise_if_asked_to_end(stopping)
         for reference in ready:
             try:
-                sweep.append(ray.get(reference))
-            except RayTaskError as error:
-                if isinstance(error.cause, DataError):
-                    raise BadInput(str(error.cause)) from error
-                if isinstance(error.cause, WeightsError | OutOfMemory):
-                    reason = str(error.cause).strip().splitlines()[0]
-                    raise OrchestratorError(f"a finalist cannot be evaluated: {reason}") from error
-                raise
+                event = ray.get(reference)
+            except (RayTaskError, UnserializableException) as error:
+                raise fault_of_task(error, sweep.folder) from error
             except RayError as error:
                 time.sleep(LOSS_SHOWS_AFTER_S)
                 raise_if_asked_to_end(stopping)
+                if is_disk_full(error, sweep.folder):  # its process could not even begin
+                    raise fault_of_task(error, sweep.folder) from error
                 reason = str(error).strip().splitlines()[0]
                 raise Interrupted(f"the process of an evaluation ended: {reason}") from error
+            sweep.append(event)
 
 
 def raise_if_asked_to_end(stopping: Stopping) -> None:

@@ -56,7 +56,7 @@ def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | N
         keep_state_s=setup.keep_state_s,
         state_wanted=setup.state_wanted,
         known_epochs=config.known_epochs,
-        keep_every_epochs=0 if config.index else setup.keep_every_epochs,
+        keep_every_epochs=0 if config.is_again else setup.keep_every_epochs,
     )
     return _with_room(run, data, watch)
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cache_upkeep import held
 from orchestrator.errors import BadInput, NoUsableTrial
-from orchestrator.journal import SweepResumed, SweepStarted, TrialSuggested, read_events
+from orchestrator.journal import read_events
+from orchestrator.more_epochs import epochs_to_repeat
 from orchestrator.open_sweep import JOURNAL, state_of
 from orchestrator.resume import require_same_plan
 from orchestrator.sweep_planning import plan_sweep
 from orchestrator.sweep_request import SweepRequest, kept_request
-from trainables.configs.training import RATES_END
 from trainables.errors import TrainingFailed
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def replay_trial(
     replayed = Replay(number, trial.architecture)
     with TemporaryDirectory() as scratch, held(planned.data.development.arrays.values()):
         setup = TrialSetup.model_validate_json((folder / "trial_setup.json").read_text())
-        planned_for = epochs_planned(folder, number) if trial.hyperparameters["lr_schedule"] in RATES_END else None
+        planned_for = epochs_to_repeat(read_events(folder / JOURNAL)[0], trial)
         own = {"trials": Path(scratch), "keep_state_s": None, "keep_every_epochs": 0}
         setup = setup.model_copy(update={**own, "epochs": planned_for or setup.epochs, "device": planned.slots.device})
         config = TrialConfig.of(trial, folder / "trial_setup.json")
@@ -86,17 +86,6 @@ def replay_trial(
         except TrainingFailed as error:
             raise NoUsableTrial(f"trial {number}: {error}") from error
     return replayed
-
-
-def epochs_planned(folder: Path, number: int) -> int:
-    """Return how many epochs a trial was planned for when it was suggested; rates that end do so with the last."""
-    epochs = 0
-    for event in read_events(folder / JOURNAL)[0]:
-        if isinstance(event, SweepStarted | SweepResumed):
-            epochs = event.plan.budget.epochs
-        elif isinstance(event, TrialSuggested) and event.trial == number:
-            break
-    return epochs
 
 
 def _apart(one: float | None, other: float | None) -> float:

@@ -85,8 +85,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
             finalists = choose_finalists(sweep.state)
             if not finalists:
                 raise NoUsableTrial(_why_no_trial(sweep.state))
-            new = [trial for trial in finalists if trial.number not in sweep.state.finalists]
-            evaluate_finalists(new, setup, test, folder / "finalists", planned.slots, sweep, stopping)
+            new = evaluate_finalists(finalists, setup, test, folder / "finalists", planned.slots, sweep, stopping)
             if plan.seeds > 1:
                 train_again(finalists, "seed", plan.seeds, setup, planned.slots, sweep, stopping)
             winner = choose_winner(sweep.state, finalists)

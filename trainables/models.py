@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -95,6 +95,15 @@ def load_weights(model: nn.Module, path: Path) -> None:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         raise WeightsError(f"{path.name}: weights of another architecture: {', '.join(differences[:3])}{more}")
     model.load_state_dict(given)
+
+
+def holds_weights(path: Path) -> bool:
+    """Tell whether a file is there that `save_weights` wrote, to its last byte; of which model is not looked at."""
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except (OSError, SafetensorError):
+        return False
 
 
 def _why_no_safetensors(path: Path) -> str:

@@ -12,6 +12,7 @@ from ray.tune.error import TuneError
 
 from orchestrator.errors import DiskFull, Interrupted
 from orchestrator.journal import Over, TrialEnded
+from orchestrator.more_epochs import epochs_to_repeat
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_state import TrialState
 from orchestrator.tuning.cluster_room import ClusterRoom
@@ -27,6 +28,8 @@ from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_files import TrialFiles
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+from trainables.evaluation.trial_files import BEST_WEIGHTS
+from trainables.models import holds_weights
 from trainables.training.disk import is_disk_full, says_disk_full
 
 POLL_S = 0.5
@@ -106,14 +109,26 @@ def evaluate_finalists(
     slots: Slots,
     sweep: OpenSweep,
     stopping: Stopping,
-) -> None:
-    """Evaluate the finalists side by side; each is one line in the journal. Raises Interrupted where asked to end."""
+) -> list[TrialState]:
+    """Evaluate the finalists that the journal lacks, side by side, and return them; Interrupted where asked to end.
+
+    One whose weights are lost is evaluated again, too, once they are trained again.
+    """
     shared = TrialSetup.model_validate_json(setup.read_text())
-    waiting: list[Any] = [
-        submit_finalist(TrialConfig.of(trial, setup), shared, test, folder / f"{trial.number:04d}", slots.gpu_share)
-        for trial in trials
-    ]
+    waiting: list[Any] = []
+    new = []
+    for trial in trials:
+        config = TrialConfig.of(trial, setup)
+        if not holds_weights(shared.trial_folder(config) / BEST_WEIGHTS):
+            to = f"to its best epoch, {config.best_epoch}"
+            sweep.tell(f"trial {trial.number}: its weights are missing or damaged: it is trained again {to}")
+        elif trial.number in sweep.state.finalists:
+            continue
+        own = shared.model_copy(update={"epochs": epochs_to_repeat(sweep.past, trial) or shared.epochs})
+        waiting.append(submit_finalist(config, own, test, folder / f"{trial.number:04d}", slots.gpu_share))
+        new.append(trial)
     _record(waiting, sweep, stopping)
+    return new
 
 
 def train_again(

@@ -2,7 +2,6 @@
 
 import importlib
 import logging
-import os
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainables.catalog import architecture as architecture_record
+from trainables.durable import put_in_place
 from trainables.errors import WeightsError
 
 Build = Callable[[Mapping[str, Any], int, bool], nn.Module]
@@ -63,7 +63,7 @@ def fetch_pretrained(name: str) -> None:
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the weights atomically: a killed process leaves the old file, never half a new one.
+    """Write the weights atomically: a killed process or machine leaves the old file, never half a new one.
 
     Tensors that several layers share are written under each of their names: safetensors knows no shared ones.
     """
@@ -75,7 +75,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
         tensors[name] = tensor.contiguous().clone() if place in written else tensor.contiguous()
         written.add(place)
     save_file(tensors, part)
-    os.replace(part, path)
+    put_in_place(part, path)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

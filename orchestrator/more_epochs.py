@@ -1,5 +1,8 @@
-"""Which trials of a finished sweep train further when its epochs are raised, and why others do not."""
+"""Which trials of a finished sweep train further when its epochs are raised, and for how many each was planned."""
 
+from collections.abc import Iterable
+
+from orchestrator.journal import Event, SweepResumed, SweepStarted, TrialSuggested
 from orchestrator.leaderboard import choose_finalists
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.configs.training import RATES_END
@@ -22,3 +25,19 @@ def why_it_stays(trial: TrialState, epochs: int) -> str:
     if schedule in RATES_END:
         return f"its rates ({schedule}) ended with epoch {trial.last_epoch}"
     return ""
+
+
+def epochs_to_repeat(events: Iterable[Event], trial: TrialState) -> int | None:
+    """Return how many epochs a training that is to be the same as a trial's is planned for; None where any will do."""
+    return epochs_planned(events, trial.number) if trial.hyperparameters.get("lr_schedule") in RATES_END else None
+
+
+def epochs_planned(events: Iterable[Event], number: int) -> int:
+    """Return how many epochs a trial was planned for when it was suggested; rates that end do so with the last."""
+    epochs = 0
+    for event in events:
+        if isinstance(event, SweepStarted | SweepResumed):
+            epochs = event.plan.budget.epochs
+        elif isinstance(event, TrialSuggested) and event.trial == number:
+            break
+    return epochs

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cache_upkeep import held
 from orchestrator.errors import BadInput, NoUsableTrial
-from orchestrator.journal import SweepResumed, SweepStarted, TrialSuggested, read_events
+from orchestrator.journal import read_events
+from orchestrator.more_epochs import epochs_to_repeat
 from orchestrator.open_sweep import JOURNAL, state_of
 from orchestrator.resume import require_same_plan
 from orchestrator.sweep_planning import plan_sweep
 from orchestrator.sweep_request import SweepRequest, kept_request
-from trainables.configs.training import RATES_END
-from trainables.errors import TrainingFailed
+from trainables.errors import DataError, TrainingFailed
 
 if TYPE_CHECKING:
+    from orchestrator.tuning.trial_setup import TrialSetup
     from trainables.data.decoding import Progress
 
+SETUP = "trial_setup.json"
 NOT_COMPARED = "perf/"  # seconds are never the same
 
 
@@ -29,11 +31,14 @@ class Replay:
 
     trial: int
     architecture: str
+    epochs_then: int
     epochs: list["ReplayedEpoch"] = field(default_factory=list)
 
     @property
     def largest_difference(self) -> float:
-        """Return the largest difference of any metric in any epoch."""
+        """Return the largest difference of any metric in any epoch; infinite where epochs are missing now."""
+        if len(self.epochs) < self.epochs_then:
+            return math.inf
         return max((epoch.difference for epoch in self.epochs), default=0.0)
 
 
@@ -56,8 +61,8 @@ def replay_trial(
 ) -> Replay:
     """Train the epochs that the journal has of a trial once more; no run, no weights, no registry.
 
-    Raises BadInput for an unknown sweep or trial and where data or sweep file changed, NoUsableTrial where training
-    breaks down.
+    Raises BadInput for an unknown sweep or trial, where data or sweep file changed, and for a folder that does not tell
+    how its trials were trained; NoUsableTrial where training breaks down.
     """
     folder = machine.home.sweep_folder(sweep_id)
     state = state_of(folder)
@@ -69,34 +74,47 @@ def replay_trial(
     planned = plan_sweep(request, progress)
     require_same_plan(sweep_id, state.plan, planned.plan)
     from orchestrator.tuning.trial import begin_training
-    from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+    from orchestrator.tuning.trial_setup import TrialConfig
+    from trainables.data.split_rows import write_rows
 
-    replayed = Replay(number, trial.architecture)
+    replayed = Replay(number, trial.architecture, len(trial.epochs))
     with TemporaryDirectory() as scratch, held(planned.data.development.arrays.values()):
-        setup = TrialSetup.model_validate_json((folder / "trial_setup.json").read_text())
-        planned_for = epochs_planned(folder, number) if trial.hyperparameters["lr_schedule"] in RATES_END else None
-        own = {"trials": Path(scratch), "keep_state_s": None, "keep_every_epochs": 0}
-        setup = setup.model_copy(update={**own, "epochs": planned_for or setup.epochs, "device": planned.slots.device})
-        config = TrialConfig.of(trial, folder / "trial_setup.json")
+        development = Path(scratch, "development.csv")
+        write_rows(development, planned.data.development.rows)  # of the same plan, wherever the sweep's own file is now
+        setup = _setup_of(folder).model_copy(
+            update={
+                "development": development,
+                "arrays": planned.data.development.arrays,
+                "trials": Path(scratch),
+                "keep_state_s": None,
+                "keep_every_epochs": 0,
+                "state_wanted": None,
+                "device": planned.slots.device,
+            }
+        )
+        planned_for = epochs_to_repeat(read_events(folder / JOURNAL)[0], trial)
+        setup = setup.model_copy(update={"epochs": planned_for or setup.epochs})
+        config = TrialConfig.of(trial, folder / SETUP)
         try:
             for then, record in zip(trial.epochs, begin_training(config, setup), strict=False):
                 compared = {k: v for k, v in then.metrics.items() if not k.startswith(NOT_COMPARED)}
                 replayed.epochs.append(ReplayedEpoch(record.epoch, record.metrics, compared))
                 watch(replayed.epochs[-1])
+        except DataError as error:
+            raise BadInput(f"{sweep_id}: {error}") from error
         except TrainingFailed as error:
             raise NoUsableTrial(f"trial {number}: {error}") from error
     return replayed
 
 
-def epochs_planned(folder: Path, number: int) -> int:
-    """Return how many epochs a trial was planned for when it was suggested; rates that end do so with the last."""
-    epochs = 0
-    for event in read_events(folder / JOURNAL)[0]:
-        if isinstance(event, SweepStarted | SweepResumed):
-            epochs = event.plan.budget.epochs
-        elif isinstance(event, TrialSuggested) and event.trial == number:
-            break
-    return epochs
+def _setup_of(folder: Path) -> "TrialSetup":
+    from orchestrator.tuning.trial_setup import TrialSetup
+
+    try:
+        return TrialSetup.model_validate_json((folder / SETUP).read_bytes())
+    except (OSError, ValueError) as error:
+        again = f"orchestrate resume {folder.name} writes it again where the sweep has more to do"
+        raise BadInput(f"{folder / SETUP}: is missing or damaged; put back a whole copy, or {again}") from error
 
 
 def _apart(one: float | None, other: float | None) -> float:

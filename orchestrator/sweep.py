@@ -1,5 +1,6 @@
 """The main job on one page: data -> plan -> preflight -> trials -> finalists -> winner, each step in the journal."""
 
+import errno
 import shutil
 import time
 from collections.abc import Iterator
@@ -84,8 +85,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
             finalists = choose_finalists(sweep.state)
             if not finalists:
                 raise NoUsableTrial(_why_no_trial(sweep.state))
-            new = [trial for trial in finalists if trial.number not in sweep.state.finalists]
-            evaluate_finalists(new, setup, test, folder / "finalists", planned.slots, sweep, stopping)
+            new = evaluate_finalists(finalists, setup, test, folder / "finalists", planned.slots, sweep, stopping)
             if plan.seeds > 1:
                 train_again(finalists, "seed", plan.seeds, setup, planned.slots, sweep, stopping)
             winner = choose_winner(sweep.state, finalists)
@@ -147,6 +147,8 @@ def _end_by(error: BaseException) -> SweepEnded:
         return SweepEnded(state="interrupted", reason="interrupted by the user")
     if isinstance(error, Interrupted | DiskFull):
         return SweepEnded(state="interrupted", reason=str(error))
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return SweepEnded(state="interrupted", reason="the disk is full")
     reason = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
     return SweepEnded(state="failed", reason=reason)
 

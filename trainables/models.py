@@ -2,18 +2,18 @@
 
 import importlib
 import logging
-import os
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import timm
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainables.catalog import architecture as architecture_record
+from trainables.durable import put_in_place
 from trainables.errors import WeightsError
 
 Build = Callable[[Mapping[str, Any], int, bool], nn.Module]
@@ -63,7 +63,7 @@ def fetch_pretrained(name: str) -> None:
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the weights atomically: a killed process leaves the old file, never half a new one.
+    """Write the weights atomically: a killed process or machine leaves the old file, never half a new one.
 
     Tensors that several layers share are written under each of their names: safetensors knows no shared ones.
     """
@@ -75,7 +75,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
         tensors[name] = tensor.contiguous().clone() if place in written else tensor.contiguous()
         written.add(place)
     save_file(tensors, part)
-    os.replace(part, path)
+    put_in_place(part, path)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -95,6 +95,15 @@ def load_weights(model: nn.Module, path: Path) -> None:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         raise WeightsError(f"{path.name}: weights of another architecture: {', '.join(differences[:3])}{more}")
     model.load_state_dict(given)
+
+
+def holds_weights(path: Path) -> bool:
+    """Tell whether a file is there that `save_weights` wrote, to its last byte; of which model is not looked at."""
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except (OSError, SafetensorError):
+        return False
 
 
 def _why_no_safetensors(path: Path) -> str:

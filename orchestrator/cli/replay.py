@@ -1,5 +1,6 @@
 """`orchestrate replay`: one trial of a sweep once more, beside what the journal says of it."""
 
+import math
 import sys
 from contextlib import redirect_stdout
 from typing import Annotated
@@ -33,15 +34,23 @@ def replay(
 
     with redirect_stdout(sys.stderr), DataProgress() as progress:
         replayed = replay_trial(sweep_id, trial, machine, progress, say)
+    missing = replayed.epochs_then - len(replayed.epochs)
     if as_json:
         epochs = [
-            {"epoch": one.epoch, "difference": one.difference, "now": one.now, "then": one.then}
+            {"epoch": one.epoch, "difference": _finite(one.difference), "now": one.now, "then": one.then}
             for one in replayed.epochs
         ]
-        print_json({"trial_id": trial, "largest_difference": replayed.largest_difference, "epochs": epochs})
+        largest = _finite(replayed.largest_difference)
+        print_json({"trial_id": trial, "largest_difference": largest, "missing_epochs": missing, "epochs": epochs})
+        return
+    about = f"trial {trial} ({replayed.architecture}), {len(replayed.epochs)} epochs"
+    if missing:
+        results().print(f"{about}: not the same as in the journal, which has {replayed.epochs_then}")
         return
     verdict = "the same" if replayed.largest_difference <= SAME else "not the same"
-    results().print(
-        f"trial {trial} ({replayed.architecture}), {len(replayed.epochs)} epochs: {verdict} as in the journal, "
-        f"largest difference {replayed.largest_difference:.2g}"
-    )
+    results().print(f"{about}: {verdict} as in the journal, largest difference {replayed.largest_difference:.2g}")
+
+
+def _finite(difference: float) -> float | None:
+    """Return None for an infinite difference, of what is missing on one side: JSON has no number for it."""
+    return difference if math.isfinite(difference) else None

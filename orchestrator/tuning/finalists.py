@@ -9,8 +9,9 @@ import ray
 
 from orchestrator.journal import FinalistEvaluated
 from orchestrator.tuning.test_data import TestData
-from orchestrator.tuning.trial import judge_trial
+from orchestrator.tuning.trial import judge_trial, train_weights_again
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+from trainables.errors import WeightsError
 from trainables.evaluation.evaluation import Evaluation
 from trainables.evaluation.evaluation_files import FOR_EVIDENCE, WEIGHTS_DIGEST_FILE
 from trainables.evaluation.named_metrics import named_metrics
@@ -27,9 +28,19 @@ def submit_finalist(
 
 
 def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, folder: Path) -> FinalistEvaluated:
-    """Return what the journal keeps of a finalist on validation and test; its folder receives all of it."""
+    """Return what the journal keeps of a finalist on validation and test; its folder receives all of it.
+
+    Weights that are missing or damaged are trained again, to the best epoch: the next best trial's are long removed.
+    """
     name = f"trial {config.trial} ({config.architecture})"
-    evaluation = judge_trial(folder, config, setup, test, name, "final evaluation of a finalist")
+    why = "final evaluation of a finalist"
+    try:
+        evaluation = judge_trial(folder, config, setup, test, name, why)
+    except WeightsError:
+        if not config.best_epoch:
+            raise
+        train_weights_again(config, setup)
+        evaluation = judge_trial(folder, config, setup, test, name, why)
     with (setup.trial_folder(config) / BEST_WEIGHTS).open("rb") as weights:
         digest = hashlib.file_digest(weights, "sha256").hexdigest()
     (folder / FOR_EVIDENCE / WEIGHTS_DIGEST_FILE).write_text(digest, encoding="ascii")

@@ -1,6 +1,5 @@
 """Ray Tune's events -> journal lines; an epoch that the journal holds already is not told twice."""
 
-import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,19 +12,19 @@ from orchestrator.errors import DiskFull
 from orchestrator.journal import EpochEnded, Event, MicroBatchLimited, TrialEnd, TrialEnded, TrialStarted
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_state import TrialState
+from orchestrator.tuning.faults import in_one_line
 from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial import MICRO_BATCH
 from orchestrator.tuning.trial_files import TrialFiles
 from orchestrator.tuning.trial_log import LOG, cause_of_death
+from trainables.training.disk import says_disk_full
 
 if TYPE_CHECKING:
     from orchestrator.tuning.searcher import OptunaSearcher
 
-_FOLDERS = re.compile(r"/(?:[^\s/'\":]+/)+")  # a reason reaches MLflow, where no path of the user belongs
 # as Ray says of a process that neither returned nor raised nor exited, and of one whose machine is gone
 KILLED = ("Worker exit type: SYSTEM_ERROR", "its node has died")
-NO_SPACE = ("No space left on device", "Disk quota exceeded")
 MOST_TIMES_KILLED = 2
 METRIC_SECTIONS = ("train/", "val/", "perf/")
 LOSS_SHOWS_AFTER_S = 0.5  # a trial's process can die a moment before the Ray that it dies with
@@ -113,7 +112,7 @@ class JournalRecorder(Callback):
         # not trial.get_error(): that reads the copy in storage, which is written later
         file = Path(trial.error_file) if trial.error_file else None
         text = file.read_text(encoding="utf-8", errors="replace") if file and file.is_file() else ""
-        if any(words in text for words in NO_SPACE):
+        if says_disk_full(text):
             self._stopping.request("disk", "a trial could not begin")
             return
         cause = cause_of_death(self._files.folder(number) / LOG)
@@ -122,10 +121,8 @@ class JournalRecorder(Callback):
             self._times_killed[number] += 1
             self._searcher.go_on(number)
             return
-        lines = [line for line in text.splitlines() if line.strip()]
-        told = lines[-1].strip() if lines else "the process died without a message"
         self._searcher.give_up(number)
-        self._end(number, "failed", _FOLDERS.sub("", cause or told)[:500])
+        self._end(number, "failed", in_one_line(cause or text) or "the process died without a message")
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle nothing: Ray pickles the whole Tuner once, and never reads it back here."""

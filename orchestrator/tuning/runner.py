@@ -7,16 +7,18 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError, UnserializableException
 from ray.tune.error import TuneError
 
-from orchestrator.errors import BadInput, DiskFull, Interrupted, OrchestratorError
+from orchestrator.errors import DiskFull, Interrupted
 from orchestrator.journal import Over, TrialEnded
+from orchestrator.more_epochs import epochs_to_repeat
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_state import TrialState
 from orchestrator.tuning.cluster_room import ClusterRoom
+from orchestrator.tuning.faults import fault_of_task
 from orchestrator.tuning.finalists import submit_finalist
-from orchestrator.tuning.recorder import LOSS_SHOWS_AFTER_S, NO_SPACE, JournalRecorder, end_of
+from orchestrator.tuning.recorder import LOSS_SHOWS_AFTER_S, JournalRecorder, end_of
 from orchestrator.tuning.resources import Slots
 from orchestrator.tuning.retraining import at_place, evaluated, submit_retraining
 from orchestrator.tuning.scheduler import FairScheduler
@@ -26,7 +28,9 @@ from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_files import TrialFiles
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
-from trainables.errors import DataError, OutOfMemory, WeightsError
+from trainables.evaluation.trial_files import BEST_WEIGHTS
+from trainables.models import holds_weights
+from trainables.training.disk import is_disk_full, says_disk_full
 
 POLL_S = 0.5
 
@@ -65,7 +69,7 @@ def run_trials(
     except (RayError, OSError, TuneError) as error:
         time.sleep(LOSS_SHOWS_AFTER_S)
         raise_if_asked_to_end(stopping)
-        if any(words in str(error) for words in NO_SPACE):
+        if says_disk_full(str(error)):
             raise DiskFull("the disk is full: Ray Tune could not write what it has to") from error
         if not isinstance(error, RayError):
             raise
@@ -105,14 +109,26 @@ def evaluate_finalists(
     slots: Slots,
     sweep: OpenSweep,
     stopping: Stopping,
-) -> None:
-    """Evaluate the finalists side by side; each is one line in the journal. Raises Interrupted where asked to end."""
+) -> list[TrialState]:
+    """Evaluate the finalists that the journal lacks, side by side, and return them; Interrupted where asked to end.
+
+    One whose weights are lost is evaluated again, too, once they are trained again.
+    """
     shared = TrialSetup.model_validate_json(setup.read_text())
-    waiting: list[Any] = [
-        submit_finalist(TrialConfig.of(trial, setup), shared, test, folder / f"{trial.number:04d}", slots.gpu_share)
-        for trial in trials
-    ]
+    waiting: list[Any] = []
+    new = []
+    for trial in trials:
+        config = TrialConfig.of(trial, setup)
+        if not holds_weights(shared.trial_folder(config) / BEST_WEIGHTS):
+            to = f"to its best epoch, {config.best_epoch}"
+            sweep.tell(f"trial {trial.number}: its weights are missing or damaged: it is trained again {to}")
+        elif trial.number in sweep.state.finalists:
+            continue
+        own = shared.model_copy(update={"epochs": epochs_to_repeat(sweep.past, trial) or shared.epochs})
+        waiting.append(submit_finalist(config, own, test, folder / f"{trial.number:04d}", slots.gpu_share))
+        new.append(trial)
     _record(waiting, sweep, stopping)
+    return new
 
 
 def train_again(
@@ -147,26 +163,25 @@ def train_again(
 def _record(waiting: list[Any], sweep: OpenSweep, stopping: Stopping) -> None:
     """Write what each Ray task returns into the journal, in the order in which they end.
 
-    Raises BadInput where a task found that its data were changed since the plan, Interrupted where asked to end.
+    Raises BadInput where a task found that its data were changed since the plan, DiskFull where it found no room,
+    OrchestratorError for what else it raised, Interrupted where asked to end.
     """
     while waiting:
         ready, waiting = ray.wait(waiting, timeout=POLL_S)
         raise_if_asked_to_end(stopping)
         for reference in ready:
             try:
-                sweep.append(ray.get(reference))
-            except RayTaskError as error:
-                if isinstance(error.cause, DataError):
-                    raise BadInput(str(error.cause)) from error
-                if isinstance(error.cause, WeightsError | OutOfMemory):
-                    reason = str(error.cause).strip().splitlines()[0]
-                    raise OrchestratorError(f"a finalist cannot be evaluated: {reason}") from error
-                raise
+                event = ray.get(reference)
+            except (RayTaskError, UnserializableException) as error:
+                raise fault_of_task(error, sweep.folder) from error
             except RayError as error:
                 time.sleep(LOSS_SHOWS_AFTER_S)
                 raise_if_asked_to_end(stopping)
+                if is_disk_full(error, sweep.folder):  # its process could not even begin
+                    raise fault_of_task(error, sweep.folder) from error
                 reason = str(error).strip().splitlines()[0]
                 raise Interrupted(f"the process of an evaluation ended: {reason}") from error
+            sweep.append(event)
 
 
 def raise_if_asked_to_end(stopping: Stopping) -> None:

@@ -1,6 +1,7 @@
 """One trial, wherever it runs: its epochs, and its best model judged."""
 
 import gc
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from trainables.catalog import TASKS
 from trainables.data.cache import open_images
 from trainables.data.split_rows import SplitRow, read_rows
 from trainables.errors import OutOfMemory, StateError
-from trainables.evaluation.trial_files import BEST_WEIGHTS
+from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
 from trainables.models import build_model, load_weights
 from trainables.training.checkpoint import state_files
 from trainables.training.development import DevelopmentData, load_development
@@ -56,7 +57,7 @@ def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | N
         keep_state_s=setup.keep_state_s,
         state_wanted=setup.state_wanted,
         known_epochs=config.known_epochs,
-        keep_every_epochs=0 if config.index else setup.keep_every_epochs,
+        keep_every_epochs=0 if config.is_again else setup.keep_every_epochs,
     )
     return _with_room(run, data, watch)
 
@@ -70,6 +71,21 @@ def begin_or_begin_anew(config: TrialConfig, setup: TrialSetup) -> Iterator[Epoc
         for path in state_files(folder):
             path.unlink(missing_ok=True)
         yield from begin_training(config, setup)
+
+
+def train_weights_again(config: TrialConfig, setup: TrialSetup) -> None:
+    """Train a trial to its best epoch once more, from its number and no state, for the weights that were lost.
+
+    They come into its folder when they are whole. `setup` has the epochs that the trial was planned for.
+    """
+    folder = setup.trial_folder(config)
+    aside = setup.model_copy(update={"trials": folder / "again", "keep_state_s": None, "keep_every_epochs": 0})
+    for record in begin_training(config.model_copy(update={"known_epochs": 0}), aside):
+        if record.epoch >= config.best_epoch:
+            break
+    for name in (BEST_VALIDATION, BEST_WEIGHTS):
+        (aside.trial_folder(config) / name).replace(folder / name)
+    shutil.rmtree(aside.trials)
 
 
 def _with_room(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None) -> Iterator[EpochRecord]:

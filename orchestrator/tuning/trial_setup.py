@@ -40,7 +40,7 @@ class TrialSetup(BaseModel):
     def trial_folder(self, config: "TrialConfig") -> Path:
         """Return the folder of one trial, or of a finalist that is trained again."""
         folder = trial_folder(self.trials, config.trial)
-        return folder / f"{config.over}-{config.index + 1}" if config.index else folder
+        return folder / f"{config.over}-{config.index + 1}" if config.is_again else folder
 
 
 class TrialConfig(BaseModel):
@@ -54,9 +54,15 @@ class TrialConfig(BaseModel):
     seed: int
     published: bool
     setup: Path  # JSON of TrialSetup
-    over: Over = "fold"  # what a finalist is trained again over, and its place there: 0 is the search's own training
-    index: int = 0
+    over: Over = "fold"  # what a finalist is trained again over, and its place there
+    index: int = 0  # fold 0 is the search's own training, seed 0 is not
     known_epochs: int = 0  # that the journal holds already
+    best_epoch: int = 0  # of those; 0 where there is none
+
+    @property
+    def is_again(self) -> bool:
+        """Tell whether it is another training than the search's own, whose files it must leave alone."""
+        return self.over == "seed" or self.index > 0
 
     @classmethod
     def of(cls, trial: TrialState, setup: Path) -> "TrialConfig":
@@ -68,4 +74,5 @@ class TrialConfig(BaseModel):
             seed=trial.seed,
             published=trial.published,
             setup=setup,
+            best_epoch=trial.best.epoch if trial.best else 0,
         )

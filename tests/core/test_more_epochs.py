@@ -6,9 +6,8 @@ import pytest
 from sweep_support import begin, epoch, make_plan, open_sweep, suggested
 
 from orchestrator.journal import SweepResumed, TrialEnded
-from orchestrator.more_epochs import trials_with_more_epochs, why_it_stays
+from orchestrator.more_epochs import epochs_planned, trials_with_more_epochs, why_it_stays
 from orchestrator.open_sweep import OpenSweep
-from orchestrator.replay import epochs_planned
 
 FORMERLY = 2
 
@@ -46,10 +45,9 @@ def test_why_a_trial_goes_on_or_stays(tmp_path: Path, state, schedule, stop_reas
 
 
 def test_a_trial_is_replayed_for_as_many_epochs_as_it_was_planned_for(tmp_path: Path) -> None:
-    folder = tmp_path / "s"
-    with open_sweep(folder, make_plan(budget__epochs=FORMERLY)) as sweep:
+    with open_sweep(tmp_path / "s", make_plan(budget__epochs=FORMERLY)) as sweep:
         begin(sweep, 0)
         sweep.append(resumed(4))
         begin(sweep, 1)
         sweep.append(resumed(9))
-    assert [epochs_planned(folder, number) for number in (0, 1)] == [FORMERLY, 4]
+    assert [epochs_planned(sweep.past, number) for number in (0, 1)] == [FORMERLY, 4]

@@ -23,6 +23,8 @@ from process_support import descendants, is_alive, titled
 from record_support import Records, compare, forget_what_was_sent, records_of
 from tests_support import TINY, clean_environment, command
 
+from orchestrator.tuning.trial_log import WITNESS
+
 SETTINGS = ["--finalists", "1", "--set", "scheduler.name=asha", "--set", "scheduler.grace_epochs=3"]
 TRIALS, EPOCHS = 4, 8
 HOOKS = Path(__file__).parent / "hooks"
@@ -130,15 +132,22 @@ def torn(running: Running, rng: random.Random) -> None:
 
 
 def power(running: Running, rng: random.Random) -> None:
-    """The machine goes: of the journal only what was brought to disk is left, of sync's note nothing."""
+    """The machine goes: of journal and trials' files only what was brought to disk is left, of sync's note nothing."""
     everything(running, rng)
     running.process.wait()
     path = running.folder / "journal.jsonl"
+    note = running.folder.parent.parent / f"{running.folder.name}.synced"
     try:
-        synced = int((running.folder.parent.parent / f"{running.folder.name}.synced").read_text())
+        synced = int(note.read_text())
     except (OSError, ValueError):
         synced = 0
     os.truncate(path, min(synced, path.stat().st_size))
+    notes = note.with_name(f"{note.name}.files")
+    on_disk = set(map(int, notes.read_text().split())) if notes.exists() else set()
+    own = [path for path in (running.folder / "trials").rglob("*") if path.is_file() and path.name != WITNESS]
+    for path in own:
+        if path.stat().st_ino not in on_disk:
+            os.truncate(path, 0)
     forget_what_was_sent(running.folder)
 
 

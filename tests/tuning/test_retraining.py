@@ -88,6 +88,20 @@ def test_another_seed_is_another_training_on_the_same_split(setup: TrialSetup) -
     assert not list(setup.trials.rglob("*.safetensors")), "no weights of another seed than the search's are kept"
 
 
+@pytest.mark.parametrize("index", [0, 1])
+def test_training_from_another_seed_leaves_the_searchs_own_files_alone(setup: TrialSetup, index: int) -> None:
+    own = setup.trials / "0004"
+    own.mkdir(parents=True)
+    for name in ("best.safetensors", "state_epoch_0002.pt"):
+        (own / name).write_bytes(b"of the search")
+    kept = setup.model_copy(update={"keep_state_s": 0.0})
+    assert train_again(at_place(config_of(setup, "seed"), index), kept).epoch > 0
+    assert {path.name: path.read_bytes() for path in own.iterdir()} == {
+        "best.safetensors": b"of the search",
+        "state_epoch_0002.pt": b"of the search",
+    }
+
+
 def test_training_that_breaks_down_has_no_metrics(setup: TrialSetup) -> None:
     config = at_place(config_of(setup, "seed", lr=1e30, optimizer="sgd"), 1)
     assert train_again(config, setup).validation == {}

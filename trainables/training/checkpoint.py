@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import pickle
 import re
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import torch
 
 from trainables.configs.training import RATES_END
+from trainables.durable import put_in_place
 from trainables.errors import StateError
 from trainables.training.learner import Learner
 from trainables.training.run import EpochRecord, TrainingRun
@@ -96,7 +96,7 @@ class Checkpoint:
         path = self._folder / f"state_epoch_{progress.epoch:04d}.pt"
         part = path.with_suffix(".part")
         torch.save({"of": self._of, "learner": learner.state(), "progress": asdict(progress)}, part)
-        os.replace(part, path)
+        put_in_place(part, path)
         for old in state_files(self._folder)[KEPT_STATES:]:
             old.unlink(missing_ok=True)
         self._written_at_s = time.monotonic()

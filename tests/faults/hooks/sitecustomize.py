@@ -1,4 +1,4 @@
-"""Read by every process of a sweep under test: notes what of its journal is on disk, and takes out a safeguard."""
+"""Read by every process of a sweep under test: notes what of it is on disk, and takes out a safeguard."""
 
 import os
 import sys
@@ -13,6 +13,9 @@ def _noting(number: int) -> None:
     name = str(path.readlink()) if path.exists() else ""
     if not name.endswith("journal.jsonl"):
         _fsync(number)
+        if "/trials/" in name:
+            with Path(f"{_note}.files").open("a") as notes:
+                notes.write(f"{os.fstat(number).st_ino}\n")
     elif _without != "fsync":
         size_bytes = os.fstat(number).st_size
         _fsync(number)

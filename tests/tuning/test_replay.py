@@ -1,0 +1,97 @@
+"""A trial once more beside its journal: wherever the sweep's folder is now, and where the training ends elsewhere."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sweep_support import make_plan, open_sweep
+from tests_support import Finished, run_here
+
+from orchestrator import replay
+from orchestrator.errors import BadInput
+from orchestrator.home import Home
+from orchestrator.journal import EpochEnded, TrialSuggested
+from orchestrator.sweep_request import SweepRequest
+from orchestrator.tuning.trial import begin_training
+from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+from trainables.catalog import default_hyperparameters
+from trainables.data.split_rows import SplitRow, digest_rows, write_rows
+
+SIDE_PX, EPOCHS = 16, 2
+ROWS = [SplitRow(f"{n}.png", n % 2, "MR", f"p{n}", "validation" if n < 20 else "training", f"{n}") for n in range(60)]
+BY = default_hyperparameters("baseline_cnn") | {"image_px": SIDE_PX}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home that was moved after trial 0 of sweep `s` was trained in it: its setup names files that are no more."""
+    home = Home(tmp_path / "home")
+    folder = home.root / "sweeps" / "s"
+    folder.mkdir(parents=True)
+    arrays = {SIDE_PX: tmp_path / "images.npy"}
+    np.save(arrays[SIDE_PX], np.random.default_rng(0).integers(0, 256, (len(ROWS), SIDE_PX, SIDE_PX), dtype=np.uint8))
+    setup = TrialSetup(
+        task="stroke", development=tmp_path / "old" / "development.csv", development_digest=digest_rows(ROWS),
+        arrays={SIDE_PX: tmp_path / "old" / "images.npy"}, pretrained=False, epochs=EPOCHS, metric="auroc",
+        device="cpu", threads=torch.get_num_threads(), trials=tmp_path / "old" / "trials", keep_state_s=0.0,
+    )  # fmt: skip
+    (folder / "trial_setup.json").write_text(setup.model_dump_json())
+    rows, slots = SimpleNamespace(rows=ROWS, arrays=arrays), SimpleNamespace(device="cpu")
+    planned = SimpleNamespace(data=SimpleNamespace(development=rows), slots=slots, plan=None)
+    monkeypatch.setattr(replay, "kept_request", lambda folder, machine: machine)
+    monkeypatch.setattr(replay, "plan_sweep", lambda request, progress: planned)
+    monkeypatch.setattr(replay, "require_same_plan", lambda *about: None)
+    with open_sweep(folder, make_plan(architectures={"baseline_cnn": {}})) as sweep:
+        sweep.append(TrialSuggested(trial=0, architecture="baseline_cnn", hyperparameters=BY, seed=7, published=False))
+        config = TrialConfig.of(sweep.state.trials[0], folder / "trial_setup.json")
+        write_rows(tmp_path / "then.csv", ROWS)
+        then = setup.model_copy(
+            update={"development": tmp_path / "then.csv", "arrays": arrays, "trials": tmp_path / "then"}
+        )
+        for record in begin_training(config, then):
+            sweep.append(EpochEnded(trial=0, epoch=record.epoch, metrics=record.metrics))
+    return home
+
+
+def replayed(home: Home) -> replay.Replay:
+    machine = SweepRequest(name="", home=home)
+    return replay.replay_trial("s", 0, machine, lambda what, done, of: None, lambda epoch: None)
+
+
+def test_a_sweep_whose_home_was_moved_is_replayed(home: Home) -> None:
+    once = replayed(home)
+    assert (len(once.epochs), once.epochs_then, once.largest_difference) == (EPOCHS, EPOCHS, 0)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}"])
+def test_a_folder_that_does_not_tell_how_it_trained_is_refused(home: Home, content: bytes | None) -> None:
+    setup = home.sweeps / "s" / "trial_setup.json"
+    setup.unlink() if content is None else setup.write_bytes(content)
+    with pytest.raises(BadInput, match=r"trial_setup\.json: is missing or damaged; put back a whole copy"):
+        replayed(home)
+
+
+def test_other_rows_than_those_it_was_trained_on_are_refused(home: Home) -> None:
+    planned = replay.plan_sweep(None, None)
+    planned.data.development.rows = [replace(ROWS[0], label=1), *ROWS[1:]]
+    with pytest.raises(BadInput, match=r"s: .*the split was changed since the plan"):
+        replayed(home)
+
+
+def said(home: Home, *further: str) -> Finished:
+    return run_here(home.root, "replay", "s", "0", *further)
+
+
+def test_a_training_that_ends_sooner_than_it_did_is_not_the_same(home: Home) -> None:
+    assert "2 epochs: the same as in the journal, largest difference 0" in said(home).stdout
+    with open_sweep(home.sweeps / "s") as sweep:
+        sweep.append(EpochEnded(trial=0, epoch=3, metrics={"val/auroc": 0.5}))
+    done = said(home)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "trial 0 (baseline_cnn), 2 epochs: not the same as in the journal, which has 3\n"
+    told = json.loads(said(home, "--json").stdout)
+    assert (told["largest_difference"], told["missing_epochs"], len(told["epochs"])) == (None, 1, 2)

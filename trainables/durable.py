@@ -1,0 +1,21 @@
+"""Files that are whole or not there, also after the machine went off."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Put a file that was written aside in the place of another one once its content is on disk.
+
+    Without that a power cut may leave an empty file under the final name.
+    """
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    with suppress(OSError):  # some file systems take it for files only
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -188,7 +188,7 @@ def _write_inputs(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest
     )
     write_unreadable(folder, data)
     (folder / "trial_setup.json").write_text(setup.model_dump_json(indent=2))
-    test = TestData.write(folder / "test.csv", data, request.home.test_ledger, folder.name)
+    test = TestData.write(folder / "test.csv", data, request.home.test_ledger, folder.name, plan.preset == "quick")
     return folder / "trial_setup.json", test
 
 

@@ -168,7 +168,9 @@ def _judge(config: "TrialConfig", setup: "TrialSetup", planned: PlannedTraining,
     test = None
     if request.test:
         require_unchanged(planned.data, folder, home.test_ledger)
-        test = TestData.write(folder / "test.csv", planned.data, home.test_ledger, f"train {folder.name}")
+        test = TestData.write(
+            folder / "test.csv", planned.data, home.test_ledger, f"train {folder.name}", quick=planned.device == "cpu"
+        )
     try:
         return judge_trial(folder / EVALUATION, config, setup, test, planned.architecture, "train --test")
     except (DataError, WeightsError) as error:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +10,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainables.catalog import Task
+from trainables.catalog import Task, architecture
 from trainables.data.records import Side
 from trainables.data.split_rows import SplitRow
-from trainables.errors import OutOfMemory
+from trainables.errors import ExplanationError, OutOfMemory
 from trainables.evaluation.evaluation import Evaluation, evaluate
-from trainables.evaluation.evaluation_files import COST_FILE, FAILURES_FILE, FOR_EVIDENCE, write_evaluation
+from trainables.evaluation.evaluation_files import (
+    COST_FILE,
+    EXPLANATIONS,
+    EXPLANATIONS_FILE,
+    FAILURES_FILE,
+    FOR_EVIDENCE,
+    write_evaluation,
+)
 from trainables.evaluation.predictions import Predictions
 from trainables.evaluation.side_figures import draw_failures, draw_side
+from trainables.explain.settings import ExplanationSettings
 from trainables.inference import EVALUATION_BATCH, image_ms, machine_of, predict_logits
 
 
@@ -35,10 +43,27 @@ class SideImages:
         return cls([rows[row] for row in chosen], images_NHW[chosen])
 
 
+@dataclass(frozen=True)
+class Explaining:
+    """How the answers on test are explained; `find_mask` (path of a row, side_px) gives a lesion where one is known."""
+
+    architecture: str
+    settings: ExplanationSettings
+    find_mask: Callable[[str, int], np.ndarray | None]
+
+
 def judge(
-    folder: Path, task: Task, model: nn.Module, title: str, validation: SideImages, test: SideImages | None = None
+    folder: Path,
+    task: Task,
+    model: nn.Module,
+    title: str,
+    validation: SideImages,
+    test: SideImages | None = None,
+    explaining: Explaining | None = None,
 ) -> Evaluation:
     """Evaluate a model on its device; `folder` holds tables, and figures below validation/ and test/, and no others.
+
+    Where the answers on test are to be explained, that is below explanations/.
 
     Raises OutOfMemory where the device has no room for a single image.
     """
@@ -55,7 +80,34 @@ def judge(
     if test is not None and on_test is not None and evaluation.test is not None:
         draw_side(folder / "test", task, evaluation.test, on_test, test.images_NHW, title, temperature)
         draw_failures(folder / FOR_EVIDENCE / FAILURES_FILE, task, on_test, test.images_NHW, f"{title}, test")
+        if explaining is not None:
+            _explain(folder / EXPLANATIONS, task, model, title, test.images_NHW, on_test, explaining)
     return evaluation
+
+
+def _explain(
+    folder: Path,
+    task: Task,
+    model: nn.Module,
+    title: str,
+    images_NHW: np.ndarray,
+    predictions: Predictions,
+    explaining: Explaining,
+) -> None:
+    from trainables.explain.explained import Explained  # seconds of imports, which other evaluations do without
+    from trainables.explain.side_explanations import explain_side
+
+    side_px = images_NHW.shape[1]
+    found = {n: explaining.find_mask(row.path, side_px) for n, row in enumerate(predictions.rows)}
+    masks = {n: mask_HW for n, mask_HW in found.items() if mask_HW is not None}
+    explained = Explained(architecture(explaining.architecture), model, images_NHW)
+    try:
+        explain_side(folder, task, explained, predictions, masks, title, explaining.settings)
+    except (ExplanationError, torch.OutOfMemoryError) as error:  # costs no evaluation
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        told = {"explainers": {}, "refused": [str(error).strip().splitlines()[0]]}
+        (folder / EXPLANATIONS_FILE).write_text(json.dumps(told, indent=2), encoding="utf-8")
 
 
 def _predict(model: nn.Module, side: SideImages) -> Predictions:

@@ -15,6 +15,7 @@ from orchestrator.promotion.evidence import (
     Cost,
     Evidence,
     EvidenceFolder,
+    ExplainerVerdict,
     digest_of,
     table_file,
 )
@@ -24,6 +25,8 @@ from trainables.catalog import TASKS, architecture
 from trainables.data.sources import SOURCES
 from trainables.evaluation.evaluation_files import (
     COST_FILE,
+    EXPLANATIONS,
+    EXPLANATIONS_FILE,
     FAILURES_FILE,
     FOR_EVIDENCE,
     METRICS_FILE,
@@ -81,6 +84,7 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
         licence=_licence(state),
         audit=_audit(sweep / "data" / "audit.json"),
         seeds=spread_over("seed", state, trial.number) or {},
+        explanations=_explanations(evaluated / EXPLANATIONS / EXPLANATIONS_FILE),
         cost=_cost(evaluated / COST_FILE, trial, started.device),
         code=started.git,
         versions=started.versions,
@@ -134,6 +138,23 @@ def _audit(path: Path) -> dict[str, Any]:
         "verdict": audit.get("verdict"),
         "findings": findings,
         **{name: audit[name] for name in counted if name in audit},
+    }
+
+
+def _explanations(path: Path) -> dict[str, ExplainerVerdict]:
+    """Return what each explainer's maps are worth; nothing where nothing was explained."""
+    try:
+        explainers = json.loads(path.read_bytes())["explainers"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return {
+        name: ExplainerVerdict(
+            method=one["method"],
+            beats_controls=one["summary"]["beats_controls"],
+            depends_on_model=one["randomisation"]["passed"],
+            sentences=(one["summary"]["sentence"], one["randomisation"]["sentence"]),
+        )
+        for name, one in explainers.items()
     }
 
 

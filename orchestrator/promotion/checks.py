@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.leaderboard import format_metric
-from orchestrator.promotion.evidence import Evidence, EvidenceFolder
+from orchestrator.promotion.evidence import Evidence, EvidenceFolder, ExplainerVerdict
 from orchestrator.promotion.policy import Policy
 from trainables.evaluation.metrics import METRICS, classification_metrics
 from trainables.evaluation.paired_tests import PairedDifference, compare_models, holm
@@ -47,6 +47,8 @@ def absolute_checks(policy: Policy, folder: EvidenceFolder) -> list[Check]:
         checks.append(_sensitive(policy.least_sensitivity, policy.least_specificity, evidence))
     if policy.least_modality_auroc is not None:
         checks += _modalities(policy.least_modality_auroc, policy.least_modality_images, evidence)
+    if policy.sane_explanations and evidence.explanations:
+        checks.append(_explained(evidence.explanations))
     return checks
 
 
@@ -181,6 +183,17 @@ def _sensitive(least: float, least_specificity: float, evidence: Evidence) -> Ch
     value, reached = test["sensitivity"][0], test["specificity"][0]
     shown = f"{value:.3f} at a specificity on test of {reached:.3f}"
     return Check(name, shown, rule, passed=value >= least and reached >= least_specificity)
+
+
+def _explained(explanations: Mapping[str, ExplainerVerdict]) -> Check:
+    """Judge whether any map hangs on the model; those too coarse to tell judge nothing."""
+    verdicts = {name: one.depends_on_model for name, one in explanations.items() if one.depends_on_model is not None}
+    kept = [name for name, passed in verdicts.items() if passed]
+    better = [name for name, one in explanations.items() if one.beats_controls]
+    changing = f"{', '.join(kept) or 'none'} of {', '.join(verdicts) or 'none that can tell'} change with the weights"
+    value = f"{changing}; better than their controls: {', '.join(better) or 'none for sure'}"
+    rule = "at least one kind of map changes when the weights are noise"
+    return Check("explanations", value, rule, passed=bool(kept) or not verdicts)
 
 
 def _modalities(least: float, least_images: int, evidence: Evidence) -> list[Check]:

@@ -33,6 +33,17 @@ class Cost(BaseModel):
     machine: str = ""
 
 
+class ExplainerVerdict(BaseModel):
+    """What an explainer's maps are worth: None where it cannot be told; the sentences say why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    method: str
+    beats_controls: bool | None
+    depends_on_model: bool | None
+    sentences: tuple[str, ...]
+
+
 class Evidence(BaseModel):
     """Where a model comes from and what its evaluation said; nothing here decides anything."""
 
@@ -64,6 +75,7 @@ class Evidence(BaseModel):
     licence: str
     audit: dict[str, Any]
     seeds: dict[str, tuple[float, float, int]] = {}
+    explanations: dict[str, ExplainerVerdict] = {}  # by explainer; empty where nothing was explained
     cost: Cost
     code: dict[str, str]
     versions: dict[str, str]

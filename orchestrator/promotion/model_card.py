@@ -40,6 +40,8 @@ def _lines(folder: EvidenceFolder) -> Iterator[str]:
     yield from _scores(evidence)
     yield "\n## Where it is weak\n"
     yield from _weaknesses(evidence, folder)
+    yield "\n## Why it says so\n"
+    yield from _explanations(evidence)
     yield "\n## Data\n"
     yield from _data(evidence)
     yield "\n## Made by\n"
@@ -102,6 +104,17 @@ def _worst(folder: EvidenceFolder) -> list[list[str]]:
         ]
         for n in wrong[:MOST_FAILURES]
     ]
+
+
+def _explanations(evidence: Evidence) -> Iterator[str]:
+    if not evidence.explanations:
+        yield "Nothing was explained: nothing is known of what it looks at."
+        return
+    yield "A map shows what the model's answer hung on, not what is ill. Each is held against maps that know nothing of"
+    yield "the model (controls), and must change when the model's weights are replaced by noise."
+    yield ""
+    for name, verdict in evidence.explanations.items():
+        yield f"- {_plain(name)} ({_plain(verdict.method)}): " + "; ".join(map(_plain, verdict.sentences))
 
 
 def _data(evidence: Evidence) -> Iterator[str]:

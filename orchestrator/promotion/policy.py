@@ -28,6 +28,7 @@ class Policy(BaseModel):
     least_specificity: Share
     least_modality_auroc: Share | None
     least_modality_images: Annotated[int, Field(ge=1)]
+    sane_explanations: bool
     level: Annotated[float, Field(gt=0, lt=1)]
     modality_margin: Share
     margin: Share

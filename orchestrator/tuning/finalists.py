@@ -13,8 +13,8 @@ from orchestrator.tuning.trial import judge_trial, train_weights_again
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.errors import WeightsError
 from trainables.evaluation.evaluation import Evaluation
-from trainables.evaluation.evaluation_files import FOR_EVIDENCE, WEIGHTS_DIGEST_FILE
-from trainables.evaluation.named_metrics import named_metrics
+from trainables.evaluation.evaluation_files import EXPLANATIONS, FOR_EVIDENCE, WEIGHTS_DIGEST_FILE
+from trainables.evaluation.named_metrics import explanation_metrics, named_metrics
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 
@@ -45,7 +45,8 @@ def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, fo
         digest = hashlib.file_digest(weights, "sha256").hexdigest()
     (folder / FOR_EVIDENCE / WEIGHTS_DIGEST_FILE).write_text(digest, encoding="ascii")
     _keep_epoch_weights(setup.trial_folder(config), folder / "checkpoints")
-    return for_journal(config.trial, evaluation)
+    found = for_journal(config.trial, evaluation)
+    return found.model_copy(update={"further": found.further | explanation_metrics(folder / EXPLANATIONS)})
 
 
 def _keep_epoch_weights(trial: Path, checkpoints: Path) -> None:

@@ -10,6 +10,7 @@ from orchestrator.test_ledger import TestRead, record_test_read
 from trainables.data.cache import digest_file, open_images
 from trainables.data.split_rows import SplitRow, digest_rows, read_rows, write_rows
 from trainables.errors import DataError
+from trainables.explain.settings import MOST_PROVED, MOST_ROAD_PX, QUICKLY_PROVED, ExplanationSettings
 
 if TYPE_CHECKING:
     from trainables.data.prepare import PreparedData
@@ -28,10 +29,13 @@ class TestData(BaseModel):
     array_digests: dict[int, str]
     ledger: Path
     who: str
+    root: Path  # of the set: a phantom there knows where its lesions are
+    explained: int  # images whose explanations are proved
+    most_road_px: int  # the largest side on which ROAD is among the proof
 
     @classmethod
-    def write(cls, path: Path, data: "PreparedData", ledger: Path, who: str) -> "TestData":
-        """Write the rows to `path`; `who` is what the ledger will name."""
+    def write(cls, path: Path, data: "PreparedData", ledger: Path, who: str, quick: bool) -> "TestData":
+        """Write the rows to `path`; the ledger will name `who`; quick: explanations are proved on few images."""
         write_rows(path, data.test.rows)
         return cls(
             rows=path,
@@ -41,7 +45,15 @@ class TestData(BaseModel):
             array_digests=data.test.array_digests(),
             ledger=ledger,
             who=who,
+            root=data.examined.data_set.root,
+            explained=QUICKLY_PROVED if quick else MOST_PROVED,
+            most_road_px=0 if quick else MOST_ROAD_PX,
         )
+
+    @property
+    def explanations(self) -> ExplanationSettings:
+        """Return how much of the explanations is proved."""
+        return ExplanationSettings(self.explained, self.most_road_px)
 
     def open(self, model: str, side_px: int, why: str) -> tuple[list[SplitRow], np.ndarray]:
         """Return rows and images_NHW after a line in the ledger. Raises DataError where either was changed."""

@@ -124,7 +124,8 @@ def judge_trial(
 
     `folder` receives tables and figures. Raises DataError where the data were changed since the plan.
     """
-    from trainables.judging import SideImages, judge  # figures and statistics, which no trial needs
+    from trainables.explain.masks import LesionMasks
+    from trainables.judging import Explaining, SideImages, judge  # figures and statistics, which no trial needs
 
     torch.set_num_threads(setup.threads)
     torch.backends.cudnn.allow_tf32 = False  # the same probabilities as on the CPU of those who predict
@@ -144,4 +145,5 @@ def judge_trial(
         f"{task.name}, {name}",
         SideImages.of(rows, open_images(setup.arrays[side_px]), "validation"),
         None if test is None else SideImages(*test.open(name, side_px, why)),
+        None if test is None else Explaining(config.architecture, test.explanations, LesionMasks(test.root).find),
     )

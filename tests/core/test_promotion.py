@@ -5,6 +5,7 @@ from evidence_support import POLICY, Model, TestSet, draw_predictions, write_evi
 
 from orchestrator.promotion.checks import RivalAnswers
 from orchestrator.promotion.decision import Decision, decide
+from orchestrator.promotion.evidence import EVIDENCE_FILE, EvidenceFolder, ExplainerVerdict
 from orchestrator.promotion.model_card import write_model_card
 
 CHAMPION = Model(signal=1.5, seed=1)
@@ -148,6 +149,29 @@ def test_a_champion_that_judged_the_challengers_images_is_compared_on_them(
     assert decision.passed == passes and decision.p_value is not None
     check = next(check for check in decision.checks if check.name == "same images")
     assert check.passed and "200; it was developed on 4 of them, which favours it" in check.value
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "passes"),
+    [({}, True), ({"a": None}, True), ({"a": False, "b": True}, True), ({"a": False, "b": None}, False)],
+    ids=["none", "too coarse", "one changes", "none changes"],
+)
+def test_maps_that_do_not_hang_on_the_model_refuse_it(
+    tmp_path: Path, verdicts: dict[str, bool | None], passes: bool
+) -> None:
+    folder = write_evidence(tmp_path / "e", BETTER)
+    told = {
+        name: ExplainerVerdict(method="gradcam", beats_controls=None, depends_on_model=kept, sentences=("why",))
+        for name, kept in verdicts.items()
+    }
+    path = folder.path / EVIDENCE_FILE
+    path.write_text(folder.evidence.model_copy(update={"explanations": told}).model_dump_json())
+    decision = decide(POLICY, EvidenceFolder(folder.path))
+    assert decision.passed == passes
+    assert failed(decision) == ([] if passes else ["explanations"])
+    assert decide(POLICY.model_copy(update={"sane_explanations": False}), EvidenceFolder(folder.path)).passed
+    card = write_model_card(EvidenceFolder(folder.path))
+    assert ("- b (gradcam): why" in card) == ("b" in verdicts) and "## Why it says so" in card
 
 
 def test_the_card_says_what_a_model_is_for_and_where_it_fails(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A finalist evaluated without Ray: what the journal keeps, what its folder holds, that severity comes all the way."""
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def test_a_finalist_of_ordered_classes(tmp_path: Path) -> None:
     test = TestData(
         rows=test_rows, rows_digest=digest_rows(held_out), test_digest="t" * 32, arrays={SIDE_PX: test_images},
         array_digests={SIDE_PX: digest_file(test_images)}, ledger=tmp_path / "ledger.jsonl", who="s",
+        root=tmp_path, explained=2, most_road_px=0,
     )  # fmt: skip
     event = evaluate_finalist(config, setup, test, tmp_path / "finalist")
     for name, value in event.validation.items():
@@ -61,6 +63,15 @@ def test_a_finalist_of_ordered_classes(tmp_path: Path) -> None:
     assert event.further["test/class_very_mild/support"] == 10
     for side in ("validation", "test"):
         assert len(list((tmp_path / "finalist" / side).glob("*.png"))) == 7
+    explanations = tmp_path / "finalist" / "explanations"
+    told = json.loads((explanations / "explanations.json").read_text())
+    assert set(told["explainers"]) == {"CNN"} and told["refused"] == []
+    means = told["explainers"]["CNN"]["summary"]["all_images"]["map"]
+    assert event.further["explanations/CNN/map/deletion"] == means["deletion"]["value"]
+    assert {"cases.csv", "maps.npz", "proof.csv", "proof.png"} < {path.name for path in explanations.iterdir()}
+    weights = setup.trial_folder(config) / "best.safetensors"
+    kept = (explanations.parent / "evidence" / "weights.sha256").read_text()
+    assert kept == hashlib.sha256(weights.read_bytes()).hexdigest()
     metrics = json.loads((tmp_path / "finalist" / "metrics.json").read_text())
     assert metrics["test"]["overall"]["metrics"] == event.test
     assert metrics["severity"] == ["non", "very_mild", "mild", "moderate"]

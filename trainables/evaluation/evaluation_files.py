@@ -14,6 +14,8 @@ from trainables.evaluation.scores import Scores
 
 METRICS_FILE = "metrics.json"
 COST_FILE = "cost.json"  # written by who measured it
+EXPLANATIONS = "explanations"  # a folder of why the model said so on test
+EXPLANATIONS_FILE = "explanations.json"  # in it: what each explainer's maps are worth
 FOR_EVIDENCE = "evidence"  # a folder of what a registered version takes along besides
 WEIGHTS_DIGEST_FILE = "weights.sha256"  # in it: of the file that was evaluated
 FAILURES_FILE = "failures.png"  # in it: the surest mistakes on test, named by digest, as file names may name people

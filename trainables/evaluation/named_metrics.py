@@ -1,9 +1,12 @@
 """The finer numbers of an evaluation under the names that a tracker shows: test/MR/auroc, test/class_stroke/recall."""
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from trainables.evaluation.evaluation import Evaluation, OperatingPoint, SideEvaluation
+from trainables.evaluation.evaluation_files import EXPLANATIONS_FILE
 from trainables.evaluation.intervals import Interval
 from trainables.evaluation.scores import Scores
 
@@ -22,6 +25,24 @@ def named_metrics(evaluation: Evaluation) -> dict[str, float]:
     if evaluation.test is not None:
         found |= dict(_of_test(evaluation.test))
     found |= dict(_at_threshold(evaluation.operating_point))
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def explanation_metrics(folder: Path) -> dict[str, float]:
+    """Return what an evaluation's maps are worth, beside their controls: explanations/<explainer>/map/pointing.
+
+    Nothing where nothing was explained.
+    """
+    try:
+        told = json.loads((folder / EXPLANATIONS_FILE).read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+    found: dict[str, float | None] = {}
+    for name, one in told["explainers"].items():
+        prefix = f"explanations/{_speakable(name)}"
+        for source, figures in one["summary"]["all_images"].items():
+            found |= {f"{prefix}/{source}/{figure}": mean["value"] for figure, mean in figures.items()}
+        found[f"{prefix}/shift_stability"] = one["shift_stability"]
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -9,7 +9,6 @@ from trainables.evaluation.figures.most_wrong import surest_mistakes
 
 MOST_MISTAKES = 6
 MOST_OF_A_KIND = 1
-MOST_PROVED = 24
 
 
 def shown_cases(probs_NK: np.ndarray, rows: Sequence[SplitRow], of_a_kind: int = MOST_OF_A_KIND) -> list[int]:
@@ -29,7 +28,7 @@ def shown_cases(probs_NK: np.ndarray, rows: Sequence[SplitRow], of_a_kind: int =
     return chosen + [int(n) for n in surest_mistakes(probs_NK, labels_N)[:MOST_MISTAKES]]
 
 
-def proved_cases(rows: Sequence[SplitRow], has_mask_N: Sequence[bool], seed: int, most: int = MOST_PROVED) -> list[int]:
+def proved_cases(rows: Sequence[SplitRow], has_mask_N: Sequence[bool], seed: int, most: int) -> list[int]:
     """Return the images whose maps are proved, in order: with a lesion first, of as many patients as can be.
 
     Drawn before anything is predicted, so that no map chooses its judges.

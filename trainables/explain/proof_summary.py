@@ -181,4 +181,4 @@ def _value(source: str, figure: str, means: Means) -> str:
 def _verdict(beats: bool | None, groups: int) -> str:
     if beats is None:
         return f"is not judged, too few groups ({groups}, {FEWEST_GROUPS} are needed)"
-    return "beats its controls" if beats else "does not beat its controls, do not rely on it"
+    return "beats its controls" if beats else "is not surely better than its controls, do not rely on it"

@@ -2,40 +2,25 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from trainables.catalog import Task
+from trainables.evaluation.evaluation_files import EXPLANATIONS_FILE
 from trainables.evaluation.predictions import Predictions, case_digest
 from trainables.explain.case_panels import Case, Reference, write_panels, write_table
-from trainables.explain.cases import MOST_PROVED, shown_cases
+from trainables.explain.cases import shown_cases
 from trainables.explain.explained import Explained
 from trainables.explain.proof import ProofSettings
 from trainables.explain.proof_figure import draw_proof
 from trainables.explain.proving import ProvedExplainer, prove
+from trainables.explain.settings import ExplanationSettings
 
-FOLDER = "explanations"
-SUMMARY_FILE = "explanations.json"
 PROOF_FILE = "proof.csv"
 PROOF_FIGURE = "proof.png"
 MOST_REFERENCE = 32
-
-
-@dataclass(frozen=True)
-class ExplanationSettings:
-    """How much is proved: images, and with them ROAD, which takes seconds a map."""
-
-    most_images: int = MOST_PROVED
-    with_road: bool = False
-    seed: int = 0
-
-    @property
-    def proof(self) -> ProofSettings:
-        """Return the settings of `prove_image`."""
-        own = ProofSettings(seed=self.seed)
-        return own if self.with_road else ProofSettings(seed=self.seed, percentiles=())
 
 
 def explain_side(
@@ -54,7 +39,10 @@ def explain_side(
     """
     folder.mkdir(parents=True, exist_ok=True)
     explainers, refused = explained.usable(explained.architecture.explainers)
-    scores, proved = prove(explained, explainers, predictions.rows, masks, settings.proof, settings.most_images)
+    proof = ProofSettings(seed=settings.seed)
+    if explained.images_NHW.shape[1] > settings.most_road_px:
+        proof = replace(proof, percentiles=())
+    scores, proved = prove(explained, explainers, predictions.rows, masks, proof, settings.most_images)
     cases = _cases(task, predictions, title)
     if explainers and cases:
         numbers = np.linspace(0, len(predictions.rows) - 1, min(MOST_REFERENCE, len(predictions.rows))).astype(int)
@@ -64,7 +52,7 @@ def explain_side(
     write_table(folder / PROOF_FILE, [asdict(row) for row in scores])
     if proved:
         draw_proof(folder / PROOF_FIGURE, [one.summary for one in proved], f"{title}: what the maps are worth")
-    _write_summary(folder / SUMMARY_FILE, explained, proved, refused)
+    _write_summary(folder / EXPLANATIONS_FILE, explained, proved, refused)
 
 
 def _cases(task: Task, predictions: Predictions, title: str) -> list[Case]:

@@ -8,7 +8,7 @@ from orchestrator.errors import BadInput
 from orchestrator.inspecting.machine import git_state, versions
 from orchestrator.journal import SweepResumed
 from orchestrator.more_epochs import trials_with_more_epochs, why_it_stays
-from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
+from orchestrator.open_sweep import OpenSweep, SweepWatch, opened, require_original
 from orchestrator.plan import SweepPlan
 from orchestrator.sweep import carry_out, check_architectures, told_if_broken_off, with_packed_slots
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
@@ -46,9 +46,7 @@ def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch
     with opened(folder, watch) as sweep:
         if not sweep.past:
             raise BadInput(f"{folder.name}: nothing was started before it ended; run the sweep again")
-        own_id = sweep.state.started.sweep_id
-        if own_id != folder.name:
-            raise BadInput(f"{folder.name}: is a copy of {own_id} and would write to its runs in MLflow; resume that")
+        require_original(folder, sweep.state, "resume")
         asked = _raised(sweep, request, kept_request(folder, request.machine))
         state = sweep.state
         if _is_done(sweep, asked):

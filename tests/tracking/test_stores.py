@@ -104,7 +104,7 @@ def test_a_server_that_spoils_one_answer_in_four_gets_everything_once(
 def test_a_server_that_comes_only_after_the_sweep_is_sent_everything(
     sweep: Path, store_home: Home, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(sweep, events("absent"))
+    write(sweep, events(sweep.name))
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
     sync = Sync(sweep, store_home, uri)

@@ -170,10 +170,10 @@ def test_a_finalists_numbers_and_files_reach_its_run(sweep: Path, store_home: Ho
 
 def test_a_finalist_whose_files_are_gone_holds_nothing_up_and_they_are_named(sweep: Path, store_home: Home) -> None:
     finalist = FinalistEvaluated(trial=0, validation={"auroc": 0.8}, test={"auroc": 0.7})
-    write(sweep, [*events("gone-files", end=False), finalist, SweepEnded(state="completed")])
+    write(sweep, [*events(sweep.name, end=False), finalist, SweepEnded(state="completed")])
     outcome = catch_up(sweep, store_home, None, lambda sent, of: None)
     assert outcome.missing_in_words == "not sent, for they are gone: finalists/0000/*"
-    assert runs_of(open_store(store_home, None), "gone-files")["0"].data.metrics["test/auroc"] == 0.7
+    assert runs_of(open_store(store_home, None), sweep.name)["0"].data.metrics["test/auroc"] == 0.7
 
 
 def test_the_embedded_store_is_in_wal_mode_with_artifacts_beside_it(store_home: Home) -> None:

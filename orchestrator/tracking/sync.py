@@ -182,6 +182,8 @@ class Sync:
         for event in waiting:
             if isinstance(event, TrialEnded) and state.trials[event.trial].has_ended:  # it may have gone on since
                 runs.send_trial_end(state, state.trials[event.trial])
+            elif isinstance(event, EpochEnded | SweepResumed):
+                runs.send_void(state, event)
             elif isinstance(event, FinalistEvaluated):
                 runs.send_finalist(state, event)
             elif isinstance(event, FoldEvaluated | SeedEvaluated):

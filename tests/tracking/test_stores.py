@@ -290,7 +290,7 @@ def test_figures_come_after_everything_else_and_survive_a_sync_that_died(
         raise MlflowException("no more")
 
     with monkeypatch.context() as patch:
-        patch.setattr("orchestrator.tracking.runs.draw_training_curves", dying)
+        patch.setattr("orchestrator.tracking.trial_figures.draw_training_curves", dying)
         with pytest.raises(MlflowException):
             Sync(sweep, store_home, None).pass_once()
     client = open_store(store_home, None)

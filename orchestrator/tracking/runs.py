@@ -33,6 +33,10 @@ STATUS = {
 }
 
 
+SWEEP_STATUS = {"completed": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+LINES_TAG = "orchestrate.lines_sent"  # of the parent run: a store that is put back from a backup knows what it lacks
+
+
 class SweepRuns:
     """The runs of one sweep in one MLflow store; every call may be repeated without doubling anything."""
 
@@ -42,6 +46,7 @@ class SweepRuns:
         self._sweep = sweep
         self._outcome = outcome
         self._home = home
+        self.lines_held = 0  # of the journal, by the store's own account
         self._outbox = RunOutbox(client)
         self._finalists = FinalistRuns(client, self._outbox, sweep)
 
@@ -53,10 +58,16 @@ class SweepRuns:
             tags, run_id = run.data.tags, run.info.run_id
             self._outbox.note_held(run)
             if tags.get("orchestrate.role") == "sweep":
-                parent = run_id
+                parent, lines = run_id, tags.get(LINES_TAG, "")
+                self.lines_held = int(lines) if lines.isdecimal() else 0
             else:
                 of_trials[int(tags["orchestrate.trial_id"])] = run_id
         self._outcome.run_id, self._outcome.trial_run_ids = parent, of_trials
+
+    def note_lines(self, count: int) -> None:
+        """Leave word in the store of how many lines it was sent, once it was."""
+        if self._outcome.run_id is not None:
+            self._client.set_tag(self._outcome.run_id, LINES_TAG, str(count))
 
     def send_sweep(self, state: SweepState) -> None:
         """Make sure that the parent run exists."""
@@ -181,8 +192,7 @@ class SweepRuns:
         tags["orchestrate.winner_trial_id"] = "none" if state.winner is None else str(state.winner)
         self._client.log_batch(self._outcome.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         self.send_report(state)
-        status = {"completed": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}[state.ended.state]
-        self._client.set_terminated(self._outcome.run_id, status, _ms(state.ended.time))
+        self._client.set_terminated(self._outcome.run_id, SWEEP_STATUS[state.ended.state], _ms(state.ended.time))
 
     def send_report(self, state: SweepState) -> None:
         """Send the report of a sweep that came to its end: of other ends there is none, or an old one."""
@@ -211,6 +221,8 @@ class SweepRuns:
             if run is None:
                 self._send_finalist_whole(state, trial.number)
         self.send_all()
+        if state.ended and parent is not None and parent.info.status != SWEEP_STATUS[state.ended.state]:
+            self.send_sweep_end(state)
 
     def _send_finalist_whole(self, state: SweepState, number: int) -> None:
         """Send all that was measured of a trial beyond its search."""

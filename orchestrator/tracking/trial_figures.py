@@ -26,7 +26,8 @@ def send_figures(client: MlflowClient, run_id: str, sweep: Path, state: SweepSta
             history = [{"epoch": ended.epoch, **ended.metrics} for ended in trial.epochs]
             draw_training_curves(Path(folder, "training_curves.png"), history, state.plan.metric, title)
         client.log_artifacts(run_id, folder, "figures")
-        show_in_grid(client, run_id, Path(folder), trial.last_epoch)
+        if trial.epochs:
+            show_in_grid(client, run_id, Path(folder), int(trial.epochs[-1].time * 1000))
 
 
 def _best_validation(sweep: Path, trial: TrialState) -> tuple[int, np.ndarray] | None:

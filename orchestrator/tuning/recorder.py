@@ -22,7 +22,12 @@ from orchestrator.tuning.trial_log import LOG, cause_of_death
 if TYPE_CHECKING:
     from orchestrator.tuning.searcher import OptunaSearcher
 
-_FOLDERS = re.compile(r"/(?:[^\s/'\":]+/)+")  # a reason reaches MLflow, where no path of the user belongs
+# A reason reaches MLflow, where no path of the user belongs. One in quotes is taken whole; of one without, folders may
+# have spaces, so that it ends with its last slash: a word too much is lost rather than a name told.
+_START = r"(?:file:/+|~[\w.-]*/|(?<![\w/.])/(?=[^\s/]))"
+_QUOTED = re.compile(rf"""(?P<quote>['"`]){_START}(?:(?!(?P=quote))[^\n])*/(?=(?:(?!(?P=quote))[^\n])*(?P=quote))""")
+_BARE = re.compile(rf"{_START}(?:[^/\n'\"`:;,<>|]*[^/\n'\"`:;,<>|\s]/+)*")
+MOST_REASON_CHARACTERS = 500
 # as Ray says of a process that neither returned nor raised nor exited, and of one whose machine is gone
 KILLED = ("Worker exit type: SYSTEM_ERROR", "its node has died")
 NO_SPACE = ("No space left on device", "Disk quota exceeded")
@@ -36,6 +41,11 @@ def end_of(trial: TrialState, state: TrialEnd, reason: str) -> tuple[TrialEnd, s
     if trial.is_extended and state != "completed":
         return "completed", f"more epochs than planned at first came to an end: {reason}"
     return state, reason
+
+
+def without_folders(text: str) -> str:
+    """Return a text with the last name of each absolute path only."""
+    return _BARE.sub("", _QUOTED.sub(lambda found: found["quote"], text))
 
 
 class JournalRecorder(Callback):
@@ -125,13 +135,14 @@ class JournalRecorder(Callback):
         lines = [line for line in text.splitlines() if line.strip()]
         told = lines[-1].strip() if lines else "the process died without a message"
         self._searcher.give_up(number)
-        self._end(number, "failed", _FOLDERS.sub("", cause or told)[:500])
+        self._end(number, "failed", cause or told)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle nothing: Ray pickles the whole Tuner once, and never reads it back here."""
         return {}
 
     def _end(self, number: int, state: TrialEnd, reason: str) -> None:
+        reason = without_folders(reason)[:MOST_REASON_CHARACTERS]
         state, reason = end_of(self._sweep.state.trials[number], state, reason)
         self._append(TrialEnded(trial=number, state=state, reason=reason))
         self._files.trial_ended(self._sweep.state, number)

@@ -10,6 +10,7 @@ from orchestrator.home import Home
 from orchestrator.journal import EpochEnded, FinalistEvaluated, FoldEvaluated, Registered, SeedEvaluated, SweepResumed
 from orchestrator.leaderboard import leaderboard, to_markdown
 from orchestrator.promotion.policy import policy_file
+from orchestrator.sweep_folder import CODE, CODE_RESUMED
 from orchestrator.sweep_request import images_of
 from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tracking.dataset_inputs import log_dataset
@@ -20,7 +21,7 @@ from orchestrator.tracking.outcome import SyncOutcome
 from orchestrator.tracking.registry import register_winner
 from orchestrator.tracking.rival import HeldOutImages
 from orchestrator.tracking.run_outbox import RunOutbox
-from orchestrator.tracking.run_tags import sweep_tags, trial_tags
+from orchestrator.tracking.run_tags import resumption_tags, sweep_tags, trial_tags
 from orchestrator.tracking.trial_figures import send_figures
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 
@@ -93,21 +94,23 @@ class SweepRuns:
         self._client.log_batch(self._outcome.run_id, params=[Param(key, str(value)) for key, value in params.items()])
         self._client.log_text(self._outcome.run_id, plan.model_dump_json(indent=2), "plan.json")
         log_dataset(self._client, self._outcome.run_id, plan, "sweep")
-        if (self._sweep / "code.patch").is_file():
-            self._client.log_artifact(self._outcome.run_id, str(self._sweep / "code.patch"))
+        self._send_code_and_data(self._outcome.run_id)
+
+    def _send_code_and_data(self, run_id: str) -> None:
+        for name in (CODE, CODE_RESUMED):
+            if (self._sweep / name).is_file():
+                self._client.log_artifact(run_id, str(self._sweep / name))
         if (self._sweep / "data").is_dir():  # what was found in the data, the split, sheets of samples
-            self._client.log_artifacts(self._outcome.run_id, str(self._sweep / "data"), "data")
+            self._client.log_artifacts(run_id, str(self._sweep / "data"), "data")
 
     def send_resumption(self, state: SweepState) -> None:
-        """Open the parent run again, with the plan as it is now."""
+        """Open the parent run again, with the plan as it is now and the code that it goes on with."""
         assert self._outcome.run_id is not None and state.resumed is not None
         self._client.update_run(self._outcome.run_id, "RUNNING")
-        budget = state.plan.budget
-        tags = {"trials": budget.trials, "epochs": budget.epochs, "plan_digest": state.plan_digest}
-        self._client.log_batch(
-            self._outcome.run_id, tags=[RunTag(f"orchestrate.{key}", str(value)) for key, value in tags.items()]
-        )
+        tags = [RunTag(key, value) for key, value in resumption_tags(state).items()]
+        self._client.log_batch(self._outcome.run_id, tags=tags)
         self._client.log_text(self._outcome.run_id, state.plan.model_dump_json(indent=2), "plan.json")
+        self._send_code_and_data(self._outcome.run_id)
 
     def send_trial(self, state: SweepState, trial: TrialState) -> None:
         """Make sure that the trial's run exists, holds its hyperparameters, and is open again where it goes on."""

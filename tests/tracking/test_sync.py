@@ -255,11 +255,19 @@ def test_a_resumed_sweeps_runs_are_open_until_it_ends_again(sweep: Path, store_h
     assert statuses() == {"parent": "KILLED", "0": "FINISHED", "1": "KILLED", "2": "KILLED"}
     plan = first[0].plan
     more = plan.model_copy(update={"budget": plan.budget.model_copy(update={"trials": 77})})
-    resumed = SweepResumed(plan=more, plan_digest="q", slots=1, device="cpu", versions={}, git={})
+    code = {"commit": "c0ffee", "dirty": "true"}
+    resumed = SweepResumed(plan=more, plan_digest="q", slots=1, device="cpu", versions={"torch": "3"}, git=code)
     write(sweep, [resumed, TrialStarted(trial=2, after_epoch=3)])
+    (sweep / "code_resumed.patch").write_text("+ a line")
+    (sweep / "data").mkdir()  # its first process was ended before it had written it
+    (sweep / "data" / "split.csv").write_text("path")
     Sync(sweep, store_home, None).pass_once()
     assert statuses() == {"parent": "RUNNING", "0": "FINISHED", "1": "KILLED", "2": "RUNNING"}
-    assert runs_of(client, "resumed")["parent"].data.tags["orchestrate.trials"] == "77"
+    parent = runs_of(client, "resumed")["parent"]
+    about = {"trials": "77", "resumed_git_commit": "c0ffee", "resumed_git_dirty": "true", "resumed_version.torch": "3"}
+    assert about == {name: parent.data.tags.get(f"orchestrate.{name}") for name in about}
+    files = {item.path for item in client.list_artifacts(parent.info.run_id)}
+    assert {"code_resumed.patch", "data", "plan.json"} <= files
     write(sweep, [TrialEnded(trial=2, state="failed", reason="epoch 4: loss is nan"), SweepEnded(state="completed")])
     Sync(sweep, store_home, None).pass_once()
     check_against_journal(client, "resumed")

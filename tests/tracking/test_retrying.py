@@ -165,6 +165,13 @@ def test_a_database_that_lost_its_connection_has_refused_nothing(fault: type[DBA
     assert fault_of(error).kind == kind
 
 
+def test_a_file_that_is_no_database_is_no_store_out_of_reach(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("these are notes, and no database" * 100)
+    with sqlite3.connect(tmp_path / "notes.db") as connection, pytest.raises(sqlite3.DatabaseError) as caught:
+        connection.execute("SELECT 1 FROM t")
+    assert (fault_of(caught.value).kind, fault_of(caught.value).reason) == ("local", "file is not a database")
+
+
 def test_a_full_sqlite_file_is_no_store_out_of_reach(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "full.db") as connection:
         connection.execute("CREATE TABLE t (x)")

@@ -3,7 +3,7 @@
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -87,7 +87,7 @@ def choose_winner(state: SweepState, finalists: Sequence[TrialState]) -> TrialSt
 
 def _merit(state: SweepState, number: int) -> tuple[int, float, float]:
     metric = state.plan.metric
-    values = {name: _values(state.seeds[number], name) for name in (metric, "log_loss")}
+    values = {name: _values(state.seeds[number].values(), name) for name in (metric, "log_loss")}
     means = {name: statistics.mean(own) if own else None for name, own in values.items()}
     return len(values[metric]), *rank_key(means, metric)
 
@@ -123,18 +123,21 @@ def leak_free(finalist: FinalistEvaluated) -> dict[str, Interval] | None:
 def spread_over(over: Over, state: SweepState, number: int) -> dict[str, Spread] | None:
     """Return mean, standard deviation and how many per validation metric; None where nothing was trained again."""
     retrained = state.retrained(over).get(number)
-    if not retrained:
-        return None
+    return spread_of(retrained.values()) if retrained else None
+
+
+def spread_of(retrained: Collection[FoldEvaluated | SeedEvaluated]) -> dict[str, Spread]:
+    """Return the same of some trainings."""
     spread = {}
-    for name in {name: None for one in retrained.values() for name in one.validation}:  # one that broke down has none
+    for name in {name: None for one in retrained for name in one.validation}:  # one that broke down has none
         values = _values(retrained, name)
         if len(values) > 1:
             spread[name] = (statistics.mean(values), statistics.stdev(values), len(values))
     return spread
 
 
-def _values(retrained: Mapping[int, FoldEvaluated | SeedEvaluated], name: str) -> list[float]:
-    return [value for one in retrained.values() if (value := one.validation.get(name)) is not None]
+def _values(retrained: Iterable[FoldEvaluated | SeedEvaluated], name: str) -> list[float]:
+    return [value for one in retrained if (value := one.validation.get(name)) is not None]
 
 
 def score_columns(rows: Sequence[LeaderboardRow], metric: str) -> dict[str, list[str]]:

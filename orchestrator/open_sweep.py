@@ -86,3 +86,13 @@ def state_of(folder: Path) -> SweepState:
         return replay(read_events(folder / JOURNAL)[0])
     except (ValueError, KeyError) as error:
         raise BadInput(f"{folder / JOURNAL}: is damaged: {error}; put back a whole copy") from error
+
+
+def require_original(folder: Path, state: SweepState, verb: str) -> None:
+    """Raise BadInput for a folder that holds another sweep's journal: its runs in MLflow are that sweep's."""
+    own_id = state.started.sweep_id
+    if own_id != folder.name:
+        raise BadInput(
+            f"{folder.name}: is a copy of {own_id} and would write to its runs in MLflow; {verb} that; where it is "
+            "gone, give this folder its name"
+        )

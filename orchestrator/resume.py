@@ -8,9 +8,17 @@ from orchestrator.errors import BadInput
 from orchestrator.inspecting.machine import git_state, versions
 from orchestrator.journal import SweepResumed
 from orchestrator.more_epochs import trials_with_more_epochs, why_it_stays
-from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
+from orchestrator.open_sweep import OpenSweep, SweepWatch, opened, require_original
 from orchestrator.plan import SweepPlan
-from orchestrator.sweep import carry_out, check_architectures, told_if_broken_off, with_packed_slots
+from orchestrator.sweep import (
+    carry_out,
+    check_architectures,
+    told_if_broken_off,
+    with_packed_slots,
+    write_code_state,
+    write_data_report_once,
+)
+from orchestrator.sweep_folder import CODE, CODE_RESUMED
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
 from orchestrator.sweep_request import SweepRequest, keep_request, kept_request
 from orchestrator.sweep_result import SweepResult
@@ -46,9 +54,7 @@ def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch
     with opened(folder, watch) as sweep:
         if not sweep.past:
             raise BadInput(f"{folder.name}: nothing was started before it ended; run the sweep again")
-        own_id = sweep.state.started.sweep_id
-        if own_id != folder.name:
-            raise BadInput(f"{folder.name}: is a copy of {own_id} and would write to its runs in MLflow; resume that")
+        require_original(folder, sweep.state, "resume")
         asked = _raised(sweep, request, kept_request(folder, request.machine))
         state = sweep.state
         if _is_done(sweep, asked):
@@ -64,6 +70,7 @@ def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch
         with told_if_broken_off(sweep):
             for event in checked:
                 sweep.append(event)
+            write_what_is_shown(sweep, planned)
             carry_out(sweep, planned, asked)
         return SweepResult(folder, sweep.state, time.monotonic() - began_s)
 
@@ -157,6 +164,15 @@ def _forget_what_was_lost(sweep: OpenSweep) -> None:
         if outcome.events_sent > len(sweep.past):
             outcome.events_sent = len(sweep.past)
             write_outcome(path, outcome)
+
+
+def write_what_is_shown(sweep: OpenSweep, planned: PlannedSweep) -> None:
+    """Write the state of the code now, and what an interruption at the sweep's beginning kept from being written."""
+    state, folder = sweep.state, sweep.folder
+    assert state.resumed is not None
+    is_code_of_start = state.resumed.git == state.started.git and not (folder / CODE).exists()
+    write_code_state(folder / (CODE if is_code_of_start else CODE_RESUMED))
+    write_data_report_once(folder / "data", planned)
 
 
 def _resumed(planned: PlannedSweep, state: SweepState) -> SweepResumed:

@@ -18,6 +18,7 @@ from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, 
 from orchestrator.late_registration import note_registration
 from orchestrator.leaderboard import choose_finalists, choose_winner
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
+from orchestrator.sweep_folder import CODE
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
 from orchestrator.sweep_report import report_what_there_is, write_report_or_none
 from orchestrator.sweep_request import SweepRequest, keep_request
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 SEND_AFTER_INTERRUPTION_S = 6.0  # then sync goes on alone
 SEND_REPORT_S = 30.0  # that names a version which came late; then sync goes on alone
+LAST_OF_DATA_REPORT = "preprocessing.png"
 MOST_DIFF_CHARACTERS = 1_000_000
 KEEP_STATE_S = 30.0  # of training that a crash may cost a trial whose epochs are shorter
 
@@ -56,8 +58,8 @@ def run_sweep(request: SweepRequest, progress: "Progress", watch: SweepWatch) ->
         with told_if_broken_off(sweep):
             for event in checked:
                 sweep.append(event)
-            _write_code_state(folder)
-            _write_data_report(folder / "data", planned)
+            write_code_state(folder / CODE)
+            write_data_report_once(folder / "data", planned)
             carry_out(sweep, planned, request)
         return SweepResult(folder, sweep.state, time.monotonic() - began_s)
 
@@ -192,8 +194,10 @@ def _write_inputs(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest
     return folder / "trial_setup.json", test
 
 
-def _write_data_report(folder: Path, planned: PlannedSweep) -> None:
-    """Show the data as the sweep's first architecture gets them."""
+def write_data_report_once(folder: Path, planned: PlannedSweep) -> None:
+    """Show the data as the sweep's first architecture gets them, where that was not done to its end before."""
+    if (folder / LAST_OF_DATA_REPORT).is_file():
+        return
     plan = planned.plan
     architecture, space = next(iter(plan.architectures.items()))
     write_data_report(folder, TASKS[plan.task], planned.data, architecture, space, plan.seed)
@@ -212,11 +216,13 @@ def _started(sweep_id: str, planned: PlannedSweep) -> SweepStarted:
     )
 
 
-def _write_code_state(folder: Path) -> None:
-    """Write how the code differs from its commit, code.patch; nothing where it does not."""
+def write_code_state(path: Path) -> None:
+    """Write how the code differs from its commit; no file where it does not."""
     difference = git_diff()
     if difference:
-        (folder / "code.patch").write_text(difference[:MOST_DIFF_CHARACTERS] + "\n", encoding="utf-8")
+        path.write_text(difference[:MOST_DIFF_CHARACTERS] + "\n", encoding="utf-8")
+    else:
+        path.unlink(missing_ok=True)
 
 
 def check_architectures(planned: PlannedSweep, known: SweepState | None = None) -> list[ArchitectureChecked]:

@@ -28,6 +28,8 @@ from orchestrator.plan import SweepPlan
 from orchestrator.space import Scalar
 from trainables.evaluation.metrics import is_better
 
+_Retrained = dict[int, dict[int, FoldEvaluated]] | dict[int, dict[int, SeedEvaluated]]
+
 
 @dataclass
 class TrialState:
@@ -67,6 +69,14 @@ class TrialState:
         return sum(epoch.metrics.get("perf/epoch_s") or 0.0 for epoch in self.epochs)
 
 
+@dataclass(frozen=True)
+class Void:
+    """What was measured of a finalist and no longer counts: its weights are others now, or it trains further."""
+
+    event: FinalistEvaluated | FoldEvaluated | SeedEvaluated
+    since: float  # seconds since 1970, those of the line that made it void
+
+
 @dataclass
 class SweepState:
     """A sweep as the journal tells it."""
@@ -77,6 +87,7 @@ class SweepState:
     finalists: dict[int, FinalistEvaluated] = field(default_factory=dict)
     folds: dict[int, dict[int, FoldEvaluated]] = field(default_factory=dict)  # trial -> fold
     seeds: dict[int, dict[int, SeedEvaluated]] = field(default_factory=dict)  # trial -> place of the seed
+    void: dict[int, list[Void]] = field(default_factory=dict)  # trial -> in the order of the journal
     winner: int | None = None
     tracked: SweepTracked | None = None
     ended: SweepEnded | None = None
@@ -160,7 +171,7 @@ class SweepState:
         for number in event.extended:
             self.trials[number].is_extended = True
             self.trials[number].state = "interrupted"
-            self.seeds.pop(number, None)  # seeds decide, so each trains as many epochs as the trial
+            self._make_void(number, event.time, self.seeds)  # seeds decide: each trains as many epochs as the trial
         for trial in self.trials.values():
             if trial.state in ("running", "interrupted"):
                 trial.state, trial.reason, trial.ended_at = "waiting", "", None
@@ -179,9 +190,15 @@ class SweepState:
         best = validation_metrics(trial.best.metrics) if trial.best else None
         if is_better(validation_metrics(event.metrics), best, self.plan.metric):
             trial.best = event
-            self.finalists.pop(trial.number, None)  # what was evaluated were the weights of another epoch
-            self.folds.pop(trial.number, None)
-            self.seeds.pop(trial.number, None)
+            if (evaluated := self.finalists.pop(trial.number, None)) is not None:  # the weights of another epoch
+                self.void.setdefault(trial.number, []).append(Void(evaluated, event.time))
+            self._make_void(trial.number, event.time, self.folds, self.seeds)
+
+    def _make_void(self, number: int, since: float, *known: _Retrained) -> None:
+        for retrained in known:
+            gone = retrained.pop(number, {}).values()
+            if gone:
+                self.void.setdefault(number, []).extend(Void(event, since) for event in gone)
 
     def _apply_end(self, event: SweepEnded) -> None:
         self.ended = event

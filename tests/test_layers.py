@@ -28,6 +28,7 @@ LAYERS = {
     "orchestrator.sweep_planning": 3,
     "orchestrator.sweep_report": 3,
     "orchestrator.late_registration": 3,
+    "orchestrator.removal": 3,
     "orchestrator.resume": 3,
     "orchestrator.replay": 3,
     "orchestrator.train": 3,

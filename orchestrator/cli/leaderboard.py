@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from orchestrator.boards import Board
+    from orchestrator.home import Home
 
 
 def show_leaderboard(
@@ -33,10 +35,10 @@ def show_leaderboard(
     first, *apart = boards
     if as_json:
         about = [
-            {"sweep_id": board.sweeps[0].started.sweep_id, "reason": board.apart_reason, **_plain(board)}
+            {"sweep_id": board.sweeps[0].started.sweep_id, "reason": board.apart_reason, **_plain(board, home)}
             for board in apart
         ]
-        print_json({"task": first.sweeps[0].plan.task, **_plain(first), "apart": about})
+        print_json({"task": first.sweeps[0].plan.task, **_plain(first, home), "apart": about})
     elif as_csv:
         _print_csv(boards)
     is_table = not as_json and not as_csv
@@ -54,12 +56,20 @@ def show_leaderboard(
         messages().print(f"{len(unknown)} further reads of sets without a known test side", soft_wrap=True)
 
 
-def _plain(board: "Board") -> dict[str, object]:
-    return {
-        **board.flags,
-        "rows": [row.to_json() for row in board.rows],
-        "test_reads": [asdict(read) for read in board.test_reads],
-    }
+def _plain(board: "Board", home: "Home") -> dict[str, object]:
+    run_ids = {state.started.sweep_id: _run_ids(home, state.started.sweep_id) for state in board.sweeps}
+    rows = [row.to_json() for row in board.rows]
+    for row in rows:
+        row["run_id"] = row["run_id"] or run_ids[row["sweep_id"]].get(row["trial_id"])
+    return {**board.flags, "rows": rows, "test_reads": [asdict(read) for read in board.test_reads]}
+
+
+def _run_ids(home: "Home", sweep_id: str) -> dict[int, str]:
+    """Return the runs of a sweep's trials in the store of now; a journal tells those of a sweep at its end only."""
+    from orchestrator.cli import environment
+    from orchestrator.tracking.outcome import outcome_file, read_outcome
+
+    return read_outcome(outcome_file(home.sweep_folder(sweep_id), home, environment.tracking_uri())).trial_run_ids
 
 
 def _print_csv(boards: "list[Board]") -> None:
@@ -70,15 +80,25 @@ def _print_csv(boards: "list[Board]") -> None:
     scores = [f"validation_{metric}", *(f"test_{metric}{end}" for end in ("", "_low", "_high"))]
     cost = ["epochs", "seconds", "parameters"]
     about_trial = ["rank", "sweep_id", "trial_id", "architecture", *scores, *cost, "state", "stop_reason", "changed"]
+    further = [*(f"test_leak_free_{metric}{end}" for end in ("", "_low", "_high")), "leak_free_images"]
+    for over in ("seeds", "folds"):
+        further += [f"{over}_{metric}_mean", f"{over}_{metric}_sd", over]
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([*about_trial, "is_tied", "apart_reason", *boards[0].flags, "test_reads"])
+    writer.writerow([*about_trial, "is_tied", "apart_reason", *boards[0].flags, "test_reads", *further])
     for board in boards:
         for row in board.rows:
-            test = row.test.get(metric, (None, None, None)) if row.test else (None, None, None)
             writer.writerow(
                 [
-                    *(row.rank, row.sweep_id, row.trial_id, row.architecture, row.validation.get(metric), *test),
+                    *(row.rank, row.sweep_id, row.trial_id, row.architecture, row.validation.get(metric)),
+                    *_three(row.test, metric),
                     *(row.epochs, row.seconds, row.parameters, row.state, row.stop_reason, changes_text(row)),
                     *(row.is_tied, board.apart_reason, *board.flags.values(), len(board.test_reads)),
+                    *(*_three(row.test_leak_free, metric), row.leak_free_images),
+                    *(*_three(row.seeds, metric), *_three(row.folds, metric)),
                 ]
             )
+
+
+def _three(values: Mapping[str, tuple[float | None, float | None, float | None]] | None, metric: str) -> list[object]:
+    """Return what three columns say of a metric: value and interval, or mean, deviation and of how many."""
+    return list((values or {}).get(metric, (None, None, None)))

@@ -1,7 +1,6 @@
 """`orchestrate ui` and `orchestrate doctor`."""
 
 import shutil
-import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
@@ -20,7 +19,7 @@ def ui(
     from orchestrator.cli.console import messages, results
     from orchestrator.tracking.outcome import tracking_uri, without_password
     from orchestrator.tracking.saved_views import LEADERBOARD, shipped_views
-    from orchestrator.tracking.server import address_to_serve, mlflow_server
+    from orchestrator.tracking.server import address_to_serve, running_server
     from orchestrator.tracking.store import open_store, told_as_bad_input
 
     home = environment.home()
@@ -33,7 +32,8 @@ def ui(
     with told_as_bad_input(home, given):
         views = shipped_views(open_store(home, given))
     try:
-        with mlflow_server(tracking_uri(home, given), home.mlflow / "artifacts", address) as url:
+        with running_server(tracking_uri(home, given), home.mlflow / "artifacts", address) as server:
+            url = server.url
             for one in views:
                 results().print(f"{one.registered_name}: {url}{one.addresses[LEADERBOARD.name]}", soft_wrap=True)
                 further = {name: link for name, link in one.addresses.items() if name != LEADERBOARD.name}
@@ -41,7 +41,7 @@ def ui(
                     results().print(f"    {name.lower()}: {url}{link}", soft_wrap=True)
             results().print(f"MLflow: {url}")
             messages().print("Ctrl-C ends it")
-            signal.pause()
+            server.wait()
     except KeyboardInterrupt:
         messages().print("ended")
 

@@ -30,11 +30,17 @@ def remove(
         size = f"{one.files:,} files, {one.size_bytes / 2**20:.1f} MiB"
         said = f"{one.folder.name}: {size}, {one.trials} trials, {one.state}"
         results().print(said, soft_wrap=True)
-        messages().print(f"  {one.kept_elsewhere}", soft_wrap=True)
+        for line in filter(None, (one.kept_elsewhere, one.unsent)):
+            messages().print(f"  {line}", soft_wrap=True)
     if not yes:
         messages().print("nothing is removed yet; add --yes to remove it for good")
 
 
 def _json(one: "Removal") -> dict[str, Any]:
     about: dict[str, Any] = {"sweep_id": one.folder.name, "files": one.files, "size_bytes": one.size_bytes}
-    return about | {"trials": one.trials, "state": one.state, "kept_elsewhere": one.kept_elsewhere}
+    return about | {
+        "trials": one.trials,
+        "state": one.state,
+        "kept_elsewhere": one.kept_elsewhere,
+        "unsent": one.unsent,
+    }

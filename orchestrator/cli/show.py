@@ -14,7 +14,7 @@ from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState
 
 TOP_ROWS = 10
-WIDE_COLUMNS = 120
+WIDE_COLUMNS, WIDEST_COLUMNS = 120, 160
 
 
 def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
@@ -94,6 +94,8 @@ def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
         columns["size"] = ["-" if row.parameters is None else f"{row.parameters / 1e6:.1f} M" for row in rows]
         columns["time"] = [in_words(row.seconds) for row in rows]
         columns["changed"] = [changes_text(row) for row in rows]
+    if console.width >= WIDEST_COLUMNS:
+        columns["why it ended"] = [row.stop_reason for row in rows]
     table = Table(*columns, box=None)
     for texts in islice(zip(*columns.values(), strict=True), TOP_ROWS):
         table.add_row(*map(visible, texts))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
-from orchestrator.open_sweep import state_of
+from orchestrator.open_sweep import require_original, state_of
 from orchestrator.sweep_folder import require_shape
 from orchestrator.sweep_lock import living_owner
 from orchestrator.tracking.outcome import SyncOutcome
@@ -30,11 +30,11 @@ def catch_up(
     """Send a sweep's journal and files to a store, and register its winner there; what the store has is found by tag.
 
     `told` hears how many of how many lines are sent, `say` that a store is asked again. Raises BadInput where nothing
-    could be sent for too long (what was sent before stays sent), where another process is sending there, and for a
-    journal that is damaged.
+    could be sent for too long (what was sent before stays sent), where another process is sending there, for a copied
+    folder, and for a journal that is damaged.
     """
     require_shape(sweep)
-    state_of(sweep)
+    require_original(sweep, state_of(sweep), "sync")
     with lock_file(sweep, home, uri).open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

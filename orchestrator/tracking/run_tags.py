@@ -25,6 +25,22 @@ def sweep_tags(state: SweepState) -> dict[str, str]:
     }
 
 
+def resumption_tags(state: SweepState) -> dict[str, str]:
+    """Return what the parent run says of a sweep's last resumption, beside what it said first: trials are of either.
+
+    Its code and versions have names of their own; plan and budget are those that hold now.
+    """
+    assert state.resumed is not None
+    budget = state.plan.budget
+    return {
+        "orchestrate.trials": str(budget.trials),
+        "orchestrate.epochs": str(budget.epochs),
+        "orchestrate.plan_digest": state.plan_digest,
+        **{f"orchestrate.resumed_git_{key}": value for key, value in state.resumed.git.items()},
+        **{f"orchestrate.resumed_version.{name}": value for name, value in state.resumed.versions.items()},
+    }
+
+
 def trial_tags(state: SweepState, trial: TrialState, parent_run_id: str) -> dict[str, str]:
     """Return what a trial's run says of itself when it begins; its colour is that of its architecture."""
     order = list(state.plan.architectures).index(trial.architecture)

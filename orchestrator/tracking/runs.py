@@ -1,33 +1,29 @@
 """Journal events -> MLflow runs: one parent per sweep, one child per trial for life, found by tag before created."""
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from zipfile import BadZipFile
 
-import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
 from orchestrator.home import Home
-from orchestrator.journal import EpochEnded, FinalistEvaluated, FoldEvaluated, Registered, SeedEvaluated
-from orchestrator.leaderboard import leaderboard, spread_over, to_markdown
+from orchestrator.journal import EpochEnded, FinalistEvaluated, FoldEvaluated, Registered, SeedEvaluated, SweepResumed
+from orchestrator.leaderboard import leaderboard, to_markdown
 from orchestrator.promotion.policy import policy_file
+from orchestrator.sweep_folder import CODE, CODE_RESUMED
 from orchestrator.sweep_request import images_of
 from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tracking.dataset_inputs import log_dataset
-from orchestrator.tracking.finalist_files import folder_of, missing_files
-from orchestrator.tracking.finalist_metrics import finalist_metrics, finalist_tags
-from orchestrator.tracking.image_grid import show_in_grid
+from orchestrator.tracking.finalist_files import missing_files
+from orchestrator.tracking.finalist_runs import FinalistRuns
 from orchestrator.tracking.logged_model import SWEEP_TAG
 from orchestrator.tracking.outcome import SyncOutcome
 from orchestrator.tracking.registry import register_winner
 from orchestrator.tracking.rival import HeldOutImages
 from orchestrator.tracking.run_outbox import RunOutbox
-from orchestrator.tracking.run_tags import sweep_tags, trial_tags
-from trainables.evaluation.figures import draw_confusion_matrix, draw_training_curves
-from trainables.evaluation.metrics import confusion_matrix
-from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
+from orchestrator.tracking.run_tags import resumption_tags, sweep_tags, trial_tags
+from orchestrator.tracking.trial_figures import send_figures
+from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 STATUS = {
     "running": "RUNNING",
@@ -36,6 +32,10 @@ STATUS = {
     "interrupted": "KILLED",
     "failed": "FAILED",
 }
+
+
+SWEEP_STATUS = {"completed": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+LINES_TAG = "orchestrate.lines_sent"  # of the parent run: a store that is put back from a backup knows what it lacks
 
 
 class SweepRuns:
@@ -47,7 +47,9 @@ class SweepRuns:
         self._sweep = sweep
         self._outcome = outcome
         self._home = home
+        self.lines_held = 0  # of the journal, by the store's own account
         self._outbox = RunOutbox(client)
+        self._finalists = FinalistRuns(client, self._outbox, sweep)
 
     def adopt(self, sweep_id: str) -> None:
         """Find the runs that were made for this sweep: the store says which there are, not our note."""
@@ -57,10 +59,16 @@ class SweepRuns:
             tags, run_id = run.data.tags, run.info.run_id
             self._outbox.note_held(run)
             if tags.get("orchestrate.role") == "sweep":
-                parent = run_id
+                parent, lines = run_id, tags.get(LINES_TAG, "")
+                self.lines_held = int(lines) if lines.isdecimal() else 0
             else:
                 of_trials[int(tags["orchestrate.trial_id"])] = run_id
         self._outcome.run_id, self._outcome.trial_run_ids = parent, of_trials
+
+    def note_lines(self, count: int) -> None:
+        """Leave word in the store of how many lines it was sent, once it was."""
+        if self._outcome.run_id is not None:
+            self._client.set_tag(self._outcome.run_id, LINES_TAG, str(count))
 
     def send_sweep(self, state: SweepState) -> None:
         """Make sure that the parent run exists."""
@@ -86,21 +94,23 @@ class SweepRuns:
         self._client.log_batch(self._outcome.run_id, params=[Param(key, str(value)) for key, value in params.items()])
         self._client.log_text(self._outcome.run_id, plan.model_dump_json(indent=2), "plan.json")
         log_dataset(self._client, self._outcome.run_id, plan, "sweep")
-        if (self._sweep / "code.patch").is_file():
-            self._client.log_artifact(self._outcome.run_id, str(self._sweep / "code.patch"))
+        self._send_code_and_data(self._outcome.run_id)
+
+    def _send_code_and_data(self, run_id: str) -> None:
+        for name in (CODE, CODE_RESUMED):
+            if (self._sweep / name).is_file():
+                self._client.log_artifact(run_id, str(self._sweep / name))
         if (self._sweep / "data").is_dir():  # what was found in the data, the split, sheets of samples
-            self._client.log_artifacts(self._outcome.run_id, str(self._sweep / "data"), "data")
+            self._client.log_artifacts(run_id, str(self._sweep / "data"), "data")
 
     def send_resumption(self, state: SweepState) -> None:
-        """Open the parent run again, with the plan as it is now."""
+        """Open the parent run again, with the plan as it is now and the code that it goes on with."""
         assert self._outcome.run_id is not None and state.resumed is not None
         self._client.update_run(self._outcome.run_id, "RUNNING")
-        budget = state.plan.budget
-        tags = {"trials": budget.trials, "epochs": budget.epochs, "plan_digest": state.plan_digest}
-        self._client.log_batch(
-            self._outcome.run_id, tags=[RunTag(f"orchestrate.{key}", str(value)) for key, value in tags.items()]
-        )
+        tags = [RunTag(key, value) for key, value in resumption_tags(state).items()]
+        self._client.log_batch(self._outcome.run_id, tags=tags)
         self._client.log_text(self._outcome.run_id, state.plan.model_dump_json(indent=2), "plan.json")
+        self._send_code_and_data(self._outcome.run_id)
 
     def send_trial(self, state: SweepState, trial: TrialState) -> None:
         """Make sure that the trial's run exists, holds its hyperparameters, and is open again where it goes on."""
@@ -146,31 +156,19 @@ class SweepRuns:
         self._client.set_terminated(run_id, STATUS[trial.state], _ms(trial.ended_at or trial.started_at))
 
     def send_finalist(self, state: SweepState, event: FinalistEvaluated) -> None:
-        """Send a finalist's metrics with their 95 % intervals, the files of its evaluation and a confusion matrix."""
-        run_id = self._run_id(state, state.trials[event.trial])
-        tags = {f"orchestrate.{key}": value for key, value in finalist_tags(event).items()}
-        self._outbox.put(run_id, tags=tags, metrics=finalist_metrics(event))
-        self._outbox.send(run_id)
+        """Send what a finalist's evaluation found, and its files."""
         self._outcome.missing[event.trial] = missing_files(self._sweep, state.plan.task, event)
-        if (folder := folder_of(self._sweep, event.trial)).is_dir():
-            self._client.log_artifacts(run_id, str(folder), "evaluation")
+        self._finalists.send_evaluation(self._run_id(state, state.trials[event.trial]), state, event)
 
     def send_retrained(self, state: SweepState, event: FoldEvaluated | SeedEvaluated) -> None:
-        """Send a finalist's validation metrics on one fold or from one seed, and their spread over those so far."""
-        run_id = self._run_id(state, state.trials[event.trial])
-        at_ms = _ms(event.time)
-        metrics = [
-            Metric(f"{event.over}/{name}", value, at_ms, event.number)
-            for name, value in event.validation.items()
-            if value is not None
-        ]
-        self._outbox.put_points(run_id, metrics)
-        metrics = []
-        for name, (mean, deviation, _) in (spread_over(event.over, state, event.trial) or {}).items():
-            named = {f"{event.over}s/{name}_mean": mean, f"{event.over}s/{name}_sd": deviation}
-            metrics += [Metric(key, value, at_ms, 0) for key, value in named.items()]
-        self._outbox.put(run_id, metrics=metrics)
-        self._outbox.send(run_id)
+        """Send how a finalist did on one fold or from one seed."""
+        self._finalists.send_retrained(self._run_id(state, state.trials[event.trial]), state, event)
+
+    def send_void(self, state: SweepState, event: EpochEnded | SweepResumed) -> None:
+        """Take back what a line of the journal made void; in its place, as points that say the same are not sent."""
+        for number, known in state.void.items():
+            if any(void.since == event.time for void in known):
+                self._finalists.send_void(self._run_id(state, state.trials[number]), state, number, event.time)
 
     def can_register(self, state: SweepState) -> bool:
         """Tell whether the winner is one of now: a resumed sweep may have made its evaluation void, or its files go."""
@@ -189,14 +187,15 @@ class SweepRuns:
         for trial in state.trials.values():
             if trial.state == "interrupted":
                 self.send_trial_end(state, trial)
+            if trial.number in state.finalists:
+                self._finalists.send_standing(self._run_id(state, trial), state, trial.number)
         assert self._outcome.run_id is not None and state.ended is not None
         note = to_markdown(leaderboard([state]), state.plan.metric)
         tags = {"mlflow.note.content": note, "orchestrate.state": state.ended.state}
         tags["orchestrate.winner_trial_id"] = "none" if state.winner is None else str(state.winner)
         self._client.log_batch(self._outcome.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         self.send_report(state)
-        status = {"completed": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}[state.ended.state]
-        self._client.set_terminated(self._outcome.run_id, status, _ms(state.ended.time))
+        self._client.set_terminated(self._outcome.run_id, SWEEP_STATUS[state.ended.state], _ms(state.ended.time))
 
     def send_report(self, state: SweepState) -> None:
         """Send the report of a sweep that came to its end: of other ends there is none, or an old one."""
@@ -222,12 +221,21 @@ class SweepRuns:
                 self._client.update_run(run.info.run_id, "RUNNING")
             if trial.state not in ("running", "waiting") and (run is None or run.info.status != STATUS[trial.state]):
                 self.send_trial_end(state, trial)
-            if run is None and trial.number in state.finalists:
-                self.send_finalist(state, state.finalists[trial.number])
-            for known in (state.seeds, state.folds) if run is None else ():
-                for event in known.get(trial.number, {}).values():
-                    self.send_retrained(state, event)
+            if run is None:
+                self._send_finalist_whole(state, trial.number)
         self.send_all()
+        if state.ended and parent is not None and parent.info.status != SWEEP_STATUS[state.ended.state]:
+            self.send_sweep_end(state)
+
+    def _send_finalist_whole(self, state: SweepState, number: int) -> None:
+        """Send all that was measured of a trial beyond its search."""
+        if number in state.finalists:
+            self.send_finalist(state, state.finalists[number])
+        for known in (state.seeds, state.folds):
+            for event in known.get(number, {}).values():
+                self.send_retrained(state, event)
+        if number in state.void:
+            self._finalists.send_void(self._run_id(state, state.trials[number]), state, number)
 
     def _weights(self, state: SweepState) -> Path:
         assert state.winner is not None
@@ -260,28 +268,8 @@ class SweepRuns:
                 return
 
     def send_figures(self, state: SweepState, trial: TrialState) -> None:
-        """Draw and send the training curves, and the confusion matrix of the best epoch."""
-        run_id = self._run_id(state, trial)
-        title = f"{state.plan.task}, trial {trial.number} ({trial.architecture})"
-        with tempfile.TemporaryDirectory() as folder:
-            if (best := self._best_validation(trial)) is not None:
-                epoch, counts_KK = best
-                path, about = Path(folder, "confusion_matrix_validation.png"), f"{title}, validation, epoch {epoch}"
-                draw_confusion_matrix(path, counts_KK, state.plan.classes, about)
-            if trial.epochs:
-                history = [{"epoch": ended.epoch, **ended.metrics} for ended in trial.epochs]
-                draw_training_curves(Path(folder, "training_curves.png"), history, state.plan.metric, title)
-            self._client.log_artifacts(run_id, folder, "figures")
-            show_in_grid(self._client, run_id, Path(folder), trial.last_epoch)
-
-    def _best_validation(self, trial: TrialState) -> tuple[int, np.ndarray] | None:
-        """Return the best epoch and its confusion matrix; None where it left no file, or a damaged one."""
-        path = self._sweep / "trials" / f"{trial.number:04d}" / BEST_VALIDATION
-        try:
-            with np.load(path, allow_pickle=False) as saved:
-                return int(saved["epoch"]), confusion_matrix(saved["probs_NK"], saved["labels_N"])
-        except (FileNotFoundError, BadZipFile, ValueError, KeyError, EOFError):
-            return None
+        """Draw and send a trial's figures."""
+        send_figures(self._client, self._run_id(state, trial), self._sweep, state, trial)
 
 
 def _ms(time_s: float) -> int:

@@ -82,6 +82,7 @@ def _state(view: SavedView, task: str, kind: DataKind) -> dict[str, Any]:
     columns = [
         _column("metrics", f"best/{metric}"), _column("metrics", f"test/{metric}"),
         _column("metrics", f"test/{metric}_low"), _column("metrics", f"test/{metric}_high"),
+        _column("tags", "orchestrate.finalist"),  # whether what stands under test counts
         _column("tags", "orchestrate.architecture"), _column("tags", "orchestrate.state"),
         _column("tags", "orchestrate.stop_reason"), _column("tags", "orchestrate.sweep_id"),
     ]  # fmt: skip

@@ -14,6 +14,7 @@ from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
+from typing import NoReturn
 
 from orchestrator.errors import BadInput, OrchestratorError
 from orchestrator.tracking.hardened_app import LOGIN
@@ -103,9 +104,32 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that answers."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def wait(self) -> NoReturn:
+        """Wait for its end, which nobody asked for: Ctrl-C comes first. Raises OrchestratorError."""
+        code = self.process.wait()
+        raise OrchestratorError(
+            f"the MLflow server ended by itself ({code}): {_last_line(self.log)} (more in {self.log})"
+        )
+
+
 @contextmanager
 def mlflow_server(uri: str, artifacts: Path, address: Address) -> Iterator[str]:
-    """Run the server on the store `uri` for the length of the block; yield its URL once it answers.
+    """Run the server as `running_server` does, and yield its URL."""
+    with running_server(uri, artifacts, address) as server:
+        yield server.url
+
+
+@contextmanager
+def running_server(uri: str, artifacts: Path, address: Address) -> Iterator[RunningServer]:
+    """Run the server on the store `uri` for the length of the block, which begins once it answers.
 
     Experiments made through the server keep their files below `artifacts`; those of all others are read from wherever
     the experiment says. What the server says goes to `server.log` beside that folder. Raises OrchestratorError when the
@@ -124,7 +148,7 @@ def mlflow_server(uri: str, artifacts: Path, address: Address) -> Iterator[str]:
         )
     try:
         _wait_until_healthy(process, address, log)
-        yield f"http://{address.far_host}:{address.port}"
+        yield RunningServer(f"http://{address.far_host}:{address.port}", process, log)
     finally:
         _end(process)
 

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.db import upgrade
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import create_engine
 
 from orchestrator.errors import BadInput
@@ -126,6 +127,8 @@ def _create(path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{path.name}.part-", dir=path.parent) as folder:
         part = Path(folder) / path.name
         upgrade.main([f"sqlite:///{part}"], standalone_mode=False)
+        # makes MLflow's own experiment, Default, whose files would else lie in the working folder of whoever came first
+        SqlAlchemyStore(f"sqlite:///{part}", (path.parent / "artifacts").absolute().as_uri())._dispose_engine()
         connection = sqlite3.connect(part, timeout=60)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -145,16 +145,26 @@ class Sync:
         ship_views(client, experiment_id, state.plan.task, state.plan.data.kind)
         runs = SweepRuns(client, experiment_id, self._sweep, self.outcome, self._home)
         runs.adopt(state.started.sweep_id)
-        if self.outcome.run_id is None:  # somebody deleted it, or the store is a new one
-            self.outcome.events_sent, self.outcome.registered = 0, None
-        elif self.outcome.events_sent:
+        if runs.lines_held < self.outcome.events_sent:
+            self._go_back(runs.lines_held)
+        if self.outcome.events_sent:
             runs.reconcile(replay(self._events[: self.outcome.events_sent]))
         return runs
+
+    def _go_back(self, lines: int) -> None:
+        """Go on from what a store has: it is a new one, was put back from a backup, or somebody deleted runs."""
+        held, lost = self._events[:lines], self._events[lines:]
+        if any(isinstance(event, WinnerChosen) for event in lost):
+            self.outcome.registered, self.outcome.registered_for = None, ""
+        trials = replay(held).trials.values() if held else ()
+        self.outcome.figures_due = [trial.number for trial in trials if trial.has_ended and trial.best is not None]
+        self.outcome.events_sent = lines
 
     def _send_waiting(self, state: SweepState, runs: SweepRuns, told: Callable[[int, int], None]) -> None:
         while self.outcome.events_sent < len(self._events) or self.outcome.error:
             batch = self._events[self.outcome.events_sent : self.outcome.events_sent + self._batch_size]
             self._send(state, runs, batch)
+            runs.note_lines(self.outcome.events_sent + len(batch))
             self._batch_size = min(EVENTS_PER_BATCH, 2 * self._batch_size)
             self.outcome.events_sent, self.outcome.error = self.outcome.events_sent + len(batch), None
             write_outcome(self._outcome_file, self.outcome)
@@ -182,6 +192,8 @@ class Sync:
         for event in waiting:
             if isinstance(event, TrialEnded) and state.trials[event.trial].has_ended:  # it may have gone on since
                 runs.send_trial_end(state, state.trials[event.trial])
+            elif isinstance(event, EpochEnded | SweepResumed):
+                runs.send_void(state, event)
             elif isinstance(event, FinalistEvaluated):
                 runs.send_finalist(state, event)
             elif isinstance(event, FoldEvaluated | SeedEvaluated):

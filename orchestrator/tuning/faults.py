@@ -10,14 +10,23 @@ from trainables.errors import DataError, TrainingFailed, WeightsError
 from trainables.training.disk import is_disk_full
 
 MOST_CHARACTERS = 500
-_FOLDERS = re.compile(r"/(?:[^\s/'\":]+/)+")  # a reason reaches MLflow, where no path of the user belongs
+# A reason reaches MLflow, where no path of the user belongs. One in quotes is taken whole; of one without, folders may
+# have spaces, so that it ends with its last slash: a word too much is lost rather than a name told.
+_START = r"(?:file:/+|~[\w.-]*/|(?<![\w/.])/(?=[^\s/]))"
+_QUOTED = re.compile(rf"""(?P<quote>['"`]){_START}(?:(?!(?P=quote))[^\n])*/(?=(?:(?!(?P=quote))[^\n])*(?P=quote))""")
+_BARE = re.compile(rf"{_START}(?:[^/\n'\"`:;,<>|]*[^/\n'\"`:;,<>|\s]/+)*")
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
+
+
+def without_folders(text: str) -> str:
+    """Return a text with the last name of each absolute path only."""
+    return _BARE.sub("", _QUOTED.sub(lambda found: found["quote"], text))
 
 
 def in_one_line(text: str) -> str:
     """Return the last line of a text that says something: of a traceback that is what was raised."""
     lines = [line for line in _COLOURS.sub("", text).splitlines() if line.strip()]
-    return _FOLDERS.sub("", lines[-1].strip())[:MOST_CHARACTERS] if lines else ""
+    return without_folders(lines[-1].strip())[:MOST_CHARACTERS] if lines else ""
 
 
 def fault_of_task(error: RayError, folder: Path) -> OrchestratorError:

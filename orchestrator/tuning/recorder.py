@@ -12,7 +12,7 @@ from orchestrator.errors import DiskFull
 from orchestrator.journal import EpochEnded, Event, MicroBatchLimited, TrialEnd, TrialEnded, TrialStarted
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_state import TrialState
-from orchestrator.tuning.faults import in_one_line
+from orchestrator.tuning.faults import MOST_CHARACTERS, in_one_line, without_folders
 from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial import MICRO_BATCH
@@ -129,6 +129,7 @@ class JournalRecorder(Callback):
         return {}
 
     def _end(self, number: int, state: TrialEnd, reason: str) -> None:
+        reason = without_folders(reason)[:MOST_CHARACTERS]
         state, reason = end_of(self._sweep.state.trials[number], state, reason)
         self._append(TrialEnded(trial=number, state=state, reason=reason))
         self._files.trial_ended(self._sweep.state, number)

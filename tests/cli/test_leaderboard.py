@@ -9,10 +9,13 @@ import pytest
 from report_support import finalist_event, with_summary
 from sweep_support import epoch, make_plan, open_sweep, suggested
 
+from orchestrator.cli import show
+from orchestrator.cli.console import LiteralConsole
 from orchestrator.cli.leaderboard import show_leaderboard
 from orchestrator.home import Home
-from orchestrator.journal import TrialEnded, TrialStarted
+from orchestrator.journal import FoldEvaluated, SeedEvaluated, SweepTracked, TrialEnded, TrialStarted
 from orchestrator.test_ledger import note_preparation
+from orchestrator.tracking.outcome import SyncOutcome, outcome_file, write_outcome
 
 DIGEST = "t" * 32
 
@@ -86,3 +89,42 @@ def test_reads_whose_test_side_is_not_known_are_told(home: Home, capsys: pytest.
         note_preparation(home.test_ledger, "", 48, who, "audited")
     show_leaderboard("stroke", as_json=True)
     assert "2 further reads of sets without a known test side\n" in capsys.readouterr().err
+
+
+def test_csv_has_the_leak_free_part_and_the_spread_over_seeds_and_folds(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_sweep(home.sweeps / "newest") as sweep:
+        for n, value in enumerate((0.6, 0.8)):
+            sweep.append(SeedEvaluated(trial=0, epoch=1, validation={"auroc": value}, seed_index=n, seed=n))
+            sweep.append(FoldEvaluated(trial=0, epoch=1, validation={"auroc": value - 0.1}, fold=n))
+    show_leaderboard("newest", as_csv=True)
+    first, second, _ = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    names = ["test_leak_free_auroc", "leak_free_images", "seeds_auroc_mean", "seeds", "folds_auroc_mean", "folds"]
+    assert [round(float(first[name]), 6) for name in names] == [0.81, 4, 0.7, 2, 0.6, 2]
+    assert round(float(first["seeds_auroc_sd"]), 4) == 0.1414
+    assert {second[name] for name in names} == {""}, "no finalist"
+
+
+def test_a_wide_table_says_why_a_trial_ended(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for width, is_told in ((200, True), (159, False)):
+        monkeypatch.setattr(show, "results", lambda width=width: LiteralConsole(width=width))
+        show_leaderboard("newest")
+        told = " ".join(capsys.readouterr().out.split())
+        assert ("why it ended" in told) == ("all 1 epochs trained" in told) == is_told, width
+
+
+def test_runs_of_a_sweep_that_came_to_no_end_are_those_that_sync_made(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    folder = home.sweeps / "newest"
+    told = SweepTracked(tracking_uri="", run_id="p", trial_run_ids={0: "told"}, registered=None)
+    with open_sweep(folder) as sweep:
+        sweep.append(told)  # at an earlier end
+    write_outcome(outcome_file(folder, home, None), SyncOutcome(trial_run_ids={0: "x", 1: "made"}))
+    show_leaderboard("newest", as_json=True)
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["run_id"] for row in rows] == ["told", "made", None]

@@ -6,11 +6,13 @@ from types import SimpleNamespace
 import pytest
 from sweep_support import begin, epoch, make_plan, open_sweep
 
+from orchestrator import sweep as main_job
 from orchestrator import sweep_report
 from orchestrator.errors import BadInput, DiskFull, Interrupted
 from orchestrator.journal import SweepEnded, SweepResumed, TrialEnded, read_events
 from orchestrator.open_sweep import Notice, OpenSweep, opened
 from orchestrator.report.writer import page_of_sweep
+from orchestrator.resume import write_what_is_shown
 from orchestrator.sweep import _synced, told_if_broken_off
 
 
@@ -96,3 +98,28 @@ def test_who_does_not_wait_for_the_last_figures_has_a_whole_sweep_all_the_same()
         pass
     with pytest.raises(Interrupted), _synced(SimpleNamespace(close=lambda within_s: None)):
         raise Interrupted("before its end, it is not")
+
+
+def test_what_an_early_interruption_kept_from_mlflow_is_written_by_resume(tmp_path: Path, monkeypatch) -> None:
+    def report(folder: Path, *about: object) -> None:
+        folder.mkdir(exist_ok=True)
+        for name in ("split.csv", "preprocessing.png"):
+            (folder / name).write_text("whole")
+
+    monkeypatch.setattr(main_job, "write_data_report", report)
+    monkeypatch.setattr(main_job, "git_diff", lambda: "+ of now")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "split.csv").write_text("half")
+    planned = SimpleNamespace(plan=make_plan(), data=None)
+    with open_sweep(tmp_path) as sweep:
+        sweep.append(resumed())
+        write_what_is_shown(sweep, planned)
+        assert (tmp_path / "data" / "split.csv").read_text() == "whole"
+        assert (tmp_path / "code.patch").read_text() == "+ of now\n", "the commit is that of the start"
+        (tmp_path / "data" / "split.csv").write_text("as it was")
+        sweep.append(resumed().model_copy(update={"git": {"commit": "another", "dirty": "true"}}))
+        monkeypatch.setattr(main_job, "git_diff", lambda: "+ of later")
+        write_what_is_shown(sweep, planned)
+    assert (tmp_path / "data" / "split.csv").read_text() == "as it was"
+    assert (tmp_path / "code.patch").read_text() == "+ of now\n", "it belongs to the first commit"
+    assert (tmp_path / "code_resumed.patch").read_text() == "+ of later\n"

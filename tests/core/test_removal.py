@@ -1,5 +1,6 @@
 """What goes when a sweep is removed, and what does not."""
 
+import fcntl
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from orchestrator.errors import BadInput
 from orchestrator.home import Home
 from orchestrator.journal import Registered, SweepEnded, SweepTracked, WinnerChosen
 from orchestrator.removal import what_would_go
+from orchestrator.tracking.outcome import SyncOutcome, write_outcome
 
 
 @pytest.fixture
@@ -74,3 +76,42 @@ def test_it_is_said_what_of_a_winner_stays(home: Home, registered: Registered | 
         sweep.append(SweepTracked(tracking_uri="sqlite:///x", run_id="r", trial_run_ids={}, registered=registered))
         sweep.append(SweepEnded(state="completed"))
     assert what_would_go(home.sweeps / "one").kept_elsewhere == words
+
+
+def test_a_sweep_that_is_being_sent_stays(home: Home) -> None:
+    lock = home.sweeps / "one" / "sync-0a1b2c3d.lock"
+    with lock.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(BadInput, match=r"^one: is being sent to MLflow; wait until that is done$"):
+            remove.remove(["other", "one"], yes=True)
+    assert sorted(path.name for path in home.sweeps.iterdir()) == ["one", "other"]
+    remove.remove(["one"], yes=True)
+    assert not (home.sweeps / "one").exists()
+
+
+@pytest.mark.parametrize(
+    ("ended", "outcomes", "is_sent"),
+    [
+        (True, [SyncOutcome(events_sent=4)], True),
+        (True, [SyncOutcome(), SyncOutcome(events_sent=4)], True),  # another store has it
+        (True, [], False),
+        (True, [SyncOutcome(events_sent=3)], False),
+        (True, [SyncOutcome(events_sent=4, figures_due=[0])], False),
+        (False, [SyncOutcome(events_sent=4)], False),  # its driver died
+    ],
+)
+def test_it_is_said_where_mlflow_lacks_something(
+    home: Home, capsys: pytest.CaptureFixture[str], ended: bool, outcomes: list[SyncOutcome], is_sent: bool
+) -> None:
+    folder = home.sweeps / "one"
+    if ended:
+        with open_sweep(folder) as sweep:
+            sweep.append(SweepEnded(state="completed"))
+    for number, outcome in enumerate(outcomes):
+        write_outcome(folder / f"sync-{number}.json", outcome)
+    remove.remove(["one"])
+    words = "not all of it is in MLflow; orchestrate sync one first"
+    assert (words not in capsys.readouterr().err) == is_sent
+    assert what_would_go(folder).unsent == ("" if is_sent else words)
+    remove.remove(["one"], yes=True)
+    assert not folder.exists(), "who has seen it may remove it all the same"

@@ -31,4 +31,6 @@ def small_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     """Draw in one test only: it takes most of their time."""
     if request.node.name != "test_a_journal_becomes_runs_once":
         for name in ("draw_confusion_matrix", "draw_training_curves"):
-            monkeypatch.setattr(f"orchestrator.tracking.runs.{name}", lambda path, *about: path.write_bytes(FIGURE))
+            monkeypatch.setattr(
+                f"orchestrator.tracking.trial_figures.{name}", lambda path, *about: path.write_bytes(FIGURE)
+            )

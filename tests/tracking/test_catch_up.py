@@ -1,6 +1,7 @@
 """Sweeps that are sent later, again, or elsewhere: what is registered, proposed and closed then."""
 
 import fcntl
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -81,22 +82,22 @@ def test_a_sweep_that_is_sent_again_proposes_nothing_anew(
 
 
 def test_a_sweep_can_be_sent_to_a_second_store(sweep: Path, store_home: Home, tmp_path_factory) -> None:
-    write(sweep, events("twice"))
+    write(sweep, events(sweep.name))
     other = f"sqlite:///{tmp_path_factory.mktemp('other') / 'other.db'}"
     heard = []
     catch_up(sweep, store_home, None, lambda sent, of: None)
     catch_up(sweep, store_home, other, lambda sent, of: heard.append((sent, of)))
     catch_up(sweep, store_home, None, lambda sent, of: heard.append("again"))
-    check_against_journal(open_store(store_home, other), "twice")
-    check_against_journal(open_store(store_home, None), "twice")
-    lines = len(events("twice"))
+    check_against_journal(open_store(store_home, other), sweep.name)
+    check_against_journal(open_store(store_home, None), sweep.name)
+    lines = len(events(sweep.name))
     assert heard == [(lines, lines)], "what was sent to the first is not sent again"
 
 
 def test_a_long_journal_goes_in_batches_and_what_was_sent_stays_sent(
     sweep: Path, store_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(sweep, events("batches"))
+    write(sweep, events(sweep.name))
     monkeypatch.setattr("orchestrator.tracking.sync.EVENTS_PER_BATCH", 4)
     heard: list[int] = []
 
@@ -110,32 +111,47 @@ def test_a_long_journal_goes_in_batches_and_what_was_sent_stays_sent(
         catch_up(sweep, store_home, None, broken_off_after_two)
     assert heard == [4, 8]
     outcome = catch_up(sweep, store_home, None, lambda sent, of: heard.append(sent))
-    assert heard[2:] == [12, 16, len(events("batches"))]
-    assert outcome.events_sent == len(events("batches"))
-    check_against_journal(open_store(store_home, None), "batches")
+    assert heard[2:] == [12, 16, len(events(sweep.name))]
+    assert outcome.events_sent == len(events(sweep.name))
+    check_against_journal(open_store(store_home, None), sweep.name)
 
 
 def test_a_store_that_another_process_is_sending_to_is_left_to_it(sweep: Path, store_home: Home) -> None:
-    write(sweep, events("held"))
+    write(sweep, events(sweep.name))
     with lock_file(sweep, store_home, None).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(BadInput, match="another process is sending it to this store"):
             catch_up(sweep, store_home, None, lambda sent, of: None)
 
 
+def test_a_copied_folder_does_not_write_to_the_runs_of_its_original(sweep: Path, store_home: Home) -> None:
+    write(sweep, [*events(sweep.name, end=False)[:-1], SweepEnded(state="interrupted", reason="x")])  # as it was then
+    copy = sweep.with_name(f"{sweep.name}.bak")
+    shutil.copytree(sweep, copy)
+    plan = make_plan()
+    resumed = SweepResumed(plan=plan, plan_digest=plan.digest, slots=1, device="cpu", versions={}, git={})
+    write(sweep, [resumed, events(sweep.name)[-2], SweepEnded(state="completed")])
+    catch_up(sweep, store_home, None, lambda sent, of: None)
+    refusal = rf"^{copy.name}: is a copy of {sweep.name} and would write to its runs in MLflow; sync that; .*its name$"
+    with pytest.raises(BadInput, match=refusal):
+        catch_up(copy, store_home, None, lambda sent, of: None)
+    check_against_journal(open_store(store_home, None), sweep.name)
+    assert not list(copy.glob("sync-*"))
+
+
 def test_a_folder_in_the_place_of_the_lock_is_told(sweep: Path, store_home: Home) -> None:
-    write(sweep, events("locked"))
+    write(sweep, events(sweep.name))
     lock_file(sweep, store_home, None).mkdir()
     with pytest.raises(BadInput, match=r"sync-.*\.lock: is a folder, and a sweep has a file of that name"):
         catch_up(sweep, store_home, None, lambda sent, of: None)
 
 
 def test_what_nobody_runs_any_more_is_closed_and_what_somebody_runs_is_not(sweep: Path, store_home: Home) -> None:
-    write(sweep, events("abandoned", end=False)[:-1])
+    write(sweep, events(sweep.name, end=False)[:-1])
     client = open_store(store_home, None)
     with owned(sweep):
         catch_up(sweep, store_home, None, lambda sent, of: None)
-        assert runs_of(client, "abandoned")["parent"].info.status == "RUNNING"
+        assert runs_of(client, sweep.name)["parent"].info.status == "RUNNING"
     catch_up(sweep, store_home, None, lambda sent, of: None)
-    statuses = {key: run.info.status for key, run in runs_of(client, "abandoned").items()}
+    statuses = {key: run.info.status for key, run in runs_of(client, sweep.name).items()}
     assert statuses == {"parent": "KILLED", "0": "FINISHED", "1": "KILLED", "2": "KILLED"}

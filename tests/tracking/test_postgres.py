@@ -37,19 +37,18 @@ def database() -> Iterator[Postgres]:
 
 @pytest.mark.parametrize("driver", ["postgresql", "postgresql+psycopg"])
 def test_a_sweep_is_sent_straight_into_postgresql(sweep: Path, tmp_path: Path, database: Postgres, driver: str) -> None:
-    sweep_id = f"straight-{driver}"
-    write(sweep, events(sweep_id))
+    write(sweep, events(sweep.name))
     home, uri = Home(tmp_path / "home"), database.uri(driver)
     outcome = catch_up(sweep, home, uri, lambda sent, of: None)
     client = open_store(home, uri)
     assert compare_points(client, sweep).faults == []
-    check_against_journal(client, sweep_id)
+    check_against_journal(client, sweep.name)
     assert outcome.tracking_uri == f"{driver}://***@127.0.0.1:{database.port}/postgres"
     assert PASSWORD not in outcome_file(sweep, home, uri).read_text()
 
 
 def test_a_sweep_is_sent_through_a_server_on_postgresql(sweep: Path, tmp_path: Path, database: Postgres) -> None:
-    write(sweep, events("served"))
+    write(sweep, events(sweep.name))
     home = Home(tmp_path / "home")
     with mlflow_server(database.uri(), tmp_path / "artifacts", Address(HOST, free_port())) as url:
         catch_up(sweep, home, url, lambda sent, of: None)

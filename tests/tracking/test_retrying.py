@@ -56,19 +56,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def test_a_store_that_answers_most_calls_only_is_caught_up_with(
     sweep: Path, store_home: Home, monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace
 ) -> None:
-    write(sweep, events("flaky"))
+    write(sweep, events(sweep.name))
     with monkeypatch.context() as patch:
         failing("log_batch", lambda nth: nth % 3 == 0, MlflowException("500"), patch)
         outcome = catch_up(sweep, store_home, None, lambda sent, of: None)
-    assert outcome.events_sent == len(events("flaky"))
+    assert outcome.events_sent == len(events(sweep.name))
     assert outcome.error is None
-    check_against_journal(open_store(store_home, None), "flaky")
+    check_against_journal(open_store(store_home, None), sweep.name)
 
 
 def test_a_store_that_takes_nothing_for_a_minute_is_given_up_and_what_was_sent_is_kept(
     sweep: Path, store_home: Home, monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace
 ) -> None:
-    write(sweep, events("gone"))
+    write(sweep, events(sweep.name))
     monkeypatch.setattr("orchestrator.tracking.sync.EVENTS_PER_BATCH", 8)
     failing("log_batch", lambda nth: nth > 4, MlflowException("500"), monkeypatch)
     said: list[str] = []
@@ -82,7 +82,7 @@ def test_a_store_that_takes_nothing_for_a_minute_is_given_up_and_what_was_sent_i
 def test_a_refusal_is_not_asked_again_for_long(
     sweep: Path, store_home: Home, monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace
 ) -> None:
-    write(sweep, events("refused"))
+    write(sweep, events(sweep.name))
     refusal = RestException({"error_code": "PERMISSION_DENIED", "message": "no"})
     failing("log_batch", lambda nth: True, refusal, monkeypatch)
     with pytest.raises(BadInput, match=r"refuses \(PERMISSION_DENIED: no\)$"):
@@ -163,6 +163,13 @@ def test_a_database_that_lost_its_connection_has_refused_nothing(fault: type[DBA
     error = MlflowException("connection already closed", error_code=BAD_REQUEST)  # as MLflow says it
     error.__cause__ = fault("SELECT 1", {}, Exception("connection already closed"))
     assert fault_of(error).kind == kind
+
+
+def test_a_file_that_is_no_database_is_no_store_out_of_reach(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("these are notes, and no database" * 100)
+    with sqlite3.connect(tmp_path / "notes.db") as connection, pytest.raises(sqlite3.DatabaseError) as caught:
+        connection.execute("SELECT 1 FROM t")
+    assert (fault_of(caught.value).kind, fault_of(caught.value).reason) == ("local", "file is not a database")
 
 
 def test_a_full_sqlite_file_is_no_store_out_of_reach(tmp_path: Path) -> None:

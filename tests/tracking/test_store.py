@@ -23,5 +23,7 @@ def test_three_processes_that_open_a_new_store_at_once_all_find_it_whole(tmp_pat
     with sqlite3.connect(tmp_path / "mlflow" / "mlflow.db") as store:
         assert store.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        places = [place for (place,) in store.execute("SELECT artifact_location FROM experiments")]
         tables = {name for (name,) in store.execute("SELECT name FROM sqlite_master")}
     assert not [name for name in tables if name.startswith("_alembic_tmp")]
+    assert places == [(tmp_path / "mlflow" / "artifacts" / "0").as_uri()], "of the working folder nothing is told"

@@ -170,10 +170,10 @@ def test_a_finalists_numbers_and_files_reach_its_run(sweep: Path, store_home: Ho
 
 def test_a_finalist_whose_files_are_gone_holds_nothing_up_and_they_are_named(sweep: Path, store_home: Home) -> None:
     finalist = FinalistEvaluated(trial=0, validation={"auroc": 0.8}, test={"auroc": 0.7})
-    write(sweep, [*events("gone-files", end=False), finalist, SweepEnded(state="completed")])
+    write(sweep, [*events(sweep.name, end=False), finalist, SweepEnded(state="completed")])
     outcome = catch_up(sweep, store_home, None, lambda sent, of: None)
     assert outcome.missing_in_words == "not sent, for they are gone: finalists/0000/*"
-    assert runs_of(open_store(store_home, None), "gone-files")["0"].data.metrics["test/auroc"] == 0.7
+    assert runs_of(open_store(store_home, None), sweep.name)["0"].data.metrics["test/auroc"] == 0.7
 
 
 def test_the_embedded_store_is_in_wal_mode_with_artifacts_beside_it(store_home: Home) -> None:
@@ -255,11 +255,19 @@ def test_a_resumed_sweeps_runs_are_open_until_it_ends_again(sweep: Path, store_h
     assert statuses() == {"parent": "KILLED", "0": "FINISHED", "1": "KILLED", "2": "KILLED"}
     plan = first[0].plan
     more = plan.model_copy(update={"budget": plan.budget.model_copy(update={"trials": 77})})
-    resumed = SweepResumed(plan=more, plan_digest="q", slots=1, device="cpu", versions={}, git={})
+    code = {"commit": "c0ffee", "dirty": "true"}
+    resumed = SweepResumed(plan=more, plan_digest="q", slots=1, device="cpu", versions={"torch": "3"}, git=code)
     write(sweep, [resumed, TrialStarted(trial=2, after_epoch=3)])
+    (sweep / "code_resumed.patch").write_text("+ a line")
+    (sweep / "data").mkdir()  # its first process was ended before it had written it
+    (sweep / "data" / "split.csv").write_text("path")
     Sync(sweep, store_home, None).pass_once()
     assert statuses() == {"parent": "RUNNING", "0": "FINISHED", "1": "KILLED", "2": "RUNNING"}
-    assert runs_of(client, "resumed")["parent"].data.tags["orchestrate.trials"] == "77"
+    parent = runs_of(client, "resumed")["parent"]
+    about = {"trials": "77", "resumed_git_commit": "c0ffee", "resumed_git_dirty": "true", "resumed_version.torch": "3"}
+    assert about == {name: parent.data.tags.get(f"orchestrate.{name}") for name in about}
+    files = {item.path for item in client.list_artifacts(parent.info.run_id)}
+    assert {"code_resumed.patch", "data", "plan.json"} <= files
     write(sweep, [TrialEnded(trial=2, state="failed", reason="epoch 4: loss is nan"), SweepEnded(state="completed")])
     Sync(sweep, store_home, None).pass_once()
     check_against_journal(client, "resumed")

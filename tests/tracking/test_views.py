@@ -27,6 +27,7 @@ def test_views_are_shipped_for_each_kind_of_data_and_changed_ones_stay(store_hom
     state = json.loads(json.loads(held[tag])["state"])
     assert state["orderByKey"] == "metrics.`best/auroc`" and state["orderByAsc"] is False
     assert "`orchestrate.data_kind` = 'real'" in state["searchFilter"]
+    assert "tags.`orchestrate.finalist`" in state["selectedColumns"]
     client.set_experiment_tag(experiment_id, tag, "mine")
     ship_views(client, experiment_id, "tumor_4class", "real")
     assert client.get_experiment(experiment_id).tags[tag] == "mine"

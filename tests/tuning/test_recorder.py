@@ -10,6 +10,7 @@ from orchestrator.errors import DiskFull
 from orchestrator.journal import EpochEnded, MicroBatchLimited, TrialEnded, TrialStarted
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.tuning.recorder import JournalRecorder
+from orchestrator.tuning.searcher import ALIKE, failed_alike
 from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.trial_files import TrialFiles, least_disk_bytes
 
@@ -76,6 +77,29 @@ def test_a_trial_whose_actor_never_began_is_started_and_failed(sweep: OpenSweep,
     assert [type(event) for event in heard[1:]] == [TrialStarted, TrialEnded]
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("cannot read '/home/Jane Doe/trial data/secret/x.png'", "cannot read 'x.png'"),
+        ("/home/Jane Doe/trial data/secret/x.png: is gone", "x.png: is gone"),
+        ("""no file "/home/o'neil (a), b: c/x y.png" here""", 'no file "x y.png" here'),
+        ("/secret.png and '/other.png' are gone", "secret.png and 'other.png' are gone"),
+        ("copy /a/b.png to /c/d.png: PosixPath('/e/f.png')", "copy b.png to d.png: PosixPath('f.png')"),
+        ("file:///home/jane/x.csv, ~/jane/y.csv, path=/home/jane/z.csv", "x.csv, y.csv, path=z.csv"),
+        ("'/home/Jane Doe/secr", "'secr"),  # cut off
+        ("no better val/auroc, see https://pytorch.org/docs/x, 3 / 4", None),
+    ],
+)
+def test_no_reason_tells_a_folder_of_the_user(sweep: OpenSweep, tmp_path: Path, told: str, kept: str | None) -> None:
+    recorded = Recorded(sweep)
+    for number in range(3):
+        begin(sweep, number)
+    (tmp_path / "error.txt").write_text(f"Traceback\n{told}\n")
+    reasons = [recorded.complete(0, failed=told)[1], recorded.complete(1, stopped=told)[1]]
+    reasons.append(recorded.error(2, tmp_path / "error.txt")[1])
+    assert reasons == [kept or told] * 3
+
+
 def test_what_its_log_tells_is_the_reason(sweep: OpenSweep, tmp_path: Path) -> None:
     recorded = Recorded(sweep)
     logs = {
@@ -124,6 +148,14 @@ def test_what_befell_the_machine_is_no_fault_of_the_trial(sweep: OpenSweep, tmp_
     assert recorded.error(0, tmp_path / "error.txt")[0] == "running"
     assert recorded.decided == decided
     assert recorded.stopping.cause == (None if decided else "disk")
+
+
+def test_an_architecture_is_given_up_for_a_reason_without_folders(sweep: OpenSweep) -> None:
+    recorded = Recorded(sweep)
+    for number in range(ALIKE):
+        begin(sweep, number)
+        recorded.complete(number, failed="cannot read '/home/Jane Doe/x.png'")
+    assert failed_alike(sweep.state, "resnet_vit") == "its first 3 trials failed alike: cannot read 'x.png'"
 
 
 def test_one_that_breaks_down_while_it_trains_further_stays_what_it_was(sweep: OpenSweep) -> None:

@@ -10,7 +10,6 @@ from orchestrator.test_ledger import TestRead, record_test_read
 from trainables.data.cache import digest_file, open_images
 from trainables.data.split_rows import SplitRow, digest_rows, read_rows, write_rows
 from trainables.errors import DataError
-from trainables.explain.settings import MOST_PROVED, MOST_ROAD_PX, QUICKLY_PROVED, ExplanationSettings
 
 if TYPE_CHECKING:
     from trainables.data.prepare import PreparedData
@@ -30,12 +29,11 @@ class TestData(BaseModel):
     ledger: Path
     who: str
     root: Path  # of the set: a phantom there knows where its lesions are
-    explained: int  # images whose explanations are proved
-    most_road_px: int  # the largest side on which ROAD is among the proof
+    quick: bool  # explanations are shown and proved on few images
 
     @classmethod
     def write(cls, path: Path, data: "PreparedData", ledger: Path, who: str, quick: bool) -> "TestData":
-        """Write the rows to `path`; the ledger will name `who`; quick: explanations are proved on few images."""
+        """Write the rows to `path`; the ledger will name `who`."""
         write_rows(path, data.test.rows)
         return cls(
             rows=path,
@@ -46,14 +44,8 @@ class TestData(BaseModel):
             ledger=ledger,
             who=who,
             root=data.examined.data_set.root,
-            explained=QUICKLY_PROVED if quick else MOST_PROVED,
-            most_road_px=0 if quick else MOST_ROAD_PX,
+            quick=quick,
         )
-
-    @property
-    def explanations(self) -> ExplanationSettings:
-        """Return how much of the explanations is proved."""
-        return ExplanationSettings(self.explained, self.most_road_px)
 
     def open(self, model: str, side_px: int, why: str) -> tuple[list[SplitRow], np.ndarray]:
         """Return rows and images_NHW after a line in the ledger. Raises DataError where either was changed."""

@@ -16,6 +16,7 @@ from trainables.data.cache import open_images
 from trainables.data.split_rows import SplitRow, read_rows
 from trainables.errors import OutOfMemory, StateError
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
+from trainables.explain.settings import QUICK, THOROUGH
 from trainables.models import build_model, load_weights
 from trainables.training.checkpoint import state_files
 from trainables.training.development import DevelopmentData, load_development
@@ -25,6 +26,7 @@ from trainables.training.run import EpochRecord, TrainingRun, half_at_once
 
 if TYPE_CHECKING:
     from trainables.evaluation.evaluation import Evaluation
+    from trainables.judging import Explaining
 
 MICRO_BATCH = "perf/micro_batch_size"  # images at a time, where memory forced another number than asked for
 
@@ -124,8 +126,7 @@ def judge_trial(
 
     `folder` receives tables and figures. Raises DataError where the data were changed since the plan.
     """
-    from trainables.explain.masks import LesionMasks
-    from trainables.judging import Explaining, SideImages, judge  # figures and statistics, which no trial needs
+    from trainables.judging import SideImages, judge  # figures and statistics, which no trial needs
 
     torch.set_num_threads(setup.threads)
     torch.backends.cudnn.allow_tf32 = False  # the same probabilities as on the CPU of those who predict
@@ -145,5 +146,12 @@ def judge_trial(
         f"{task.name}, {name}",
         SideImages.of(rows, open_images(setup.arrays[side_px]), "validation"),
         None if test is None else SideImages(*test.open(name, side_px, why)),
-        None if test is None else Explaining(config.architecture, test.explanations, LesionMasks(test.root).find),
+        None if test is None else _explaining(config, test),
     )
+
+
+def _explaining(config: TrialConfig, test: TestData) -> "Explaining":
+    from trainables.explain.masks import LesionMasks
+    from trainables.judging import Explaining
+
+    return Explaining(config.architecture, QUICK if test.quick else THOROUGH, LesionMasks(test.root).find)

@@ -193,7 +193,7 @@ def test_decoded_test_images_and_test_tables_that_changed_are_not_opened(tmp_pat
     test = TestData(
         rows=tmp_path / "test.csv", rows_digest=digest_rows(rows), test_digest="t", arrays={8: array},
         array_digests={8: digest_file(array)}, ledger=tmp_path / "ledger.jsonl", who="s",
-        root=tmp_path, explained=2, most_road_px=0,
+        root=tmp_path, quick=True,
     )  # fmt: skip
     assert test.open("trial 0", 8, "to see")[0] == rows
     np.save(array, np.ones((1, 8, 8), dtype=np.uint8))

@@ -52,7 +52,7 @@ def test_a_finalist_of_ordered_classes(tmp_path: Path) -> None:
     test = TestData(
         rows=test_rows, rows_digest=digest_rows(held_out), test_digest="t" * 32, arrays={SIDE_PX: test_images},
         array_digests={SIDE_PX: digest_file(test_images)}, ledger=tmp_path / "ledger.jsonl", who="s",
-        root=tmp_path, explained=2, most_road_px=0,
+        root=tmp_path, quick=True,
     )  # fmt: skip
     event = evaluate_finalist(config, setup, test, tmp_path / "finalist")
     for name, value in event.validation.items():

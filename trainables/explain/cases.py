@@ -7,11 +7,10 @@ import numpy as np
 from trainables.data.split_rows import SplitRow
 from trainables.evaluation.figures.most_wrong import surest_mistakes
 
-MOST_MISTAKES = 6
 MOST_OF_A_KIND = 1
 
 
-def shown_cases(probs_NK: np.ndarray, rows: Sequence[SplitRow], of_a_kind: int = MOST_OF_A_KIND) -> list[int]:
+def shown_cases(probs_NK: np.ndarray, rows: Sequence[SplitRow], mistakes: int) -> list[int]:
     """Return the images that get a panel: the typical right ones of each class and modality, then the surest mistakes.
 
     Typical is who is as sure as the median of its kind: the surest ones would flatter the maps.
@@ -24,8 +23,8 @@ def shown_cases(probs_NK: np.ndarray, rows: Sequence[SplitRow], of_a_kind: int =
         own.sort(key=lambda n: (probs_NK[n, labels_N[n]], n))
         middle = len(own) // 2
         nearest = sorted(range(len(own)), key=lambda place: (abs(place - middle), place))
-        chosen += [own[place] for place in sorted(nearest[:of_a_kind])]
-    return chosen + [int(n) for n in surest_mistakes(probs_NK, labels_N)[:MOST_MISTAKES]]
+        chosen += [own[place] for place in sorted(nearest[:MOST_OF_A_KIND])]
+    return chosen + [int(n) for n in surest_mistakes(probs_NK, labels_N)[:mistakes]]
 
 
 def proved_cases(rows: Sequence[SplitRow], has_mask_N: Sequence[bool], seed: int, most: int) -> list[int]:

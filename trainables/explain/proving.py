@@ -1,7 +1,7 @@
 """What the maps of a model are worth: its explainers beside controls, and held against models of noise."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -17,8 +17,7 @@ from trainables.explain.explainers import Explainer
 from trainables.explain.proof import MapScores, ProofCase, ProofSettings, prove_image
 from trainables.explain.proof_summary import ExplainerSummary, summarise_proof
 from trainables.explain.sanity import RandomisationTest, randomisation_test, shift_stability
-
-FEW = 4  # images of the layer-randomisation and shift tests, whose cost is a map each for every step
+from trainables.explain.settings import ExplanationSettings
 
 
 @dataclass(frozen=True)
@@ -43,16 +42,18 @@ def prove(
     explainers: Sequence[Explainer],
     rows: Sequence[SplitRow],
     masks: Mapping[int, np.ndarray],
-    settings: ProofSettings,
-    most_images: int,
+    settings: ExplanationSettings,
 ) -> tuple[list[MapScores], list[ProvedExplainer]]:
     """Return a row per image, explainer and control, and a verdict per explainer; the class is the predicted one.
 
     `masks` holds the lesions that are known, by the number of their row.
     """
-    cases = proved_cases(rows, [n in masks for n in range(len(rows))], settings.seed, most_images)
+    cases = proved_cases(rows, [n in masks for n in range(len(rows))], settings.seed, settings.proved)
     if not explainers or not cases:
         return [], []
+    proof = ProofSettings(steps=settings.removal_steps, seed=settings.seed)
+    if explained.images_NHW.shape[1] > settings.most_road_px:
+        proof = replace(proof, percentiles=())
     predict = _predict(explained.model)
     classes = [int(k) for k in predict(explained.input_of(cases)).argmax(dim=1)]
     maps = explained.maps(explainers, cases, classes)
@@ -67,9 +68,9 @@ def prove(
             mask_HW=masks.get(n),
         )
         own = {name: one.maps_BHW[place] for name, one in maps.items()}
-        scores += prove_image(predict, explained.input_of([n])[0], own, case, settings)
+        scores += prove_image(predict, explained.input_of([n])[0], own, case, proof)
     summaries = {one.explainer: one for one in summarise_proof(scores, settings.seed)}
-    few = cases[:FEW], classes[:FEW]
+    few = cases[: settings.tested], classes[: settings.tested]
     return scores, [_proved(explained, one, summaries[one.name], *few, settings.seed) for one in explainers]
 
 

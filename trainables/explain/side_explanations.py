@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ from trainables.evaluation.predictions import Predictions, case_digest
 from trainables.explain.case_panels import Case, Reference, write_panels, write_table
 from trainables.explain.cases import shown_cases
 from trainables.explain.explained import Explained
-from trainables.explain.proof import ProofSettings
 from trainables.explain.proof_figure import draw_proof
 from trainables.explain.proving import ProvedExplainer, prove
 from trainables.explain.settings import ExplanationSettings
@@ -39,11 +38,8 @@ def explain_side(
     """
     folder.mkdir(parents=True, exist_ok=True)
     explainers, refused = explained.usable(explained.architecture.explainers)
-    proof = ProofSettings(seed=settings.seed)
-    if explained.images_NHW.shape[1] > settings.most_road_px:
-        proof = replace(proof, percentiles=())
-    scores, proved = prove(explained, explainers, predictions.rows, masks, proof, settings.most_images)
-    cases = _cases(task, predictions, title)
+    scores, proved = prove(explained, explainers, predictions.rows, masks, settings)
+    cases = _cases(task, predictions, title, settings.mistakes)
     if explainers and cases:
         numbers = np.linspace(0, len(predictions.rows) - 1, min(MOST_REFERENCE, len(predictions.rows))).astype(int)
         reference = Reference(explained.input_of(numbers.tolist()), "a mean image")
@@ -55,10 +51,10 @@ def explain_side(
     _write_summary(folder / EXPLANATIONS_FILE, explained, proved, refused)
 
 
-def _cases(task: Task, predictions: Predictions, title: str) -> list[Case]:
+def _cases(task: Task, predictions: Predictions, title: str, mistakes: int) -> list[Case]:
     probs_NK = predictions.probs_NK
     cases = []
-    for place, n in enumerate(shown_cases(probs_NK, predictions.rows), start=1):
+    for place, n in enumerate(shown_cases(probs_NK, predictions.rows, mistakes), start=1):
         row, predicted = predictions.rows[n], int(probs_NK[n].argmax())
         digest, probability = case_digest([row.sha256, row.second_sha256]), float(probs_NK[n, predicted])
         true, told = task.classes[row.label], task.classes[predicted]

@@ -118,7 +118,8 @@ def evaluate_finalists(
     waiting: list[Any] = []
     new = []
     for trial in trials:
-        config = TrialConfig.of(trial, setup)
+        assert trial.best is not None
+        config = TrialConfig.of(trial, setup).model_copy(update={"best_epoch": trial.best.epoch})
         if not holds_weights(shared.trial_folder(config) / BEST_WEIGHTS):
             to = f"to its best epoch, {config.best_epoch}"
             sweep.tell(f"trial {trial.number}: its weights are missing or damaged: it is trained again {to}")

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import RayError, RayTaskError, UnserializableException
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, UnserializableException, WorkerCrashedError
 from ray.tune.error import TuneError
 
 from orchestrator.errors import DiskFull, Interrupted
@@ -20,13 +21,14 @@ from orchestrator.tuning.faults import fault_of_task
 from orchestrator.tuning.finalists import submit_finalist
 from orchestrator.tuning.recorder import LOSS_SHOWS_AFTER_S, JournalRecorder, end_of
 from orchestrator.tuning.resources import Slots
-from orchestrator.tuning.retraining import at_place, evaluated, submit_retraining
+from orchestrator.tuning.retraining import Retrained, at_place, evaluated, submit_retraining
 from orchestrator.tuning.scheduler import FairScheduler
 from orchestrator.tuning.searcher import OptunaSearcher
 from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_files import TrialFiles
+from orchestrator.tuning.trial_log import LOG, cause_of_death
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 from trainables.models import holds_weights
@@ -115,7 +117,7 @@ def evaluate_finalists(
     One whose weights are lost is evaluated again, too, once they are trained again.
     """
     shared = TrialSetup.model_validate_json(setup.read_text())
-    waiting: list[Any] = []
+    waiting: dict[Any, _Task] = {}
     new = []
     for trial in trials:
         assert trial.best is not None
@@ -126,7 +128,8 @@ def evaluate_finalists(
         elif trial.number in sweep.state.finalists:
             continue
         own = shared.model_copy(update={"epochs": epochs_to_repeat(sweep.past, trial) or shared.epochs})
-        waiting.append(submit_finalist(config, own, test, folder / f"{trial.number:04d}", slots.gpu_share))
+        task = submit_finalist(config, own, test, folder / f"{trial.number:04d}", slots.gpu_share)
+        waiting[task] = _Task(shared.trial_folder(config) / LOG)
         new.append(trial)
     _record(waiting, sweep, stopping)
     return new
@@ -146,31 +149,40 @@ def train_again(
     The search's own training is that of the first fold. It is none of the seeds: it was chosen for its score.
     """
     shared = TrialSetup.model_validate_json(setup.read_text())
-    waiting: list[Any] = []
+    waiting: dict[Any, _Task] = {}
     for trial in trials:
         assert trial.best is not None
         done = set(sweep.state.retrained(over).get(trial.number, {}))
         config = TrialConfig.of(trial, setup).model_copy(update={"over": over})
         if over == "fold" and 0 not in done:
             sweep.append(evaluated(config, trial.best.epoch, trial.validation))
-        waiting += [
-            submit_retraining(at_place(config, index), shared, slots.gpu_share)
-            for index in range(1 if over == "fold" else 0, count)
-            if index not in done
-        ]
+        for index in range(1 if over == "fold" else 0, count):
+            if index not in done:
+                own = at_place(config, index)
+                task = submit_retraining(own, shared, slots.gpu_share)
+                waiting[task] = _Task(shared.trial_folder(own) / LOG, evaluated(own, 0, {}))
     _record(waiting, sweep, stopping)
 
 
-def _record(waiting: list[Any], sweep: OpenSweep, stopping: Stopping) -> None:
+@dataclass(frozen=True)
+class _Task:
+    """Where a task says what it does, and what the journal has of a retraining whose process dies each time."""
+
+    log: Path
+    broken_down: Retrained | None = None
+
+
+def _record(waiting: dict[Any, _Task], sweep: OpenSweep, stopping: Stopping) -> None:
     """Write what each Ray task returns into the journal, in the order in which they end.
 
     Raises BadInput where a task found that its data were changed since the plan, DiskFull where it found no room,
-    OrchestratorError for what else it raised, Interrupted where asked to end.
+    OrchestratorError for what else it raised, Interrupted where asked to end and where Ray or an evaluation was lost.
     """
     while waiting:
-        ready, waiting = ray.wait(waiting, timeout=POLL_S)
+        ready, _ = ray.wait(list(waiting), timeout=POLL_S)
         raise_if_asked_to_end(stopping)
         for reference in ready:
+            task = waiting.pop(reference)
             try:
                 event = ray.get(reference)
             except (RayTaskError, UnserializableException) as error:
@@ -178,11 +190,23 @@ def _record(waiting: list[Any], sweep: OpenSweep, stopping: Stopping) -> None:
             except RayError as error:
                 time.sleep(LOSS_SHOWS_AFTER_S)
                 raise_if_asked_to_end(stopping)
-                if is_disk_full(error, sweep.folder):  # its process could not even begin
-                    raise fault_of_task(error, sweep.folder) from error
-                reason = str(error).strip().splitlines()[0]
-                raise Interrupted(f"the process of an evaluation ended: {reason}") from error
+                event = _without_process(task, error, sweep)
             sweep.append(event)
+
+
+def _without_process(task: _Task, error: RayError, sweep: OpenSweep) -> Retrained:
+    """Return what is known of a retraining whose process died again and again: as little as of one that broke down."""
+    if is_disk_full(error, sweep.folder):  # its process could not even begin
+        raise fault_of_task(error, sweep.folder) from error
+    reason = cause_of_death(task.log) or str(error).strip().splitlines()[0]
+    broken = task.broken_down
+    if broken is None or not isinstance(error, WorkerCrashedError | OutOfMemoryError):
+        raise Interrupted(f"the process of an evaluation ended: {reason}") from error
+    sweep.tell(f"trial {broken.trial}, {broken.over} {broken.place + 1}: {reason}; it counts as one that broke down")
+    for path in task.log.parent.glob("*"):
+        if path.name != LOG:  # states and weights that nobody goes on from
+            path.unlink()
+    return broken
 
 
 def raise_if_asked_to_end(stopping: Stopping) -> None:

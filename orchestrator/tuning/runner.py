@@ -12,7 +12,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, Unserializa
 from ray.tune.error import TuneError
 
 from orchestrator.errors import DiskFull, Interrupted
-from orchestrator.journal import Over, TrialEnded
+from orchestrator.journal import Over, TrialEnd, TrialEnded
 from orchestrator.more_epochs import epochs_to_repeat
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_state import TrialState
@@ -46,7 +46,7 @@ def run_trials(
     sweep was to end before its budget was spent.
     """
     scheduler = FairScheduler(sweep.state, sweep.past)
-    going_on = _going_on(sweep, scheduler.stop_reasons)
+    going_on = _going_on(sweep, files, scheduler.stop_reasons)
     searcher = OptunaSearcher(sweep, setup, going_on, stopping, ClusterRoom(slots))
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1, "gpu": slots.gpu_share}),
@@ -79,11 +79,16 @@ def run_trials(
     raise_if_asked_to_end(stopping)
     if stopping.out_of_time:  # one whose process was killed just before had no time to go on
         for trial in [trial for trial in sweep.state.trials.values() if not trial.has_ended]:
-            state, reason = end_of(trial, "pruned", "the time budget is spent")
-            sweep.append(TrialEnded(trial=trial.number, state=state, reason=reason))
+            _end(sweep, files, trial, "pruned", "the time budget is spent")
 
 
-def _going_on(sweep: OpenSweep, stop_reasons: dict[int, str]) -> list[int]:
+def _end(sweep: OpenSweep, files: TrialFiles, trial: TrialState, state: TrialEnd, reason: str) -> None:
+    state, reason = end_of(trial, state, reason)
+    sweep.append(TrialEnded(trial=trial.number, state=state, reason=reason))
+    files.trial_ended(sweep.state, trial.number)
+
+
+def _going_on(sweep: OpenSweep, files: TrialFiles, stop_reasons: dict[int, str]) -> list[int]:
     """Return the trials that train further, the lowest number first.
 
     What an interruption kept from being written is written now: the end of trials whose last epoch, by the rule or by
@@ -94,10 +99,9 @@ def _going_on(sweep: OpenSweep, stop_reasons: dict[int, str]) -> list[int]:
         if not trial.has_ended:
             own_end = trial.epochs[-1].stop_reason if trial.epochs else ""
             if own_end or trial.last_epoch >= plan.budget.epochs:
-                reason = own_end or f"all {plan.budget.epochs} epochs trained"
-                sweep.append(TrialEnded(trial=trial.number, state="completed", reason=reason))
+                _end(sweep, files, trial, "completed", own_end or f"all {plan.budget.epochs} epochs trained")
             elif trial.number in stop_reasons and not trial.is_extended:
-                sweep.append(TrialEnded(trial=trial.number, state="pruned", reason=stop_reasons[trial.number]))
+                _end(sweep, files, trial, "pruned", stop_reasons[trial.number])
             else:
                 going_on.append(trial.number)
     return going_on

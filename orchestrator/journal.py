@@ -5,6 +5,7 @@ import math
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -263,18 +264,18 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 class JournalWriter:
     """The only writer of a journal; every event also goes to `watch`.
 
-    Other processes see a line at once; it is on disk within a second, and before `close` returns. A torn last line,
-    left by a crash, is cut off first. Threads may append.
+    Other processes see a line at once; it is on disk within a second, and before `close` returns; where that fails
+    the next `append` says so. A torn last line, left by a crash, is cut off first. Threads may append.
     """
 
     def __init__(self, path: Path, watch: Watch) -> None:
-        self._file = path.open("ab", buffering=0)
+        self._file, self._watch = path.open("ab", buffering=0), watch
         _cut_torn_line(path)
         self._reserve = path.with_name(RESERVE)
         _reserve_room(self._reserve)
-        self._watch = watch
         self._writing = threading.RLock()
         self._unsynced, self._closing = threading.Event(), threading.Event()
+        self._faults_of_sync: deque[OSError] = deque(maxlen=1)
         self._syncer = threading.Thread(target=self._sync_each_second, name="journal to disk", daemon=True)
         self._syncer.start()
 
@@ -285,8 +286,10 @@ class JournalWriter:
         """
         line = _EVENT.dump_json(event) + b"\n"
         with self._writing:
-            full: OSError | None = None
+            full = self._faults_of_sync.pop() if self._faults_of_sync else None
             try:
+                if full is not None:
+                    raise full
                 self._write(line)
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -339,7 +342,10 @@ class JournalWriter:
         while not self._closing.is_set():
             self._unsynced.wait()
             self._unsynced.clear()
-            os.fsync(self._file.fileno())
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                self._faults_of_sync.append(error)
             self._closing.wait(SYNC_TO_DISK_S)
 
 

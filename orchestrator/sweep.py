@@ -95,15 +95,23 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
                 sweep.append(WinnerChosen(trial=winner.number))  # registered while folds are trained
             if plan.data.folds > 1:
                 train_again(finalists, "fold", plan.data.folds, setup, planned.slots, sweep, stopping)
-        try:
-            sync.wait_until(lambda outcome: outcome.has_registered(sweep.state))
-        finally:  # an interruption here does not undo what sync has registered
-            sweep.append(read_outcome(outcome_file(folder, request.home, request.tracking_uri)).told(sweep.state))
+        _await_registration(sync, sweep, request)
         ended = SweepEnded(state="completed")
         write_report_or_none(folder, replay([*sweep.past, ended]))
         sweep.append(ended)  # sync sends the report when it reads this
     _note_late_registration(sweep, request)
     shutil.rmtree(folder / "ray", ignore_errors=True)
+
+
+def _await_registration(sync: SyncProcess, sweep: OpenSweep, request: SweepRequest) -> None:
+    """Write what sync made of the sweep. Raises Interrupted where the user asked for the end before it was done."""
+    try:
+        sync.wait_until(lambda outcome: outcome.has_registered(sweep.state))
+    finally:  # an interruption here does not undo what sync has registered
+        told = read_outcome(outcome_file(sweep.folder, request.home, request.tracking_uri)).told(sweep.state)
+        sweep.append(told)
+    if told.registered is None and sweep.stop_request.exists():
+        raise Interrupted("interrupted by the user")
 
 
 def _note_late_registration(sweep: OpenSweep, request: SweepRequest) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from io import BufferedIOBase
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -18,6 +19,7 @@ from orchestrator.sweep_folder import require_shape
 
 LOCK, OWNER = "lock", "owner.json"
 STOP_REQUEST = "stop_requested"  # while it is there, the sweep ends and its trials keep every epoch
+LOCK_AGAIN_S = (0.05, 0.05, 0.1, 0.1, 0.0)
 HEARTBEAT_S = 5.0
 STALE_S = 60.0
 MOST_AHEAD_S = 3600.0
@@ -53,10 +55,8 @@ def owned(folder: Path) -> Iterator[None]:
     """
     require_shape(folder)
     with (folder / LOCK).open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _refused(folder) from None
+        if not _lock(file):
+            raise _refused(folder)
         other = _read(folder)
         if other is not None and other.host != socket.gethostname() and other.is_beating:
             raise _refused(folder)  # a file system that carries no locks between machines
@@ -71,6 +71,17 @@ def owned(folder: Path) -> Iterator[None]:
             ended.set()
             beating.join()
             (folder / OWNER).unlink(missing_ok=True)
+
+
+def _lock(file: BufferedIOBase) -> bool:
+    """Lock a file; tell whether that was possible. Who looks for an owner holds it for a moment, too."""
+    for wait_s in LOCK_AGAIN_S:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(wait_s)
+    return False
 
 
 def living_owner(folder: Path) -> Owner | None:

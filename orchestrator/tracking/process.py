@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.home import Home
+from orchestrator.sweep_lock import STOP_REQUEST
 from orchestrator.tracking.outcome import (
     SyncOutcome,
     outcome_file,
@@ -58,7 +59,7 @@ class SyncProcess:
         self._watch.start()
 
     def wait_until(self, done: Callable[[SyncOutcome], bool]) -> None:
-        """Wait until the outcome is `done`, or nothing can be sent for too long.
+        """Wait until the outcome is `done`, nothing can be sent for too long, or the sweep is asked to end.
 
         A sync that was killed is started again: it goes on from its offset.
         """
@@ -67,21 +68,29 @@ class SyncProcess:
             is_alive = self._is_alive()  # asked first: what it wrote before its end is seen
             now_s = time.monotonic()
             gave_up = self._reach.is_hopeless(now_s) or now_s - began_s > REGISTER_WITHIN_S
-            if done(read_outcome(self._outcome)) or gave_up or not is_alive:
+            if done(read_outcome(self._outcome)) or gave_up or not is_alive or self._is_asked_to_end():
                 return
             time.sleep(POLL_S)
 
     def close(self, within_s: float = REGISTER_WITHIN_S) -> None:
-        """Wait until the journal's last line was sent, or sync has given up; after that time it goes on alone."""
+        """Wait until the journal's last line was sent, or sync has given up; after that time it goes on alone.
+
+        Who asks the sweep to end does not wait so long either.
+        """
         began_s = time.monotonic()
-        was_said = False
+        was_said, has_time = False, within_s == REGISTER_WITHIN_S
         while self._is_alive() and time.monotonic() - began_s < within_s:
-            if not was_said and within_s == REGISTER_WITHIN_S and time.monotonic() - began_s > SAY_AFTER_S:
+            if has_time and self._is_asked_to_end():
+                break
+            if not was_said and has_time and time.monotonic() - began_s > SAY_AFTER_S:
                 self._say_what_is_left()
                 was_said = True
             time.sleep(POLL_S)
         self._closing.set()
         self._watch.join()
+
+    def _is_asked_to_end(self) -> bool:
+        return (self._sweep / STOP_REQUEST).exists()
 
     def _say_what_is_left(self) -> None:
         outcome = read_outcome(self._outcome)

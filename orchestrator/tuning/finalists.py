@@ -8,8 +8,10 @@ from typing import Any
 import ray
 
 from orchestrator.journal import FinalistEvaluated
+from orchestrator.tuning.hang_guard import ended_if_hanging, judging_limit_s
 from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trial import judge_trial, train_weights_again
+from orchestrator.tuning.trial_log import MOST_TIMES_KILLED, in_log
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.errors import WeightsError
 from trainables.evaluation.evaluation import Evaluation
@@ -22,9 +24,14 @@ def submit_finalist(
     config: TrialConfig, setup: TrialSetup, test: TestData, folder: Path, gpu_share: float
 ) -> "ray.ObjectRef[FinalistEvaluated]":
     """Start the evaluation of one finalist; its folder receives metrics and tables."""
-    task: Any = ray.remote(num_cpus=1, num_gpus=gpu_share)(evaluate_finalist)
+    task: Any = ray.remote(num_cpus=1, num_gpus=gpu_share, max_retries=MOST_TIMES_KILLED)(_evaluate)
     reference: ray.ObjectRef[FinalistEvaluated] = task.remote(config, setup, test, folder)
     return reference
+
+
+def _evaluate(config: TrialConfig, setup: TrialSetup, test: TestData, folder: Path) -> FinalistEvaluated:
+    with in_log(setup.trial_folder(config)):
+        return evaluate_finalist(config, setup, test, folder)
 
 
 def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, folder: Path) -> FinalistEvaluated:
@@ -33,20 +40,24 @@ def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, fo
     Weights that are missing or damaged are trained again, to the best epoch: the next best trial's are long removed.
     """
     name = f"trial {config.trial} ({config.architecture})"
-    why = "final evaluation of a finalist"
     try:
-        evaluation = judge_trial(folder, config, setup, test, name, why)
+        evaluation = _judged(folder, config, setup, test, name)
     except WeightsError:
         if not config.best_epoch:
             raise
         train_weights_again(config, setup)
-        evaluation = judge_trial(folder, config, setup, test, name, why)
+        evaluation = _judged(folder, config, setup, test, name)
     with (setup.trial_folder(config) / BEST_WEIGHTS).open("rb") as weights:
         digest = hashlib.file_digest(weights, "sha256").hexdigest()
     (folder / FOR_EVIDENCE / WEIGHTS_DIGEST_FILE).write_text(digest, encoding="ascii")
     _keep_epoch_weights(setup.trial_folder(config), folder / "checkpoints")
     found = for_journal(config.trial, evaluation)
     return found.model_copy(update={"further": found.further | explanation_metrics(folder / EXPLANATIONS)})
+
+
+def _judged(folder: Path, config: TrialConfig, setup: TrialSetup, test: TestData, name: str) -> Evaluation:
+    with ended_if_hanging(judging_limit_s(setup, config.architecture)):
+        return judge_trial(folder, config, setup, test, name, "final evaluation of a finalist")
 
 
 def _keep_epoch_weights(trial: Path, checkpoints: Path) -> None:

@@ -17,7 +17,7 @@ from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial import MICRO_BATCH
 from orchestrator.tuning.trial_files import TrialFiles
-from orchestrator.tuning.trial_log import LOG, cause_of_death
+from orchestrator.tuning.trial_log import LOG, MOST_TIMES_KILLED, cause_of_death
 from trainables.training.disk import says_disk_full
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 # as Ray says of a process that neither returned nor raised nor exited, and of one whose machine is gone
 KILLED = ("Worker exit type: SYSTEM_ERROR", "its node has died")
-MOST_TIMES_KILLED = 2
 METRIC_SECTIONS = ("train/", "val/", "perf/")
 LOSS_SHOWS_AFTER_S = 0.5  # a trial's process can die a moment before the Ray that it dies with
 

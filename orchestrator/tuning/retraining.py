@@ -9,7 +9,9 @@ import torch
 from orchestrator.journal import FoldEvaluated, Metrics, SeedEvaluated
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.sweep_state import validation_metrics
+from orchestrator.tuning.hang_guard import guarded
 from orchestrator.tuning.trial import begin_or_begin_anew
+from orchestrator.tuning.trial_log import MOST_TIMES_KILLED, in_log
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.errors import TrainingFailed
 
@@ -18,7 +20,7 @@ Retrained = FoldEvaluated | SeedEvaluated
 
 def submit_retraining(config: TrialConfig, setup: TrialSetup, gpu_share: float) -> "ray.ObjectRef[Retrained]":
     """Start the training of one finalist on one other fold, or from one other seed."""
-    task: Any = ray.remote(num_cpus=1, num_gpus=gpu_share)(train_again)
+    task: Any = ray.remote(num_cpus=1, num_gpus=gpu_share, max_retries=MOST_TIMES_KILLED)(_train_again)
     reference: ray.ObjectRef[Retrained] = task.remote(config, setup)
     return reference
 
@@ -29,11 +31,16 @@ def at_place(config: TrialConfig, index: int) -> TrialConfig:
     return config.model_copy(update={"index": index, "seed": child_seed(config.seed, path, index)})
 
 
+def _train_again(config: TrialConfig, setup: TrialSetup) -> Retrained:
+    with in_log(setup.trial_folder(config)):
+        return train_again(config, setup)
+
+
 def train_again(config: TrialConfig, setup: TrialSetup) -> Retrained:
     """Return the metrics of the best epoch; no metric where training broke down. Keeps no file."""
     best = evaluated(config, 0, {})
     try:
-        for record in begin_or_begin_anew(config, setup):
+        for record in guarded(begin_or_begin_anew(config, setup), setup, config.architecture):
             if record.is_best:
                 best = evaluated(config, record.epoch, validation_metrics(record.metrics))
     except (TrainingFailed, torch.OutOfMemoryError):

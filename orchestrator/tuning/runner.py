@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import RayError, RayTaskError, UnserializableException
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, UnserializableException, WorkerCrashedError
 from ray.tune.error import TuneError
 
 from orchestrator.errors import DiskFull, Interrupted
-from orchestrator.journal import Over, TrialEnded
+from orchestrator.journal import Over, TrialEnd, TrialEnded
 from orchestrator.more_epochs import epochs_to_repeat
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_state import TrialState
@@ -20,13 +21,14 @@ from orchestrator.tuning.faults import fault_of_task
 from orchestrator.tuning.finalists import submit_finalist
 from orchestrator.tuning.recorder import LOSS_SHOWS_AFTER_S, JournalRecorder, end_of
 from orchestrator.tuning.resources import Slots
-from orchestrator.tuning.retraining import at_place, evaluated, submit_retraining
+from orchestrator.tuning.retraining import Retrained, at_place, evaluated, submit_retraining
 from orchestrator.tuning.scheduler import FairScheduler
 from orchestrator.tuning.searcher import OptunaSearcher
 from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_files import TrialFiles
+from orchestrator.tuning.trial_log import LOG, cause_of_death
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 from trainables.models import holds_weights
@@ -44,7 +46,7 @@ def run_trials(
     sweep was to end before its budget was spent.
     """
     scheduler = FairScheduler(sweep.state, sweep.past)
-    going_on = _going_on(sweep, scheduler.stop_reasons)
+    going_on = _going_on(sweep, files, scheduler.stop_reasons)
     searcher = OptunaSearcher(sweep, setup, going_on, stopping, ClusterRoom(slots))
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1, "gpu": slots.gpu_share}),
@@ -77,11 +79,16 @@ def run_trials(
     raise_if_asked_to_end(stopping)
     if stopping.out_of_time:  # one whose process was killed just before had no time to go on
         for trial in [trial for trial in sweep.state.trials.values() if not trial.has_ended]:
-            state, reason = end_of(trial, "pruned", "the time budget is spent")
-            sweep.append(TrialEnded(trial=trial.number, state=state, reason=reason))
+            _end(sweep, files, trial, "pruned", "the time budget is spent")
 
 
-def _going_on(sweep: OpenSweep, stop_reasons: dict[int, str]) -> list[int]:
+def _end(sweep: OpenSweep, files: TrialFiles, trial: TrialState, state: TrialEnd, reason: str) -> None:
+    state, reason = end_of(trial, state, reason)
+    sweep.append(TrialEnded(trial=trial.number, state=state, reason=reason))
+    files.trial_ended(sweep.state, trial.number)
+
+
+def _going_on(sweep: OpenSweep, files: TrialFiles, stop_reasons: dict[int, str]) -> list[int]:
     """Return the trials that train further, the lowest number first.
 
     What an interruption kept from being written is written now: the end of trials whose last epoch, by the rule or by
@@ -92,10 +99,9 @@ def _going_on(sweep: OpenSweep, stop_reasons: dict[int, str]) -> list[int]:
         if not trial.has_ended:
             own_end = trial.epochs[-1].stop_reason if trial.epochs else ""
             if own_end or trial.last_epoch >= plan.budget.epochs:
-                reason = own_end or f"all {plan.budget.epochs} epochs trained"
-                sweep.append(TrialEnded(trial=trial.number, state="completed", reason=reason))
+                _end(sweep, files, trial, "completed", own_end or f"all {plan.budget.epochs} epochs trained")
             elif trial.number in stop_reasons and not trial.is_extended:
-                sweep.append(TrialEnded(trial=trial.number, state="pruned", reason=stop_reasons[trial.number]))
+                _end(sweep, files, trial, "pruned", stop_reasons[trial.number])
             else:
                 going_on.append(trial.number)
     return going_on
@@ -115,17 +121,19 @@ def evaluate_finalists(
     One whose weights are lost is evaluated again, too, once they are trained again.
     """
     shared = TrialSetup.model_validate_json(setup.read_text())
-    waiting: list[Any] = []
+    waiting: dict[Any, _Task] = {}
     new = []
     for trial in trials:
-        config = TrialConfig.of(trial, setup)
+        assert trial.best is not None
+        config = TrialConfig.of(trial, setup).model_copy(update={"best_epoch": trial.best.epoch})
         if not holds_weights(shared.trial_folder(config) / BEST_WEIGHTS):
             to = f"to its best epoch, {config.best_epoch}"
             sweep.tell(f"trial {trial.number}: its weights are missing or damaged: it is trained again {to}")
         elif trial.number in sweep.state.finalists:
             continue
         own = shared.model_copy(update={"epochs": epochs_to_repeat(sweep.past, trial) or shared.epochs})
-        waiting.append(submit_finalist(config, own, test, folder / f"{trial.number:04d}", slots.gpu_share))
+        task = submit_finalist(config, own, test, folder / f"{trial.number:04d}", slots.gpu_share)
+        waiting[task] = _Task(shared.trial_folder(config) / LOG)
         new.append(trial)
     _record(waiting, sweep, stopping)
     return new
@@ -145,31 +153,40 @@ def train_again(
     The search's own training is that of the first fold. It is none of the seeds: it was chosen for its score.
     """
     shared = TrialSetup.model_validate_json(setup.read_text())
-    waiting: list[Any] = []
+    waiting: dict[Any, _Task] = {}
     for trial in trials:
         assert trial.best is not None
         done = set(sweep.state.retrained(over).get(trial.number, {}))
         config = TrialConfig.of(trial, setup).model_copy(update={"over": over})
         if over == "fold" and 0 not in done:
             sweep.append(evaluated(config, trial.best.epoch, trial.validation))
-        waiting += [
-            submit_retraining(at_place(config, index), shared, slots.gpu_share)
-            for index in range(1, count + (over == "seed"))
-            if index not in done
-        ]
+        for index in range(1, count + (over == "seed")):
+            if index not in done:
+                own = at_place(config, index)
+                task = submit_retraining(own, shared, slots.gpu_share)
+                waiting[task] = _Task(shared.trial_folder(own) / LOG, evaluated(own, 0, {}))
     _record(waiting, sweep, stopping)
 
 
-def _record(waiting: list[Any], sweep: OpenSweep, stopping: Stopping) -> None:
+@dataclass(frozen=True)
+class _Task:
+    """Where a task says what it does, and what the journal has of a retraining whose process dies each time."""
+
+    log: Path
+    broken_down: Retrained | None = None
+
+
+def _record(waiting: dict[Any, _Task], sweep: OpenSweep, stopping: Stopping) -> None:
     """Write what each Ray task returns into the journal, in the order in which they end.
 
     Raises BadInput where a task found that its data were changed since the plan, DiskFull where it found no room,
-    OrchestratorError for what else it raised, Interrupted where asked to end.
+    OrchestratorError for what else it raised, Interrupted where asked to end and where Ray or an evaluation was lost.
     """
     while waiting:
-        ready, waiting = ray.wait(waiting, timeout=POLL_S)
+        ready, _ = ray.wait(list(waiting), timeout=POLL_S)
         raise_if_asked_to_end(stopping)
         for reference in ready:
+            task = waiting.pop(reference)
             try:
                 event = ray.get(reference)
             except (RayTaskError, UnserializableException) as error:
@@ -177,11 +194,23 @@ def _record(waiting: list[Any], sweep: OpenSweep, stopping: Stopping) -> None:
             except RayError as error:
                 time.sleep(LOSS_SHOWS_AFTER_S)
                 raise_if_asked_to_end(stopping)
-                if is_disk_full(error, sweep.folder):  # its process could not even begin
-                    raise fault_of_task(error, sweep.folder) from error
-                reason = str(error).strip().splitlines()[0]
-                raise Interrupted(f"the process of an evaluation ended: {reason}") from error
+                event = _without_process(task, error, sweep)
             sweep.append(event)
+
+
+def _without_process(task: _Task, error: RayError, sweep: OpenSweep) -> Retrained:
+    """Return what is known of a retraining whose process died again and again: as little as of one that broke down."""
+    if is_disk_full(error, sweep.folder):  # its process could not even begin
+        raise fault_of_task(error, sweep.folder) from error
+    reason = cause_of_death(task.log) or str(error).strip().splitlines()[0]
+    broken = task.broken_down
+    if broken is None or not isinstance(error, WorkerCrashedError | OutOfMemoryError):
+        raise Interrupted(f"the process of an evaluation ended: {reason}") from error
+    sweep.tell(f"trial {broken.trial}, {broken.over} {broken.number}: {reason}; it counts as one that broke down")
+    for path in task.log.parent.glob("*"):
+        if path.name != LOG:  # states and weights that nobody goes on from
+            path.unlink()
+    return broken
 
 
 def raise_if_asked_to_end(stopping: Stopping) -> None:

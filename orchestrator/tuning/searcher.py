@@ -162,8 +162,12 @@ def failed_alike(state: SweepState, architecture: str) -> str:
 
 
 def replay_into(studies: Studies, events: Iterable[Event], plan: SweepPlan, going_on: set[int]) -> None:
-    """Take in what the journal says was suggested, reported and told, in its order; trials that go on stay open."""
-    metric = f"val/{plan.metric}"
+    """Take in what the journal says was suggested, reported and told, in its order; trials that go on stay open.
+
+    One that trained on when the epochs were raised is told once, as it ended last.
+    """
+    metric, events = f"val/{plan.metric}", list(events)
+    last_ends = {event.trial: event for event in events if isinstance(event, TrialEnded)}
     for event in events:
         match event:
             case TrialSuggested():
@@ -171,7 +175,7 @@ def replay_into(studies: Studies, events: Iterable[Event], plan: SweepPlan, goin
                 studies.suggested_before(event.trial, Suggestion(event.architecture, chosen))
             case EpochEnded():
                 studies.report(event.trial, event.epoch, event.metrics.get(metric))
-            case TrialEnded() if event.trial not in going_on:
+            case TrialEnded() if event is last_ends[event.trial] and event.trial not in going_on:
                 studies.tell(event.trial, OPTUNA_STATES[event.state])
             case _:
                 pass

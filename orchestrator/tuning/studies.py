@@ -153,12 +153,14 @@ class DashboardFile:
     """Finished trials in a file that optuna-dashboard opens; a trial that it holds is not added again.
 
     The journal tells all of it again, so a damaged file is begun anew, and one that cannot be written costs nothing.
+    Optuna changes no finished trial, so the file is begun anew, too, when one that it holds has trained further.
     """
 
     def __init__(self, path: Path, direction: StudyDirection) -> None:
         self._path = path
         self._direction = direction
         self._studies: dict[str, optuna.Study] = {}
+        self._added: dict[int, tuple[str, optuna.trial.FrozenTrial]] = {}
         try:
             self._storage, self._held = self._open()
         except (ValueError, KeyError):  # a line that a full disk or a crash tore
@@ -167,24 +169,43 @@ class DashboardFile:
 
     def add(self, study: str, trial: optuna.trial.FrozenTrial, number: int) -> None:
         """Add one trial to the study of that name."""
-        if number in self._held:
-            return
-        self._held.add(number)
+        self._added[number] = study, trial
+        told = _told(trial)
         with suppress(OSError, ValueError):
-            if study not in self._studies:
-                self._studies[study] = optuna.create_study(
-                    storage=self._storage, study_name=study, direction=self._direction, load_if_exists=True
-                )
-            self._studies[study].add_trial(trial)
+            if number not in self._held:
+                self._write(number)
+            elif self._held[number] != told:
+                self._path.unlink(missing_ok=True)
+                self._studies = {}
+                self._storage, self._held = self._open()
+                for known in self._added:
+                    self._write(known)
 
-    def _open(self) -> tuple[JournalStorage, set[int]]:
-        """Return the file's storage, and the numbers of the trials that it holds. Raises ValueError for a torn one."""
+    def _write(self, number: int) -> None:
+        study, trial = self._added[number]
+        self._held[number] = _told(trial)
+        if study not in self._studies:
+            self._studies[study] = optuna.create_study(
+                storage=self._storage, study_name=study, direction=self._direction, load_if_exists=True
+            )
+        self._studies[study].add_trial(trial)
+
+    def _open(self) -> tuple[JournalStorage, dict[int, "_Told"]]:
+        """Return the file's storage, and what it holds of which trials. Raises ValueError for a torn one."""
         if self._path.exists() and not self._path.read_bytes().endswith(b"\n"):
             raise ValueError("its last line is torn")
         storage = JournalStorage(JournalFileBackend(str(self._path)))
         studies = [optuna.load_study(study_name=n, storage=storage) for n in optuna.study.get_all_study_names(storage)]
         trials = [trial for study in studies for trial in study.get_trials(deepcopy=False)]
-        return storage, {trial.user_attrs[TRIAL] for trial in trials if TRIAL in trial.user_attrs}
+        return storage, {trial.user_attrs[TRIAL]: _told(trial) for trial in trials if TRIAL in trial.user_attrs}
+
+
+_Told = tuple[TrialState, list[int]]
+
+
+def _told(trial: optuna.trial.FrozenTrial) -> _Told:
+    """Return by what a trial that has trained further is told from itself: its state and its epochs."""
+    return trial.state, sorted(trial.intermediate_values)
 
 
 def ask_space(space: Space, trial: optuna.Trial, prefix: str = "") -> dict[str, Scalar]:

@@ -1,17 +1,15 @@
 """A trial as Ray Tune runs it: one step is one epoch; warm actors go from trial to trial."""
 
-import faulthandler
 import json
 import os
-import statistics
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from ray import tune
 
+from orchestrator.tuning.hang_guard import ended_if_hanging, epoch_limit_s
 from orchestrator.tuning.trial import begin_or_begin_anew
 from orchestrator.tuning.trial_log import WITNESS, speak_into
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
@@ -23,9 +21,6 @@ EPOCH = "epoch"
 FAILED = "failed"
 STOPPED = "stopped"  # why training ended before its last epoch
 DISK_FULL = "disk_full"
-HANG_FACTOR = 10.0
-LEAST_TIMEOUT_S = 120.0  # a busy disk or CPU can hold up the shortest epoch so long
-FIRST_TIMEOUT_S = 600.0  # weights may have to be read
 
 
 def _free_gpu() -> None:
@@ -52,7 +47,7 @@ class TrialActor(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Train one epoch and report it; a trial whose numbers broke down ends with the reason as its result."""
         try:
-            with self._ended_if_hanging():
+            with ended_if_hanging(self._timeout_s()):  # Tune has no limit
                 record = next(self._epochs, None)
         except (TrainingFailed, torch.OutOfMemoryError) as error:
             traceback.print_exc()  # into the trial's log
@@ -92,21 +87,8 @@ class TrialActor(tune.Trainable):
             _free_gpu()
         self._epochs = begin_or_begin_anew(config, self._setup)
 
-    @contextmanager
-    def _ended_if_hanging(self) -> Iterator[None]:
-        """End this process, its stacks in the log, when an epoch takes far longer than usual; Tune has no limit."""
-        faulthandler.dump_traceback_later(self._timeout_s(), exit=True, file=2)
-        try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-
     def _timeout_s(self) -> float:
-        if self._setup.epoch_timeout_s:
-            return self._setup.epoch_timeout_s
-        if self._epoch_s:
-            return max(LEAST_TIMEOUT_S, HANG_FACTOR * statistics.median(self._epoch_s))
-        return max(FIRST_TIMEOUT_S, HANG_FACTOR * self._setup.forecast_epoch_s.get(self._config.architecture, 0.0))
+        return epoch_limit_s(self._setup, self._config.architecture, self._epoch_s)
 
     def _bear_witness(self, record: EpochRecord) -> None:
         """Write down what was trained, apart from driver and store."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from orchestrator.tuning.hang_guard import guarded
 from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.catalog import TASKS
@@ -82,7 +83,8 @@ def train_weights_again(config: TrialConfig, setup: TrialSetup) -> None:
     """
     folder = setup.trial_folder(config)
     aside = setup.model_copy(update={"trials": folder / "again", "keep_state_s": None, "keep_every_epochs": 0})
-    for record in begin_training(config.model_copy(update={"known_epochs": 0}), aside):
+    again = config.model_copy(update={"known_epochs": 0})
+    for record in guarded(begin_training(again, aside), setup, config.architecture):
         if record.epoch >= config.best_epoch:
             break
     for name in (BEST_VALIDATION, BEST_WEIGHTS):

@@ -4,6 +4,9 @@ import faulthandler
 import os
 import re
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 LOG = "log.txt"
@@ -11,6 +14,7 @@ WITNESS = "witness.jsonl"
 _HANG = re.compile(r"^Timeout \((\d+):(\d\d):([\d.]+)\)!$", re.MULTILINE)
 _CRASH = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
 TAIL_BYTES = 20_000
+MOST_TIMES_KILLED = 2  # by others than itself; then a trial, or what is done with a finalist, is not begun again
 
 
 def speak_into(folder: Path) -> None:
@@ -22,6 +26,18 @@ def speak_into(folder: Path) -> None:
         os.dup2(target, number)
     os.close(target)
     faulthandler.enable(file=2)
+
+
+@contextmanager
+def in_log(folder: Path) -> Iterator[None]:
+    """Let a task on a finalist say all that it prints, and what it raises, into the log of its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    speak_into(folder)
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()
+        raise
 
 
 def cause_of_death(log: Path) -> str:

@@ -57,7 +57,7 @@ class TrialConfig(BaseModel):
     over: Over = "fold"  # what a finalist is trained again over, and its place there
     index: int = 0  # fold 0 is the search's own training, seed 0 is not
     known_epochs: int = 0  # that the journal holds already
-    best_epoch: int = 0  # of those; 0 where there is none
+    best_epoch: int = 0  # of a finalist: lost weights are trained again up to it
 
     @property
     def is_again(self) -> bool:
@@ -74,5 +74,4 @@ class TrialConfig(BaseModel):
             seed=trial.seed,
             published=trial.published,
             setup=setup,
-            best_epoch=trial.best.epoch if trial.best else 0,
         )

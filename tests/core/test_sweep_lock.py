@@ -1,7 +1,9 @@
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -46,6 +48,18 @@ def test_a_dead_owners_lock_is_taken_over(tmp_path: Path, other) -> None:
         owner = living_owner(tmp_path)
         assert owner is not None and owner.pid == os.getpid()
     assert living_owner(tmp_path) is None
+
+
+def test_who_looks_at_a_sweep_just_now_keeps_nobody_from_resuming_it(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    with (tmp_path / "lock").open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)  # as `orchestrate status` does for a moment
+        gone = threading.Timer(0.1, lambda: fcntl.flock(looking, fcntl.LOCK_UN))
+        gone.start()
+        with owned(tmp_path):
+            owner = living_owner(tmp_path)
+            assert owner is not None and owner.pid == os.getpid()
+        gone.join()
 
 
 def test_one_on_another_machine_counts_while_its_heart_beats(tmp_path: Path) -> None:

@@ -72,6 +72,10 @@ class Running:
         return happened()
 
 
+class NothingToBreakError(Exception):
+    """A fault met nothing: its case would be green for no reason."""
+
+
 def kill(pids: list[int], number: int = signal.SIGKILL) -> None:
     for pid in pids:
         try:
@@ -80,25 +84,31 @@ def kill(pids: list[int], number: int = signal.SIGKILL) -> None:
             continue
 
 
+def at_work(running: Running, title: str) -> list[int]:
+    found = running.pids(title)
+    if not found:
+        raise NothingToBreakError
+    return found
+
+
 def driver(running: Running, rng: random.Random) -> None:
     kill([running.process.pid])
 
 
 def actor(running: Running, rng: random.Random) -> None:
-    found = running.pids("ray::ResourceTrainable")
-    kill([rng.choice(found)] if found else [])
+    kill([rng.choice(at_work(running, "ray::ResourceTrainable"))])
 
 
 def raylet(running: Running, rng: random.Random) -> None:
-    kill(running.pids("raylet/raylet"))
+    kill(at_work(running, "raylet/raylet"))
 
 
 def gcs(running: Running, rng: random.Random) -> None:
-    kill(running.pids("gcs_server"))
+    kill(at_work(running, "gcs_server"))
 
 
 def sync(running: Running, rng: random.Random) -> None:
-    kill(running.pids("orchestrator.tracking.sync"))
+    kill(at_work(running, "orchestrator.tracking.sync"))
 
 
 def everything(running: Running, rng: random.Random) -> None:
@@ -154,10 +164,12 @@ def power(running: Running, rng: random.Random) -> None:
 def checkpoint(running: Running, rng: random.Random) -> None:
     everything(running, rng)
     running.process.wait()
-    for trial in sorted((running.folder / "trials").glob("*")):
-        states = sorted(trial.glob("state_epoch_*.pt"))
-        if states:
-            states[-1].write_bytes(states[-1].read_bytes()[: rng.randint(0, 2000)])
+    trials = sorted((running.folder / "trials").glob("*"))
+    newest = [states[-1] for trial in trials if (states := sorted(trial.glob("state_epoch_*.pt")))]
+    if not newest:
+        raise NothingToBreakError
+    for path in newest:
+        path.write_bytes(path.read_bytes()[: rng.randint(0, 2000)])
 
 
 FAULTS = {
@@ -197,7 +209,10 @@ def run_case(case: Case, home: Path, rng: random.Random, without: str, reference
     time.sleep(rng.uniform(0, 0.4))
     family = [running.process.pid, *descendants(running.process.pid)]
     if case.fault != "none":
-        FAULTS[case.fault](running, rng)
+        try:
+            FAULTS[case.fault](running, rng)
+        except NothingToBreakError:
+            case.faults_found.append("nothing to break")
     began_s = time.monotonic()
     code = end_of(running, case)
     case.end_s = time.monotonic() - began_s

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from sweep_support import begin, open_sweep
 
 from orchestrator.errors import BadInput, DiskFull, Interrupted, OrchestratorError
+from orchestrator.journal import SeedEvaluated
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep import told_if_broken_off
 from orchestrator.tuning import runner
@@ -44,7 +45,7 @@ def told(sweep: OpenSweep, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(runner.ray, "wait", lambda waiting, timeout: (waiting, []))
         monkeypatch.setattr(runner.ray, "get", get)
         with pytest.raises(OrchestratorError) as heard, told_if_broken_off(sweep):
-            runner._record(["a task"], sweep, Stopping())
+            runner._record({"a task": runner._Task(sweep.folder / "log.txt")}, sweep, Stopping())
         assert sweep.state.ended is not None
         assert sweep.state.ended.reason == str(heard.value)
         assert "\n" not in str(heard.value)
@@ -105,6 +106,32 @@ def test_a_process_that_died_can_be_resumed_and_one_that_found_no_room_needs_som
     monkeypatch.setattr("orchestrator.tuning.faults.is_disk_full", lambda error, folder: True)
     sweep.state.ended = None
     assert isinstance(told(WorkerCrashedError()), DiskFull)
+
+
+def test_a_retraining_whose_process_dies_each_time_counts_as_broken_down(
+    sweep: OpenSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def died(reference: object) -> None:
+        raise WorkerCrashedError
+
+    log, said = sweep.folder / "seed-2" / "log.txt", []
+    log.parent.mkdir()
+    log.write_text("Timeout (0:10:00)!\nThread 0x1 (most recent call first):\n")
+    (log.parent / "state_epoch_0001.pt").write_bytes(b"of no use any more")
+    monkeypatch.setattr(runner, "LOSS_SHOWS_AFTER_S", 0)
+    monkeypatch.setattr(runner.ray, "wait", lambda waiting, timeout: (waiting, []))
+    monkeypatch.setattr(runner.ray, "get", died)
+    monkeypatch.setattr(sweep, "tell", said.append)
+    broken = SeedEvaluated(trial=0, seed_index=1, seed=7, epoch=0, validation={})
+    runner._record({"a task": runner._Task(log, broken)}, sweep, Stopping())
+    assert sweep.state.seeds == {0: {1: broken}}
+    hanging = "hanging: no epoch ended within 600 s, so its process was ended"
+    assert said == [f"trial 0, seed 2: {hanging}; it counts as one that broke down"]
+    assert [path.name for path in log.parent.iterdir()] == ["log.txt"]
+    lost = Stopping()
+    lost.request("ray", "its raylet ended")
+    with pytest.raises(Interrupted, match="Ray was lost: its raylet ended"):
+        runner._record({"a task": runner._Task(log, broken)}, sweep, lost)
 
 
 def test_a_full_disk_of_the_driver_itself_is_no_failure(sweep: OpenSweep) -> None:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from sweep_support import begin, epoch, make_plan, open_sweep, suggested
+from sweep_support import epoch, make_plan, open_sweep, suggested
 
 from orchestrator.journal import FinalistEvaluated, SweepResumed, TrialEnded
 from orchestrator.tuning import runner
@@ -120,12 +120,3 @@ def test_who_was_evaluated_is_evaluated_again_only_without_weights(
         f"trial {number}: its weights are missing or damaged: it is trained again to its best epoch, 1"
         for number in (1, 2)
     ]
-
-
-def test_a_trial_tells_its_best_epoch(tmp_path: Path) -> None:
-    with open_sweep(tmp_path / "s") as sweep:
-        begin(sweep, 0)
-        assert TrialConfig.of(sweep.state.trials[0], tmp_path).best_epoch == 0
-        for at, auroc in ((1, 0.5), (2, 0.7), (3, 0.6)):
-            sweep.append(epoch(0, at, auroc))
-        assert TrialConfig.of(sweep.state.trials[0], tmp_path).best_epoch == 2

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.tuning.trainable import FIRST_TIMEOUT_S, LEAST_TIMEOUT_S, TrialActor
+from orchestrator.tuning.hang_guard import FIRST_TIMEOUT_S, LEAST_TIMEOUT_S
+from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial import begin_training
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.catalog import default_hyperparameters

@@ -26,9 +26,9 @@ def seen_texts(figure: Figure) -> list[Text]:
     return [text for text in texts if id(text) not in unseen]
 
 
-def check_readable(figure: Figure) -> None:
-    """Everything written lies inside the page and on nothing else written, at 7 pt or more when 8 cm wide."""
-    assert figure.get_figwidth() == pytest.approx(8 / 2.54)
+def check_readable(figure: Figure, width_cm: float = 8) -> None:
+    """Everything written lies inside the page and on nothing else written, at 7 pt or more at its width in print."""
+    assert figure.get_figwidth() == pytest.approx(width_cm / 2.54)
     texts = seen_texts(figure)
     assert texts, "a figure without a word"
     assert min(text.get_fontsize() for text in texts) >= 7

@@ -149,11 +149,14 @@ def test_an_explainer_that_is_asked_for_has_the_records_name_or_says_what_it_is(
 
 
 def test_what_is_no_packaged_classifier_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ExplanationError, match=r"^cannot be loaded, .* \(config\.json: No such file or directory\)$"):
+    with pytest.raises(ExplanationError, match=r"^cannot be loaded, .* No such file or directory: 'config\.json'\)$"):
         load_packaged(tmp_path)
     folder = write_smoke(tmp_path / "cnn", "baseline_cnn")
     (folder / "weights.safetensors").write_bytes(b"no weights")
     with pytest.raises(ExplanationError, match=r"^cannot be loaded, it is no classifier of this project or damaged"):
+        load_packaged(folder)
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(ExplanationError, match=r"No such file or directory: weights\.safetensors\)$"):
         load_packaged(folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"format_version": 1}))

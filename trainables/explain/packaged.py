@@ -81,7 +81,7 @@ def load_packaged(folder: Path) -> Packaged:
     except ExplanationError:
         raise
     except Exception as error:  # its own code may raise anything
-        said = f"{Path(error.filename).name}: {error.strerror}" if isinstance(error, FileNotFoundError) else str(error)
+        said = str(error).replace(f"{folder}/", "")  # a folder that is gone when this is read
         reason = " ".join(said.split())[:200] or type(error).__name__
         raise ExplanationError(
             f"cannot be loaded, it is no classifier of this project or damaged ({reason})"

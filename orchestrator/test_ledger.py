@@ -14,8 +14,8 @@ from orchestrator.errors import BadInput
 
 Purpose = Literal["evaluation", "preparation"]
 TRAINING = "train "  # begins the name of a training in the foreground
-PREDICT, EVALUATE, PROMOTE = "predict", "evaluate", "promote"  # commands that read test images
-COMMANDS = {PREDICT, EVALUATE, PROMOTE}
+PREDICT, EVALUATE, PROMOTE, EXPLAIN = "predict", "evaluate", "promote", "explain"  # commands that read test images
+COMMANDS = {PREDICT, EVALUATE, PROMOTE, EXPLAIN}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ LAYERS = {
     "orchestrator.replay": 3,
     "orchestrator.train": 3,
     "orchestrator.evaluate": 3,
+    "orchestrator.explain": 3,
     "orchestrator.train_planning": 3,
     "orchestrator.tuning": 2,
     "orchestrator.tracking": 2,

@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import pytest
+
+from trainables.explain.explainers import METHODS
 from trainables.model_card import plain_pytorch
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +40,20 @@ def test_every_file_that_readme_maps_exists() -> None:
 
 def test_readme_shows_the_model_cards_plain_pytorch() -> None:
     assert f"```python\n{plain_pytorch(['image'])}\n```" in README
+
+
+def test_readmes_explanation_of_any_module_runs_and_its_methods_are_those_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = README.partition("## Why did it say so")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert (tmp_path / "panel.png").read_bytes().startswith(b"\x89PNG")
+    assert names["found"].grid == (14, 14)  # type: ignore[attr-defined]
+    listed = section.partition("Methods: ")[2]
+    assert re.findall(r"`([^`]+)`", listed) == list(METHODS)
 
 
 def test_every_link_of_the_documents_exists() -> None:

@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from orchestrator.cli import (
     data,
     evaluate,
+    explain,
     leaderboard,
     machine,
     models,
@@ -47,6 +48,7 @@ app.command("rollback")(promotion.rollback)
 app.command("verify")(promotion.verify)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
+app.command("explain")(explain.explain)
 app.add_typer(data.app, name="data")
 app.command("gc")(data.gc)
 app.command("rm")(remove.remove)

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
 from orchestrator.journal import JournalWriter, SweepStarted
-from orchestrator.test_ledger import count_in_words, read_ledger
+from orchestrator.test_ledger import EXPLAIN, count_in_words, read_ledger
 from orchestrator.test_predictions import note_predictions
 
 
@@ -41,6 +41,13 @@ def test_predictions_of_test_images_are_one_line_of_their_test_side(home: Home) 
 def test_an_image_of_two_test_sides_is_a_read_of_both(home: Home) -> None:
     note_predictions(home, {"3"}, "stroke v3")
     assert [len(read_ledger(home.test_ledger, digest)) for digest in ("t", "other")] == [1, 1]
+
+
+def test_images_that_were_explained_are_counted_as_such(home: Home) -> None:
+    note_predictions(home, {"4"}, "stroke v3", EXPLAIN)
+    (line,) = read_ledger(home.test_ledger, "other")
+    assert line.why == "explain on test images"
+    assert count_in_words([line]) == "1 evaluation by explain, 0 reads for preparation and audits"
 
 
 def test_predictions_of_other_images_leave_no_line(home: Home) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from trainables.data.decoding import Progress
 from trainables.explain.components import BranchShare, MapAgreement, branch_shares, map_agreement
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import BranchPair, Explainer
@@ -16,6 +17,7 @@ from trainables.explain.panels import COLORMAP, Panel, draw_panel
 
 CASES_FILE = "cases.csv"
 MAPS_FILE = "maps.npz"
+BATCH = 16  # cases at once: the model is copied for each batch and explainer
 _NUMBER = ".3f"
 
 
@@ -49,11 +51,35 @@ def write_panels(
     reference: Reference,
     warnings: Sequence[str] = (),
     colormap: str = COLORMAP,
+    progress: Progress | None = None,
 ) -> None:
     """Write panel_<name>.png for each case, cases.csv with a row for each, and maps.npz ("<name>/<explainer>").
 
-    `warnings` are said in every panel. Raises ExplanationError.
+    `warnings` are said in every panel. A batch of cases is explained at a time. Raises ExplanationError.
     """
+    rows: list[dict[str, str]] = []
+    raw: dict[str, np.ndarray] = {}
+    for start in range(0, len(cases), BATCH):
+        own = cases[start : start + BATCH]
+        own_rows, own_raw = _write_batch(folder, explained, explainers, own, reference, warnings, colormap)
+        rows += own_rows
+        raw |= own_raw
+        if progress is not None:
+            progress("explaining", start + len(own), len(cases))
+    write_table(folder / CASES_FILE, rows)
+    np.savez_compressed(folder / MAPS_FILE, allow_pickle=False, **raw)
+
+
+def _write_batch(
+    folder: Path,
+    explained: Explained,
+    explainers: Sequence[Explainer],
+    cases: Sequence[Case],
+    reference: Reference,
+    warnings: Sequence[str],
+    colormap: str,
+) -> tuple[list[dict[str, str]], dict[str, np.ndarray]]:
+    """Write the panels of some cases; return their rows and raw maps."""
     numbers, classes = [case.image for case in cases], [case.class_index for case in cases]
     maps = explained.maps(explainers, numbers, classes)
     pair = explained.architecture.pair
@@ -78,15 +104,14 @@ def write_panels(
         draw_panel(folder / f"panel_{case.name}.png", panel, colormap)
         rows.append(row)
         raw |= {f"{case.name}/{name}": map_hw for name, map_hw in own.items()}
-    write_table(folder / CASES_FILE, rows)
-    np.savez_compressed(folder / MAPS_FILE, allow_pickle=False, **raw)
+    return rows, raw
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """Write rows of the same columns as CSV; nothing where there are none."""
     if not rows:
         return
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

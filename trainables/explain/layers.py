@@ -8,6 +8,7 @@ tokens still meet the class token. A model without a backbone: see `last_layer.p
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor, nn
@@ -114,7 +115,9 @@ def _full_path(model: nn.Module, path: str) -> str:
         if part not in names:
             where = ".".join(done) or "the model"
             has = ", ".join(names[:12]) or "no modules"
-            raise ExplanationError(f"no layer {path!r}: {where} has no {part!r}, but {has}")
+            near = get_close_matches(part, names, n=1)
+            meant = f"; did you mean {'.'.join([*done, *near])}?" if near else ""
+            raise ExplanationError(f"no layer {path!r}: {where} has no {part!r}, but {has}{meant}")
         module = module.get_submodule(part)
         done.append(part)
     return ".".join(done)

@@ -1,0 +1,71 @@
+"""`orchestrate explain`: why a registered version answers as it does, as panels beside the images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.explain import ExplainedImages
+
+
+def explain(
+    reference: Annotated[str, typer.Argument(metavar="TASK[@ALIAS|@N]", help="a task's champion, else its challenger")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE...", help="images, folders, .parquet files of images, .csv with a column path"),
+    ],
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="gradcam, relevance, occlusion ...; default: the architecture's")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(metavar="PATH", help="where in the model, e.g. cnn.layer3 or cnn.layer4.-1")
+    ] = None,
+    class_name: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="explain this class instead of the predicted one")
+    ] = None,
+    colormap: Annotated[str, typer.Option(metavar="NAME", help="one of matplotlib's")] = "inferno",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="a new folder; default: explanations-TASK-vN in this one")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Show what in images a registered model's answers rest on: a panel for each, a table, and the raw maps."""
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import messages, print_json
+    from orchestrator.cli.progress import DataProgress
+    from orchestrator.explain import ExplainRequest, explain_images
+
+    request = ExplainRequest(
+        reference=reference,
+        paths=paths,
+        home=environment.home(),
+        tracking_uri=environment.tracking_uri(),
+        method=method,
+        layer=layer,
+        class_name=class_name,
+        colormap=colormap,
+        out=out,
+    )
+    with DataProgress() as progress:
+        explained = explain_images(request, progress)
+    for path, reason in explained.left_out.items():
+        messages().print(f"{path}: left out, {reason}", soft_wrap=True)
+    for reason in explained.refused:
+        messages().print(f"not used: {reason}", soft_wrap=True)
+    for warning in explained.warnings:
+        messages().print(warning, soft_wrap=True)
+    print_json(explained.to_json()) if as_json else _show(explained)
+
+
+def _show(explained: "ExplainedImages") -> None:
+    from rich.table import Table
+
+    from orchestrator.cli.console import results
+
+    named = f" ({explained.alias})" if explained.alias else ""
+    results().print(f"{explained.name} version {explained.version}{named}: {explained.out}", soft_wrap=True)
+    table = Table("image", "predicted", "probability", "explained", "panel", box=None)
+    for one in explained.panels:
+        table.add_row(one.path, one.predicted, f"{one.probability:.4f}", one.explained, one.panel.name)
+    results().print(table)

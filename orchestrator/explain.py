@@ -1,0 +1,284 @@
+"""`orchestrate explain`: why a registered version answers as it does, image by image. Nothing is trained or changed."""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from orchestrator.errors import BadInput, unknown_name
+from orchestrator.home import Home
+from orchestrator.new_folder import check_new_folder, new_folder
+from orchestrator.promotion.evidence import FOLDER
+from orchestrator.promotion.explanation_verdicts import explainer_warnings
+from orchestrator.test_ledger import EXPLAIN
+from orchestrator.test_predictions import note_predictions
+from trainables.data.unlabelled import UnlabelledImage, list_images
+from trainables.errors import DataError, ExplanationError
+from trainables.explain.explainers import AUTO, METHODS, Explainer
+
+if TYPE_CHECKING:
+    from orchestrator.tracking.registry import FoundModel
+    from trainables.data.decoding import Progress
+    from trainables.explain.case_panels import Case
+    from trainables.explain.packaged import Packaged
+
+BATCH = 64
+MOST_STEM_CHARACTERS = 48  # of up to 4 bytes each in a file's name, which may have 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainRequest:
+    """What the user asked for; without method and layer all explainers of the version's architecture."""
+
+    reference: str
+    paths: Sequence[str]
+    home: Home
+    tracking_uri: str | None = None
+    method: str | None = None
+    layer: str | None = None
+    class_name: str | None = None  # explained instead of the predicted one
+    colormap: str = "inferno"
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class ExplainedImage:
+    """One image with a panel."""
+
+    path: str
+    predicted: str
+    probability: float
+    explained: str
+    panel: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "path": self.path,
+            "predicted": self.predicted,
+            "probability": self.probability,
+            "explained": self.explained,
+            "panel": str(self.panel),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainedImages:
+    """Images with their panels, why others have none, and why some explainers were not used."""
+
+    name: str
+    version: str
+    alias: str | None
+    out: Path
+    panels: list[ExplainedImage]
+    left_out: dict[str, str]  # image -> reason
+    refused: list[str]  # explainers, with the reason
+    warnings: list[str]  # said in every panel
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "alias": self.alias,
+            "out": str(self.out),
+            "panels": [panel.to_json() for panel in self.panels],
+            "left_out": self.left_out,
+            "refused": self.refused,
+            "warnings": self.warnings,
+        }
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The readable images as the model sees them, what it says of them, and why others cannot be read."""
+
+    images: list[UnlabelledImage]
+    images_NHW: np.ndarray
+    probs_NK: np.ndarray
+    sha256s: set[str]
+    left_out: dict[str, str]
+
+
+def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedImages:
+    """Write a panel for each readable image, with a table and raw maps, into a new folder. Raises BadInput.
+
+    Test images of known sweeps are noted in the ledger before anything is written.
+    """
+    from trainables.explain.case_panels import write_panels
+    from trainables.explain.packaged import explainers_for, load_packaged
+
+    asked, images = _asked(request), _listed(request.paths)
+    if request.out is not None:
+        check_new_folder("--out", request.out)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "model")
+        found, classifier, out = _fetch(request, folder)
+        named = f"{found.name} version {found.version}"
+        with _told_of(named):
+            packaged = load_packaged(folder / classifier)
+            _check_inputs(packaged, named)
+            class_index = _class_index(packaged.classes, request.class_name)
+            judged = _judge(packaged, images, progress)
+            explained = packaged.explained(judged.images_NHW)
+            explainers, refused = explainers_for(explained, asked)
+            warnings = explainer_warnings(folder / FOLDER, {one.name for one in explainers})
+            warnings += _of_any_class(explainers, request.class_name)
+            note_predictions(request.home, judged.sha256s, f"{found.name} v{found.version}", EXPLAIN)
+            cases = _cases(judged, packaged.classes, class_index)
+            with new_folder(out) as part:
+                black, colormap = packaged.black_image(), request.colormap
+                write_panels(part, explained, explainers, cases, black, warnings, colormap, progress=progress)
+    return ExplainedImages(
+        name=found.name,
+        version=found.version,
+        alias=found.alias,
+        out=out,
+        panels=[_shown(case, out) for case in cases],
+        left_out=judged.left_out,
+        refused=refused,
+        warnings=warnings,
+    )
+
+
+@contextmanager
+def _told_of(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ExplanationError as error:
+        raise BadInput(f"{what}: {error}") from error
+
+
+def _asked(request: ExplainRequest) -> Explainer | None:
+    """Return the explainer that is asked for, None for all of the architecture."""
+    from trainables.explain.panels import check_colormap
+
+    with _told_of("--colormap"):
+        check_colormap(request.colormap)
+    if request.method is None and request.layer is None:
+        return None
+    with _told_of("--method"):
+        return Explainer(AUTO if request.method is None else request.method, request.layer or "")
+
+
+def _listed(paths: Sequence[str]) -> list[UnlabelledImage]:
+    try:
+        return list_images(paths)
+    except DataError as error:
+        raise BadInput(str(error)) from error
+
+
+def _fetch(request: ExplainRequest, folder: Path) -> "tuple[FoundModel, Path, Path]":
+    """Write a version's files into a folder; return which it is, where its classifier lies there, and where panels go.
+
+    That these can be written there is known before anything is fetched.
+    """
+    from orchestrator.tracking.downloads import CLASSIFIER, download_version
+    from orchestrator.tracking.registry import find_model
+    from orchestrator.tracking.store import open_store, told_as_bad_input
+
+    with told_as_bad_input(request.home, request.tracking_uri):
+        found = find_model(open_store(request.home, request.tracking_uri), request.reference)
+        out = request.out
+        if out is None:
+            out = Path(f"explanations-{found.name}-v{found.version}")
+            check_new_folder("--out", out)
+        download_version(found, folder)
+    return found, CLASSIFIER, out
+
+
+def _check_inputs(packaged: "Packaged", named: str) -> None:
+    if len(packaged.inputs) != 1:
+        raise BadInput(
+            f"{named}: a case is {len(packaged.inputs)} images ({', '.join(packaged.inputs)}), and explain takes "
+            "single ones; models of several images per case are not built yet"
+        )
+
+
+def _class_index(classes: Sequence[str], asked: str | None) -> int | None:
+    if asked is not None and asked not in classes:
+        raise BadInput(f"--class: {unknown_name('class', asked, classes)}")
+    return None if asked is None else classes.index(asked)
+
+
+def _judge(packaged: "Packaged", images: Sequence[UnlabelledImage], progress: "Progress") -> _Judged:
+    """Read and judge all images, the files of a batch in memory. Raises BadInput where none can be read."""
+    kept, squares, probs, left_out = [], [], [], {}
+    sha256s: set[str] = set()
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        contents, faults = zip(*map(_read, batch), strict=True)
+        sha256s.update(hashlib.sha256(content).hexdigest() for content in contents)
+        answers = packaged.answers(contents)
+        for n, (image, fault, reason) in enumerate(zip(batch, faults, answers.reasons, strict=True)):
+            if fault or reason:
+                left_out[image.name] = fault or reason
+            else:
+                kept.append(image)
+                squares.append(answers.images_NHW[n])
+                probs.append(answers.probs_NK[n])
+        progress("predicting", start + len(batch), len(images))
+    if not kept:
+        name, reason = next(iter(left_out.items()))
+        raise BadInput(f"none of the {len(images)} images can be read, e.g. {name}: {reason}")
+    return _Judged(kept, np.stack(squares), np.stack(probs), sha256s, left_out)
+
+
+def _read(image: UnlabelledImage) -> tuple[bytes, str]:
+    try:
+        return image.read(), ""
+    except OSError as error:
+        return b"", error.strerror or str(error)
+
+
+def _of_any_class(explainers: Sequence[Explainer], asked: str | None) -> list[str]:
+    """Return that some maps do not answer what was asked for."""
+    same = [one.name for one in explainers if one.method != AUTO and not METHODS[one.method].class_specific]
+    return [f"{', '.join(same)}: the same whatever class is asked for."] if same and asked is not None else []
+
+
+def _cases(judged: _Judged, classes: Sequence[str], asked: int | None) -> "list[Case]":
+    from trainables.explain.case_panels import Case
+
+    cases = []
+    for n, image in enumerate(judged.images):
+        probs_K = judged.probs_NK[n]
+        predicted = int(probs_K.argmax())
+        explained = predicted if asked is None else asked
+        answer = f"predicted {classes[predicted]}, probability {probs_K[predicted]:.2f}"
+        other = "" if explained == predicted else f", probability {probs_K[explained]:.2f}"
+        name = _file_name(n + 1, len(judged.images), image)
+        about = {
+            "path": image.name,
+            "panel": f"panel_{name}.png",
+            "predicted": classes[predicted],
+            "probability": repr(float(probs_K[predicted])),
+            "explained": classes[explained],
+        }
+        title = f"{Path(image.name).name}: {answer}; explained: {classes[explained]}{other}"
+        cases.append(Case(name, n, explained, title, about))
+    return cases
+
+
+def _file_name(place: int, images: int, image: UnlabelledImage) -> str:
+    """Return what begins a panel's file: no two are alike, and nothing in them surprises a shell or a file system."""
+    row = image.name.rpartition("#")[2] if image.file.suffix.lower() == ".parquet" else ""
+    stem = f"{image.file.stem[:MOST_STEM_CHARACTERS]}_{row}" if row else image.file.stem[:MOST_STEM_CHARACTERS]
+    safe = re.sub(r"[^\w.-]+", "_", stem).strip("._-")
+    return f"{place:0{len(str(images))}d}_{safe or 'image'}"
+
+
+def _shown(case: "Case", out: Path) -> ExplainedImage:
+    return ExplainedImage(
+        path=case.about["path"],
+        predicted=case.about["predicted"],
+        probability=float(case.about["probability"]),
+        explained=case.about["explained"],
+        panel=out / case.about["panel"],
+    )

@@ -1,0 +1,260 @@
+"""`orchestrate explain` with a registered model: panels of every kind of image, and what is refused."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from packaged_support import noise, png, register, winner
+from set_support import write_rows, write_table
+from tests_support import Finished, run_here
+
+from orchestrator.errors import BadInput
+from orchestrator.explain import ExplainedImages, ExplainRequest, explain_images
+from orchestrator.home import Home
+from orchestrator.promotion.explanation_verdicts import explainer_warnings
+from orchestrator.test_ledger import EXPLAIN
+from orchestrator.tracking import downloads, registry
+from trainables.catalog import ARCHITECTURES
+from trainables.explain.engine import explain
+from trainables.inference import to_input
+from trainables.models import build_model
+
+SEED = 4
+Explain = Callable[..., ExplainedImages]
+Command = Callable[..., Finished]
+
+
+@pytest.fixture(scope="module")
+def registered_home(store_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    register(store_home, tmp_path_factory.mktemp("registered"), seed=SEED)
+    return store_home
+
+
+@pytest.fixture
+def explained(registered_home: Home, tmp_path: Path) -> Explain:
+    def run(*paths: Path, **asked: object) -> ExplainedImages:
+        given = {"reference": "stroke", "home": registered_home, "out": tmp_path / "out"} | asked
+        return explain_images(ExplainRequest(paths=[str(path) for path in paths], **given), lambda *step: None)
+
+    return run
+
+
+@pytest.fixture
+def command(registered_home: Home) -> Command:
+    return lambda *arguments: run_here(registered_home.root, "explain", *arguments)
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    path = tmp_path / "scan.png"
+    path.write_bytes(png(noise(side_px=32)))
+    return path
+
+
+def test_the_command_writes_panels_of_what_can_be_read(command: Command, tmp_path: Path, scan: Path) -> None:
+    write_rows(tmp_path / "rows.parquet", [0, 1])
+    (tmp_path / "torn.png").write_bytes(png(noise())[:99])
+    table = write_table(tmp_path / "list.csv", "path", "scan.png", "gone.png", "")
+    out = tmp_path / "out"
+    done = command("stroke", tmp_path / "torn.png", table, tmp_path / "rows.parquet", "--out", out, "--json")
+    assert done.exit_code == 0, done.stderr
+    told = done.json
+    assert (told["name"], told["version"], told["alias"], told["out"]) == ("stroke", "1", "champion", str(out))
+    assert [one["path"] for one in told["panels"]] == [
+        str(scan), f"{tmp_path}/rows.parquet#0", f"{tmp_path}/rows.parquet#1",
+    ]  # fmt: skip
+    assert [Path(one["panel"]).name for one in told["panels"]] == [
+        "panel_1_scan.png", "panel_2_rows_0.png", "panel_3_rows_1.png",
+    ]  # fmt: skip
+    for one in told["panels"]:
+        assert Path(one["panel"]).read_bytes().startswith(b"\x89PNG")
+        assert one["explained"] == one["predicted"]
+        assert 0.5 <= one["probability"] <= 1
+    assert [Path(path).name for path in told["left_out"]] == ["torn.png", "gone.png"]
+    assert f"{tmp_path}/gone.png: left out, No such file or directory" in done.stderr.splitlines()
+    (refused,) = told["refused"]
+    assert refused.startswith("ResNet: layer cnn.layer4: its map of a 32 px image is one cell")
+    with np.load(out / "maps.npz") as maps:
+        assert {name.partition("/")[2] for name in maps} == {"ResNet fine", "ViT", "ViT attention"}
+    rows = list(csv.DictReader((out / "cases.csv").open(encoding="utf-8")))
+    assert [row["path"] for row in rows] == [one["path"] for one in told["panels"]]
+    assert [out / row["panel"] for row in rows] == [Path(one["panel"]) for one in told["panels"]]
+
+
+def test_without_out_the_folder_is_named_after_the_version_and_the_table_names_each_panel(
+    command: Command, registered_home: Home, scan: Path
+) -> None:
+    done = command("stroke@1", scan, "--layer", "cnn.layer2", "--colormap", "viridis")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "stroke version 1: explanations-stroke-v1"
+    assert done.stdout.splitlines()[1].split() == ["image", "predicted", "probability", "explained", "panel"]
+    assert done.stdout.splitlines()[2].split()[-1] == "panel_1_scan.png"
+    folder = registered_home.root.parent / "explanations-stroke-v1"
+    assert sorted(path.name for path in folder.iterdir()) == ["cases.csv", "maps.npz", "panel_1_scan.png"]
+    again = command("stroke@1", scan)
+    assert again.exit_code == 2
+    assert again.stderr == "orchestrate: --out explanations-stroke-v1: is not empty; name a new folder\n"
+
+
+def test_maps_are_of_the_versions_weights_and_the_asked_class_and_probabilities_those_it_serves(
+    explained: Explain, registered_home: Home, tmp_path: Path, scan: Path
+) -> None:
+    done = explained(scan, method="relevance", layer="vit", class_name="stroke")
+    torch.manual_seed(SEED)
+    model = build_model("resnet_vit", winner().trials[0].hyperparameters, 2)
+    (explainer,) = [one for one in ARCHITECTURES["resnet_vit"].explainers if one.name == "ViT"]
+    expected = explain(model, to_input(torch.from_numpy(noise(side_px=32)[None])), [1], explainer)
+    with np.load(tmp_path / "out" / "maps.npz") as maps:
+        np.testing.assert_allclose(maps["1_scan/ViT"], expected.maps_BHW[0], rtol=1e-4)
+    served = registry.predict(registry.load_model(registry.FoundModel("stroke", "1", None)), [scan.read_bytes()])
+    (panel,) = done.panels
+    assert (panel.predicted, panel.explained) == (served["predicted"][0], "stroke")
+    assert panel.probability == pytest.approx(served[f"p_{panel.predicted}"][0])
+    assert done.refused == done.warnings == []
+
+
+def test_a_layer_alone_takes_the_usual_method_and_a_map_of_no_class_is_told(
+    explained: Explain, tmp_path: Path, scan: Path
+) -> None:
+    explained(scan, layer="cnn.layer2.-1", out=tmp_path / "by_layer")
+    with np.load(tmp_path / "by_layer" / "maps.npz") as maps:
+        assert list(maps) == ["1_scan/Grad-CAM at cnn.layer2.0"]
+    done = explained(scan, method="Rollout", layer="vit", class_name="normal")
+    assert done.warnings == ["ViT attention: the same whatever class is asked for."]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["strok", "SCAN"], "no task 'strok'; did you mean 'stroke'?"),
+        (["stroke@9", "SCAN"], "stroke@9: no version '9'"),
+        (["stroke@champ", "SCAN"], "stroke@champ: no alias 'champ'; did you mean 'champion'?"),
+        (["stroke"], "Missing argument 'IMAGE...'"),
+        (["stroke", "gone.png"], "gone.png: no such file or folder"),
+        (["stroke", "TORN"], "none of the 1 images can be read, e.g. "),
+        (["stroke", "SCAN", "--method", "gradcan"], "--method: no method 'gradcan'; did you mean gradcam"),
+        (["stroke", "SCAN", "--method", "fullgrad"], "--method: method 'fullgrad' is not built: it adds maps"),
+        (["stroke", "SCAN", "--method", "gradcam"], "stroke version 1: the model has the backbones cnn and vit: name"),
+        (["stroke", "SCAN", "--layer", "cnn.layr4"], "but conv1, bn1, act1, maxpool, layer1, layer2, layer3, layer4"),
+        (["stroke", "SCAN", "--layer", "cnn.layr4"], "did you mean cnn.layer4?"),
+        (["stroke", "SCAN", "--layer", "vit\nx"], "no layer 'vit\\nx': the model has no 'vit\\nx'"),
+        (["stroke", "SCAN", "--layer", "cnn", "--method", "rollout"], "stroke version 1: cnn"),
+        (["stroke", "SCAN", "--layer", "vit", "--method", "occlusion"], "occlusion looks at the whole model: leave"),
+        (["stroke", "SCAN", "--class", "Strok"], "--class: no class 'Strok'; did you mean 'stroke'?"),
+        (["stroke", "SCAN", "--colormap", "infernal"], "--colormap: no colour map 'infernal'; did you mean inferno"),
+        (["stroke", "SCAN", "--out", "SCAN"], "is a file or a link; name a new folder"),
+        (["stroke", "SCAN", "--out", "no/where"], "--out no/where: the folder that it would stand in does not exist"),
+        (["stroke", "SCAN", "--out", "x" * 300], "File name too long"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_leaves_nothing(
+    command: Command, registered_home: Home, scan: Path, arguments: list[str], told: str
+) -> None:
+    torn = scan.parent / "torn.png"
+    torn.write_bytes(b"GIF89a")
+    given = [{"SCAN": str(scan), "TORN": str(torn)}.get(word, word) for word in arguments]
+    there = set(registered_home.root.parent.iterdir()) | set(scan.parent.iterdir())
+    done = command(*given, *([] if "--out" in given else ["--out", scan.parent / "out"]))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert done.stderr.startswith(("orchestrate: ", "Usage: "))
+    assert len(done.stderr.splitlines()) == (1 if done.stderr.startswith("orchestrate") else 4)
+    assert set(registered_home.root.parent.iterdir()) | set(scan.parent.iterdir()) == there
+
+
+def test_a_folder_that_holds_something_is_refused_before_a_model_is_fetched(
+    explained: Explain, tmp_path: Path, scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "download_version", lambda found, folder: pytest.fail("fetched"))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").touch()
+    with pytest.raises(BadInput, match="out: is not empty; name a new folder"):
+        explained(scan)
+
+
+def test_a_model_of_two_images_is_refused_in_one_line(
+    explained: Explain, scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainables.explain.packaged.Packaged.inputs", ["ct", "mr"])
+    with pytest.raises(BadInput, match=r"^stroke version 1: a case is 2 images \(ct, mr\), .* are not built yet$"):
+        explained(scan)
+
+
+def test_names_from_outside_make_safe_files_that_do_not_collide(explained: Explain, tmp_path: Path) -> None:
+    stems = ["two\nlines", "x" * 251, "quo'te\"$(rm) $\\frac{$", "Kopf µ 脑", "%!", "\u202egnp", "a\\$b$", "bad\udcff"]
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        (folder / "same.png").write_bytes(png(noise(number)))
+    for stem in stems:
+        (folders[0] / f"{stem}.png").write_bytes(png(noise()))
+    done = explained(*folders, method="gradcam", layer="cnn.layer2")
+    names = [panel.panel.name for panel in done.panels]
+    assert len(names) == len(set(names)) == len(stems) + 2 == len(list((tmp_path / "out").glob("panel_*.png")))
+    for name in names:
+        assert set(name) <= {*"_.-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", *"µ脑"}
+        assert len(name.encode()) <= 255
+    assert sum("same" in name for name in names) == 2
+    json.dumps(done.to_json())
+    with (tmp_path / "out" / "cases.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        assert [row["path"] for row in csv.DictReader(file)] == [panel.path for panel in done.panels]
+
+
+def test_images_are_noted_before_a_panel_is_seen(
+    explained: Explain, tmp_path: Path, scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = []
+
+    def refuse(home: Home, sha256s: set[str], model: str, who: str) -> None:
+        noted.append((len(sha256s), model, who))
+        raise BadInput("the ledger cannot be written")
+
+    monkeypatch.setattr("orchestrator.explain.note_predictions", refuse)
+    with pytest.raises(BadInput, match="the ledger cannot be written"):
+        explained(scan)
+    assert noted == [(1, "stroke v1", EXPLAIN)]
+    assert not (tmp_path / "out").exists()
+
+
+def verdict(beats_controls: bool | None, passed: bool | None) -> dict[str, dict[str, object]]:
+    return {
+        "summary": {"explainer": "any", "beats_controls": beats_controls, "sentence": f"beats {beats_controls}"},
+        "randomisation": {"passed": passed, "sentence": f"passed {passed}"},
+    }
+
+
+def test_panels_say_what_the_evidence_holds_against_their_explainers(
+    explained: Explain, tmp_path: Path, scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = {
+        "ViT": verdict(False, True),
+        "ResNet fine": verdict(True, False),
+        "ViT attention": verdict(None, None),
+        "ResNet": verdict(False, False),  # not shown: it cannot be used at this size
+    }
+    fetch, notes = downloads.download_version, []
+
+    def with_verdicts(found: registry.FoundModel, folder: Path) -> None:
+        fetch(found, folder)
+        (folder / "evidence").mkdir(exist_ok=True)
+        (folder / "evidence" / "explanations.json").write_text(json.dumps({"explainers": verdicts, "refused": []}))
+
+    monkeypatch.setattr(downloads, "download_version", with_verdicts)
+    monkeypatch.setattr(
+        "trainables.explain.case_panels.draw_panel", lambda path, panel, colormap: notes.append(list(panel.notes))
+    )
+    done = explained(scan)
+    assert done.warnings == ["beats False", "ResNet fine: passed False"]
+    assert notes == [done.warnings]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"explainers": {"ViT": {}}}', "\x00"])
+def test_damaged_verdicts_are_told_of_and_missing_ones_are_not(tmp_path: Path, text: str) -> None:
+    assert explainer_warnings(tmp_path, {"ViT"}) == []
+    (tmp_path / "explanations.json").write_text(text)
+    (warning,) = explainer_warnings(tmp_path, {"ViT"})
+    assert warning.startswith("explanations.json of the version's evidence is damaged")

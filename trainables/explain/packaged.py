@@ -1,0 +1,116 @@
+"""A registered classifier explained: by its own weights and code, on images as it decodes them, beside what it serves.
+
+Its probabilities have its temperature applied, which changes no order of classes; maps are of the logits before that.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trainables.catalog import Architecture
+from trainables.catalog import architecture as architecture_record
+from trainables.configs.training import TrainingConfig
+from trainables.errors import ExplanationError
+from trainables.explain.case_panels import Reference
+from trainables.explain.explained import Explained
+from trainables.explain.explainers import METHODS, Explainer
+from trainables.packaging import FORMAT_VERSION
+from trainables.standalone import Classifier, load_module
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a classifier says of some images: uint8 images_NHW as it sees them, probs_NK, and why it cannot judge some.
+
+    Rows of these are black and NaN.
+    """
+
+    images_NHW: np.ndarray
+    probs_NK: np.ndarray
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A classifier loaded from its folder by the code that lies there, and the name of its architecture."""
+
+    classifier: Classifier
+    architecture: str
+
+    @property
+    def classes(self) -> list[str]:
+        """Return the names of its classes in the order of its logits."""
+        return self.classifier.classes
+
+    @property
+    def inputs(self) -> list[str]:
+        """Return the names of a case's images."""
+        return self.classifier.inputs
+
+    def answers(self, contents: Sequence[bytes]) -> Answers:
+        """Judge image files, of which any may be damaged."""
+        side_px = self.classifier.side_px
+        probs_NK, reasons = self.classifier.predict(list(contents))
+        images_NHW = np.zeros((len(contents), side_px, side_px), dtype=np.uint8)
+        readable = [n for n, reason in enumerate(reasons) if not reason]
+        if readable:
+            (x_B1HW,) = self.classifier.tensors([contents[n] for n in readable])
+            images_NHW[readable] = (x_B1HW[:, 0] * 255).round().to(torch.uint8).numpy()
+        return Answers(images_NHW, probs_NK, reasons)
+
+    def explained(self, images_NHW: np.ndarray) -> Explained:
+        """Return the model with images that it can judge, explained as the catalog says of its architecture now."""
+        return Explained(_record(self.architecture), self.classifier.model, images_NHW)
+
+    def black_image(self) -> Reference:
+        """Return what stands for "nothing special" where no other images are known."""
+        return Reference(torch.zeros(1, 1, self.classifier.side_px, self.classifier.side_px), "a black image")
+
+
+def load_packaged(folder: Path) -> Packaged:
+    """Load what `trainables.packaging` wrote. Runs the code in the folder. Raises ExplanationError."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if config.get("format_version", 1) < FORMAT_VERSION:
+            raise ExplanationError("was registered before models could be explained; register it anew with a sweep")
+        return Packaged(load_module(folder / "standalone.py").Classifier(folder), config["architecture"])
+    except ExplanationError:
+        raise
+    except Exception as error:  # its own code may raise anything
+        said = str(error).replace(f"{folder}/", "")  # a folder that is gone when this is read
+        reason = " ".join(said.split())[:200] or type(error).__name__
+        raise ExplanationError(
+            f"cannot be loaded, it is no classifier of this project or damaged ({reason})"
+        ) from error
+
+
+def explainers_for(explained: Explained, asked: Explainer | None) -> tuple[list[Explainer], list[str]]:
+    """Return what explains a model, each under a name of its own, and why other explainers of its record cannot.
+
+    These are its architecture's record, or the one that is asked for (without a name), by the record's name where it
+    stands there.
+    Raises ExplanationError where none can be used.
+    """
+    if asked is None:
+        works, refused = explained.usable(explained.architecture.explainers)
+        if not works:
+            raise ExplanationError(f"no explainer can be used on this model: {'; '.join(refused)}")
+        return works, refused
+    found = explained.maps([asked], [0], [0])[asked.name]
+    for known in explained.architecture.explainers:
+        if replace(known, name="", shows="") == replace(asked, method=found.method):
+            return [known], []
+    title = METHODS[found.method].title
+    return [replace(asked, method=found.method, name=f"{title} at {found.layer}" if found.layer else title)], []
+
+
+def _record(architecture: str) -> Architecture:
+    """Return the catalog's record; of an architecture that it knows no more, one with the default explainer."""
+    try:
+        return architecture_record(architecture)
+    except KeyError:
+        return Architecture(architecture, TrainingConfig, "", (), None, "no longer in the catalog", {})

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from figure_support import assert_readable
+from figure_support import check_readable
 from torch import nn
 
 from trainables.catalog import ARCHITECTURES, TASKS, default_hyperparameters
@@ -122,7 +122,8 @@ def test_a_panel_is_readable_with_and_without_evidence() -> None:
         ("ResNet", "ViT attention", 0.6),
     )
     figure = panel_figure(panel)
-    assert_readable(figure)
+    check_readable(figure, width_cm=16)
+    check_readable(panel_figure(Panel(image_HW, {"ViT": cell}, long, [long])))
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert any("no positive" in text for text in texts)
     assert any("fused: 0.6" in axes.get_title() for axes in figure.axes)
@@ -134,6 +135,8 @@ def test_a_panel_is_readable_with_and_without_evidence() -> None:
 def explained_side(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Predictions]:
     """Twelve images of twelve patients, explained by an untrained network of two branches."""
     record = ARCHITECTURES["resnet_vit"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in trials: several wait for each other on busy cores
     torch.manual_seed(0)
     values = default_hyperparameters("resnet_vit") | dict(record.smoke) | {"image_px": SIDE_PX}
     model = build_model("resnet_vit", values, 2).eval()
@@ -148,6 +151,7 @@ def explained_side(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pred
     folder = tmp_path_factory.mktemp("side") / "explanations"
     before = {name: value.clone() for name, value in model.state_dict().items()}
     explain_side(folder, TASKS["stroke"], Explained(record, model, images_NHW), predictions, masks, "stroke", QUICK)
+    torch.set_num_threads(threads)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     return folder, predictions
 
@@ -189,4 +193,4 @@ def test_the_proof_figure_is_readable(explained_side: tuple[Path, Predictions]) 
         for source in ("map", "random", "centre")
         for n in range(8)
     ]  # fmt: skip
-    assert_readable(proof_figure(summarise_proof(scores), "stroke, trial 6: what the maps are worth"))
+    check_readable(proof_figure(summarise_proof(scores), "stroke, trial 6: what the maps are worth"), width_cm=16)

@@ -73,7 +73,7 @@ def branch_shares(
     norms = [_lengths(output) for output in outputs]
     return [
         BranchShare(
-            norm_share=float(norms[0][n] / (norms[0][n] + norms[1][n])),
+            norm_share=float(norms[0][n] / max(norms[0][n] + norms[1][n], np.finfo(np.float32).tiny)),
             shapley=(float(first_parts[n]), float(second_parts[n])),
             above_baseline=float(both[n] - none[n]),
         )

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from trainables.errors import ExplanationError
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, wrapped
-from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, say_instead
+from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, say_instead, words_below
 from trainables.explain.display import display_maps
 from trainables.explain.localisation import is_blank
 
@@ -61,12 +61,12 @@ def panel_figure(panel: Panel, colormap: str = COLORMAP) -> Figure:
     tile_in = width_in / tiles - 0.15
     height, width = panel.image_HW.shape
     notes = [wrapped(note, width_in - 0.1) for note in panel.notes]
-    note_lines = sum(text.count("\n") + 1 for text in notes)
-    heights = [tile_in * min(max(height / width, 0.5), 1.5) + 3 * LINE_IN, SCALE_IN, LINE_IN * note_lines + 0.02]
-    figure = new_figure(sum(heights), "")
-    figure.set_size_inches(width_in, sum(heights) + LINE_IN * 6)
-    figure.suptitle(wrapped(panel.title, width_in - 0.1), fontsize=FONT_PT)
-    grid = figure.add_gridspec(3, tiles, height_ratios=heights)
+    title = wrapped(panel.title, width_in - 0.1)
+    heights = [tile_in * min(max(height / width, 0.5), 1.5), SCALE_IN]
+    figure = new_figure(0, "")
+    figure.set_size_inches(width_in, sum(heights) + LINE_IN * (7 + title.count("\n")))
+    figure.suptitle(title, fontsize=FONT_PT)
+    grid = figure.add_gridspec(2, tiles, height_ratios=heights)
     image_axes = figure.add_subplot(grid[0, 0])
     _draw_image(image_axes, panel.image_HW, "image", tile_in)
     for place, (name, shown_HW) in enumerate(views.items(), start=1):
@@ -77,10 +77,9 @@ def panel_figure(panel: Panel, colormap: str = COLORMAP) -> Figure:
             axes.texts[-1].set_color("white")
         else:
             axes.imshow(shown_HW, cmap=colormap, vmin=0, vmax=1, alpha=MOST_OPAQUE * np.sqrt(shown_HW))
-    _draw_scale(figure.add_subplot(grid[1, 1:]), colormap)
-    notes_axes = figure.add_subplot(grid[2, :])
-    notes_axes.axis("off")
-    notes_axes.text(0, 1, "\n".join(notes), transform=notes_axes.transAxes, va="top", fontsize=FONT_PT)
+    _draw_scale(figure.add_subplot(grid[1, :]), colormap)
+    if notes:
+        words_below(figure, "\n".join(notes))
     return figure
 
 

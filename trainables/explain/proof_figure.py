@@ -14,11 +14,11 @@ from trainables.evaluation.figures.style import (
     GREY,
     ORANGE,
     WIDTH_IN,
-    legend_below,
     new_figure,
     save,
     say_instead,
     style_axes,
+    words_below,
 )
 from trainables.explain.proof import FIGURES
 from trainables.explain.proof_summary import ExplainerSummary
@@ -49,26 +49,29 @@ def proof_figure(summaries: Sequence[ExplainerSummary], title: str) -> Figure:
     """Return the figure of `draw_proof`."""
     known = [name for name in FIGURES if any(one.all_images["map"][name].value is not None for one in summaries)]
     verdicts = [wrapped(one.sentence, WIDTH_IN * 2 - 0.1) for one in summaries]
-    lines = sum(text.count("\n") + 1 for text in verdicts)
-    height_in = max(1.0, 0.28 * len(summaries) + 0.7) + LINE_IN * (lines + 2)
-    figure = new_figure(height_in, "")
-    figure.set_size_inches(WIDTH_IN * 2, height_in + LINE_IN)
-    figure.suptitle(wrapped(title, WIDTH_IN * 2 - 0.1), fontsize=FONT_PT)
-    grid = figure.add_gridspec(2, max(1, len(known)), height_ratios=[height_in - LINE_IN * lines, LINE_IN * lines])
-    words = figure.add_subplot(grid[1, :])
-    words.axis("off")
-    words.text(0, 1, "\n".join(verdicts), transform=words.transAxes, va="top", fontsize=FONT_PT)
+    figure = new_figure(0, "")
+    figure.set_size_inches(WIDTH_IN * 2, max(1.0, 0.28 * len(summaries) + 0.7) + 3 * LINE_IN)
+    words_below(figure, "\n".join(verdicts))
     if not known:
-        say_instead(figure.add_subplot(grid[0, 0]), "no map shows positive evidence")
+        say_instead(figure.add_subplot(), "no map shows positive evidence")
         return figure
-    axes_row = [figure.add_subplot(grid[0, place]) for place in range(len(known))]
+    axes_row = figure.subplots(1, len(known), squeeze=False)[0]
     for axes, name in zip(axes_row, known, strict=True):
         _draw_figure(axes, summaries, name)
     for place, axes in enumerate(axes_row):
         names = [shortened(one.explainer, LABEL_IN) for one in summaries] if place == 0 else []
         axes.set_yticks(range(len(summaries)), names or [""] * len(summaries))
         axes.set_ylim(len(summaries) - 0.5, -0.5)
-    legend_below(figure, [Line2D([], [], ls="", ms=4, **mark) for mark in MARKS.values()], columns=3)
+    marks = [Line2D([], [], ls="", ms=4, **mark) for mark in MARKS.values()]
+    figure.legend(
+        handles=marks,
+        loc="outside upper center",
+        ncols=len(marks),
+        title=wrapped(title, WIDTH_IN * 2 - 0.1),
+        fontsize=FONT_PT,
+        title_fontsize=FONT_PT,
+        frameon=False,
+    )
     return figure
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, wrapped
@@ -63,6 +64,17 @@ def legend_below(figure: Figure, lines: Sequence[Line2D], title: str | None = No
 def class_line(k: int) -> dict[str, Any]:
     """Return colour and dashes of the k-th class; no two of fourteen are the same."""
     return {"color": CLASS_COLOURS[k % len(CLASS_COLOURS)], "linestyle": "--" if k >= len(CLASS_COLOURS) else "-"}
+
+
+def words_below(figure: Figure, lines: str) -> None:
+    """Make the figure taller for lines of text under everything else."""
+    own_in = LINE_IN * (lines.count("\n") + 1.5)
+    figure.set_figheight(figure.get_figheight() + own_in)
+    share = own_in / figure.get_figheight()
+    layout = figure.get_layout_engine()
+    assert isinstance(layout, ConstrainedLayoutEngine)
+    layout.set(rect=(0, share, 1, 1 - share))
+    figure.text(0.01, share, lines, va="top", fontsize=FONT_PT, linespacing=1.2)
 
 
 def save(figure: Figure, path: Path) -> None:

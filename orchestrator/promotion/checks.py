@@ -186,14 +186,15 @@ def _sensitive(least: float, least_specificity: float, evidence: Evidence) -> Ch
 
 
 def _explained(explanations: Mapping[str, ExplainerVerdict]) -> Check:
-    """Judge whether any map hangs on the model; those too coarse to tell judge nothing."""
-    verdicts = {name: one.depends_on_model for name, one in explanations.items() if one.depends_on_model is not None}
+    """Refuse a model none of whose maps hangs on it; one that is too coarse to tell might."""
+    verdicts = {name: one.depends_on_model for name, one in explanations.items()}
     kept = [name for name, passed in verdicts.items() if passed]
+    untold = [name for name, passed in verdicts.items() if passed is None]
     better = [name for name, one in explanations.items() if one.beats_controls]
-    changing = f"{', '.join(kept) or 'none'} of {', '.join(verdicts) or 'none that can tell'} change with the weights"
+    changing = f"change with the weights: {', '.join(kept) or 'none'}; cannot tell: {', '.join(untold) or 'none'}"
     value = f"{changing}; better than their controls: {', '.join(better) or 'none for sure'}"
-    rule = "at least one kind of map changes when the weights are noise"
-    return Check("explanations", value, rule, passed=bool(kept) or not verdicts)
+    rule = "not every kind of map stays as it is when the weights are noise"
+    return Check("explanations", value, rule, passed=bool(kept or untold))
 
 
 def _modalities(least: float, least_images: int, evidence: Evidence) -> list[Check]:

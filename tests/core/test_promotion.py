@@ -153,7 +153,7 @@ def test_a_champion_that_judged_the_challengers_images_is_compared_on_them(
 
 @pytest.mark.parametrize(
     ("verdicts", "passes"),
-    [({}, True), ({"a": None}, True), ({"a": False, "b": True}, True), ({"a": False, "b": None}, False)],
+    [({}, True), ({"a": False, "b": None}, True), ({"a": False, "b": True}, True), ({"a": False, "b": False}, False)],
     ids=["none", "too coarse", "one changes", "none changes"],
 )
 def test_maps_that_do_not_hang_on_the_model_refuse_it(

@@ -16,13 +16,16 @@ from trainables.explain.explained import Explained
 from trainables.explain.explainers import Explainer
 from trainables.explain.proof import MapScores, ProofCase, ProofSettings, prove_image
 from trainables.explain.proof_summary import ExplainerSummary, summarise_proof
-from trainables.explain.sanity import RandomisationTest, randomisation_test, shift_stability
+from trainables.explain.sanity import DEPTHS, RandomisationTest, randomisation_test, shift_stability
 from trainables.explain.settings import ExplanationSettings
 
 
 @dataclass(frozen=True)
 class ProvedExplainer:
-    """What is known of an explainer: figures beside controls, whether it hangs on the model, how still it stands."""
+    """What is known of an explainer: figures beside controls, whether it hangs on the model, how still it stands.
+
+    The last is None where it was not asked for, or no map can tell.
+    """
 
     summary: ExplainerSummary
     randomisation: RandomisationTest
@@ -71,7 +74,7 @@ def prove(
         scores += prove_image(predict, explained.input_of([n])[0], own, case, proof)
     summaries = {one.explainer: one for one in summarise_proof(scores, settings.seed)}
     few = cases[: settings.tested], classes[: settings.tested]
-    return scores, [_proved(explained, one, summaries[one.name], *few, settings.seed) for one in explainers]
+    return scores, [_proved(explained, one, summaries[one.name], *few, settings) for one in explainers]
 
 
 def _predict(model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -92,13 +95,15 @@ def _proved(
     summary: ExplainerSummary,
     cases: Sequence[int],
     classes: Sequence[int],
-    seed: int,
+    settings: ExplanationSettings,
 ) -> ProvedExplainer:
     images = explained.input_of(cases)
     by_model = partial(_maps, images_BCHW=images, classes=classes, explainer=explainer)
     of_images = partial(_maps, explained.model, classes=classes, explainer=explainer)
-    stable = [value for value in shift_stability(of_images, images) if value is not None]
-    test = randomisation_test(by_model, explained.model, images, seed)
+    stability = shift_stability(of_images, images) if settings.by_steps else []
+    stable = [value for value in stability if value is not None]
+    depths = DEPTHS if settings.by_steps else DEPTHS[-1:]
+    test = randomisation_test(by_model, explained.model, images, settings.seed, depths=depths)
     return ProvedExplainer(summary, test, float(np.mean(stable)) if stable else None)
 
 

@@ -18,7 +18,7 @@ from torch import nn
 from trainables.explain.localisation import head_mask, is_blank, to_image_grid
 from trainables.explain.rank_correlation import rank_correlation
 
-FEWEST_CELLS = 9  # of a map: ranks of fewer agree by chance, of four by 0.5 on average
+FEWEST_CELLS = 16  # of a map: ranks of fewer agree by chance, of four by 0.5 on average
 MOST_ALIKE = 0.5  # mean |rank correlation| up to which a map counts as changed: a quarter of the ranks' variance
 DEPTHS = (0.0, 0.25, 0.5, 1.0)  # fractions of the layers below the head that are randomised with it
 SHIFTS_PX = ((0, 1), (1, 0), (0, -1), (-1, 0))

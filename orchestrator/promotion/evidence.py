@@ -41,7 +41,7 @@ class ExplainerVerdict(BaseModel):
     method: str
     beats_controls: bool | None
     depends_on_model: bool | None
-    sentences: tuple[str, ...]
+    sentences: tuple[str, str]  # beside controls, and of models of noise
 
 
 class Evidence(BaseModel):

@@ -3,51 +3,23 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-EXPLANATIONS_FILE = "explanations.json"
-
-
-class _Proof(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    beats_controls: bool | None
-    sentence: str
-
-
-class _Randomisation(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    passed: bool | None
-    sentence: str
-
-
-class _Verdict(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    summary: _Proof
-    randomisation: _Randomisation
-
-
-class _Verdicts(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    explainers: dict[str, _Verdict]
+from orchestrator.errors import BadInput
+from orchestrator.promotion.evidence import EVIDENCE_FILE, EvidenceFolder
 
 
 def explainer_warnings(evidence: Path, shown: Collection[str]) -> list[str]:
     """Return what panels must say of explainers by these names: nothing where they passed, or nobody tried them."""
-    path = evidence / EXPLANATIONS_FILE
-    if not path.is_file():
+    if not (evidence / EVIDENCE_FILE).is_file():
         return []
     try:
-        verdicts = _Verdicts.model_validate_json(path.read_bytes()).explainers
-    except (OSError, ValidationError):
-        return [f"{EXPLANATIONS_FILE} of the version's evidence is damaged: what these maps are worth is not known."]
+        verdicts = EvidenceFolder(evidence).evidence.explanations
+    except BadInput:
+        return [f"{EVIDENCE_FILE} of the version is damaged: what these maps are worth is not known."]
     warnings = []
     for name, verdict in verdicts.items():
-        if name in shown and verdict.summary.beats_controls is False:
-            warnings.append(verdict.summary.sentence)
-        if name in shown and verdict.randomisation.passed is False:
-            warnings.append(f"{name}: {verdict.randomisation.sentence}")
+        beside_controls, of_noise = verdict.sentences
+        if name in shown and verdict.beats_controls is False:
+            warnings.append(beside_controls)
+        if name in shown and verdict.depends_on_model is False:
+            warnings.append(f"{name}: {of_noise}")
     return warnings

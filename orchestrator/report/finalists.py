@@ -15,10 +15,11 @@ from orchestrator.leaderboard import (
 from orchestrator.report.content import NONE, ReportContent, counted, shown, title_of
 from orchestrator.report.interval_bar import interval_bar
 from orchestrator.report.markup import Markup, joined, table, tag
+from trainables.evaluation.evaluation_files import EXPLANATIONS
 from trainables.evaluation.metrics import METRICS
 
 Figures = Mapping[int, Sequence[str]]  # trial -> paths below the figures' folder of that trial
-SIDES = ("test", "validation")  # in this order; others follow by name
+SIDES = ("test", EXPLANATIONS, "validation")  # in this order; others follow by name
 _LIKE = ("confusion", "roc", "precision", "reliability", "probability", "classification", "most_wrong")  # likewise
 
 
@@ -128,7 +129,8 @@ def _side(trial: int, side: str, names: Sequence[str]) -> Markup:
     ]
     attributes = {"class": "figures", **({"open": ""} if side != "validation" else {})}
     title = f"{side or 'further'}: {counted(len(names), 'figure')}"
-    return tag("details", attributes, tag("summary", None, title), tag("div", {"class": "shots"}, *shots))
+    shape = "shots wide" if side == EXPLANATIONS else "shots"  # panels are twice as wide as other figures
+    return tag("details", attributes, tag("summary", None, title), tag("div", {"class": shape}, *shots))
 
 
 def _words(name: str) -> str:

@@ -161,7 +161,7 @@ def test_maps_that_do_not_hang_on_the_model_refuse_it(
 ) -> None:
     folder = write_evidence(tmp_path / "e", BETTER)
     told = {
-        name: ExplainerVerdict(method="gradcam", beats_controls=None, depends_on_model=kept, sentences=("why",))
+        name: ExplainerVerdict(method="gradcam", beats_controls=None, depends_on_model=kept, sentences=("why", "so"))
         for name, kept in verdicts.items()
     }
     path = folder.path / EVIDENCE_FILE
@@ -171,7 +171,7 @@ def test_maps_that_do_not_hang_on_the_model_refuse_it(
     assert failed(decision) == ([] if passes else ["explanations"])
     assert decide(POLICY.model_copy(update={"sane_explanations": False}), EvidenceFolder(folder.path)).passed
     card = write_model_card(EvidenceFolder(folder.path))
-    assert ("- b (gradcam): why" in card) == ("b" in verdicts) and "## Why it says so" in card
+    assert ("- b (gradcam): why; so" in card) == ("b" in verdicts) and "## Why it says so" in card
 
 
 def test_the_card_says_what_a_model_is_for_and_where_it_fails(tmp_path: Path) -> None:

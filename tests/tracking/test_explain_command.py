@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from evidence_support import Model, TestSet, write_evidence
 from packaged_support import noise, png, register, winner
 from set_support import write_rows, write_table
 from tests_support import Finished, run_here
@@ -15,6 +16,7 @@ from tests_support import Finished, run_here
 from orchestrator.errors import BadInput
 from orchestrator.explain import ExplainedImages, ExplainRequest, explain_images
 from orchestrator.home import Home
+from orchestrator.promotion.evidence import EVIDENCE_FILE, ExplainerVerdict
 from orchestrator.promotion.explanation_verdicts import explainer_warnings
 from orchestrator.test_ledger import EXPLAIN
 from orchestrator.tracking import downloads, registry
@@ -220,11 +222,11 @@ def test_images_are_noted_before_a_panel_is_seen(
     assert not (tmp_path / "out").exists()
 
 
-def verdict(beats_controls: bool | None, passed: bool | None) -> dict[str, dict[str, object]]:
-    return {
-        "summary": {"explainer": "any", "beats_controls": beats_controls, "sentence": f"beats {beats_controls}"},
-        "randomisation": {"passed": passed, "sentence": f"passed {passed}"},
-    }
+def verdict(beats_controls: bool | None, passed: bool | None) -> ExplainerVerdict:
+    return ExplainerVerdict(
+        method="any", beats_controls=beats_controls, depends_on_model=passed,
+        sentences=(f"beats {beats_controls}", f"passed {passed}"),
+    )  # fmt: skip
 
 
 def test_panels_say_what_the_evidence_holds_against_their_explainers(
@@ -240,8 +242,9 @@ def test_panels_say_what_the_evidence_holds_against_their_explainers(
 
     def with_verdicts(found: registry.FoundModel, folder: Path) -> None:
         fetch(found, folder)
-        (folder / "evidence").mkdir(exist_ok=True)
-        (folder / "evidence" / "explanations.json").write_text(json.dumps({"explainers": verdicts, "refused": []}))
+        evidence = write_evidence(folder / "evidence", Model(), TestSet(patients=20))
+        text = evidence.evidence.model_copy(update={"explanations": verdicts}).model_dump_json()
+        (evidence.path / EVIDENCE_FILE).write_text(text)
 
     monkeypatch.setattr(downloads, "download_version", with_verdicts)
     monkeypatch.setattr(
@@ -252,9 +255,9 @@ def test_panels_say_what_the_evidence_holds_against_their_explainers(
     assert notes == [done.warnings]
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"explainers": {"ViT": {}}}', "\x00"])
+@pytest.mark.parametrize("text", ["", "[]", '{"explanations": {"ViT": {}}}', "\x00"])
 def test_damaged_verdicts_are_told_of_and_missing_ones_are_not(tmp_path: Path, text: str) -> None:
     assert explainer_warnings(tmp_path, {"ViT"}) == []
-    (tmp_path / "explanations.json").write_text(text)
+    (tmp_path / EVIDENCE_FILE).write_text(text)
     (warning,) = explainer_warnings(tmp_path, {"ViT"})
-    assert warning.startswith("explanations.json of the version's evidence is damaged")
+    assert warning.startswith("evidence.json of the version is damaged")

@@ -66,8 +66,8 @@ def write_panels(
     rows: list[dict[str, str]] = []
     raw: dict[str, np.ndarray] = {}
     for place, case in enumerate(cases):
-        own = {name: one.maps_BHW[place] for name, one in maps.items()}
         image_HW, notes, row = explained.images_NHW[case.image], list(warnings), dict(case.about)
+        own = {name: one.on_image(place, (image_HW.shape[0], image_HW.shape[1])) for name, one in maps.items()}
         if pair is not None:
             head_HW = head_mask(image_HW / 255)
             alike = map_agreement(own[pair.first], own[pair.second], head_HW if head_HW.any() else None)
@@ -77,7 +77,7 @@ def write_panels(
         panel = Panel(image_HW, own, case.title, notes, fused)
         draw_panel(folder / f"panel_{case.name}.png", panel, colormap)
         rows.append(row)
-        raw |= {f"{case.name}/{name}": map_hw for name, map_hw in own.items()}
+        raw |= {f"{case.name}/{name}": one.maps_BHW[place] for name, one in maps.items()}
     write_table(folder / CASES_FILE, rows)
     np.savez_compressed(folder / MAPS_FILE, allow_pickle=False, **raw)
 

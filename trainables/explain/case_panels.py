@@ -92,8 +92,8 @@ def _write_batch(
     rows: list[dict[str, str]] = []
     raw: dict[str, np.ndarray] = {}
     for place, case in enumerate(cases):
-        own = {name: one.maps_BHW[place] for name, one in maps.items()}
         image_HW, notes, row = explained.images_NHW[case.image], list(warnings), dict(case.about)
+        own = {name: one.on_image(place, (image_HW.shape[0], image_HW.shape[1])) for name, one in maps.items()}
         if pair is not None:
             head_HW = head_mask(image_HW / 255)
             alike = map_agreement(own[pair.first], own[pair.second], head_HW if head_HW.any() else None)
@@ -103,7 +103,7 @@ def _write_batch(
         panel = Panel(image_HW, own, case.title, notes, fused)
         draw_panel(folder / f"panel_{case.name}.png", panel, colormap)
         rows.append(row)
-        raw |= {f"{case.name}/{name}": map_hw for name, map_hw in own.items()}
+        raw |= {f"{case.name}/{name}": one.maps_BHW[place] for name, one in maps.items()}
     return rows, raw
 
 

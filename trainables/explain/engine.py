@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from trainables.errors import ExplanationError
 from trainables.explain.attention import AttentionPass, Vit, attention_pass, is_readable, vit_at
 from trainables.explain.cams import cam_map
+from trainables.explain.cell_places import CellPlaces, evenly
 from trainables.explain.explainers import AUTO, METHODS, Explainer
 from trainables.explain.layers import backbone_at, is_vit, spatial_layer
+from trainables.explain.localisation import to_image_grid
 from trainables.explain.occlusion import occlusion_map
 from trainables.explain.private_copy import private_copy, undisturbed
 from trainables.explain.relevance import relevance_BNN
@@ -24,7 +26,7 @@ class Explanation:
     """Raw maps of some cases: float32 on the layer's own grid, unscaled and finite; what they are of, and from where.
 
     Maps of one method at one layer compare across images; those of different methods have different units. Occlusion's
-    are below 0 where hiding helps the class; all others begin at 0.
+    are below 0 where hiding helps the class; all others begin at 0. `places` says where in the image its cells lie.
     """
 
     maps_BHW: np.ndarray
@@ -32,11 +34,16 @@ class Explanation:
     logits_BK: np.ndarray
     method: str
     layer: str  # empty where the whole model was asked
+    places: CellPlaces
 
     @property
     def grid(self) -> tuple[int, int]:
         """Return rows and columns of the maps."""
         return self.maps_BHW.shape[1], self.maps_BHW.shape[2]
+
+    def on_image(self, case: int, image_HW: tuple[int, int]) -> np.ndarray:
+        """Return the map_HW of one case on the image's grid, every cell where its layer looks at."""
+        return to_image_grid(self.maps_BHW[case], image_HW, self.places)
 
     @property
     def no_positive_evidence_B(self) -> np.ndarray:  # noqa: N802
@@ -65,12 +72,12 @@ def explain(
         method = _chosen(private, explainer)
         split = zip(*(one.split(1) for one in cases), strict=True)
         subjects = [Subject(private, one_case, image) for one_case in split]
-        maps_BHW, layer = _maps(subjects, targets, method, explainer)
+        maps_BHW, layer, places = _maps(subjects, targets, method, explainer)
     if not np.isfinite(maps_BHW).all():
         raise ExplanationError(
             f"{method} at layer {layer or 'all'}: its map has values that are no numbers; use another"
         )
-    return Explanation(maps_BHW, np.array(targets), logits_BK.cpu().numpy(), method, layer)
+    return Explanation(maps_BHW, np.array(targets), logits_BK.cpu().numpy(), method, layer, places)
 
 
 def _chosen(model: nn.Module, explainer: Explainer) -> str:
@@ -81,11 +88,14 @@ def _chosen(model: nn.Module, explainer: Explainer) -> str:
     return "relevance" if backbone is not None and is_vit(backbone) and is_readable(backbone) else "gradcam"
 
 
-def _maps(subjects: list[Subject], targets: list[int], method: str, explainer: Explainer) -> tuple[np.ndarray, str]:
-    path, cases = explainer.layer, list(zip(subjects, targets, strict=True))
+def _maps(
+    subjects: list[Subject], targets: list[int], method: str, explainer: Explainer
+) -> tuple[np.ndarray, str, CellPlaces]:
+    path, cases, places = explainer.layer, list(zip(subjects, targets, strict=True)), None
     if METHODS[method].family == "cam":
         layer = spatial_layer(subjects[0], path)
-        maps, path = [cam_map(subject, layer, method, target) for subject, target in cases], layer.path
+        maps = [cam_map(subject, layer, method, target) for subject, target in cases]
+        path, places = layer.path, layer.places
     elif METHODS[method].family == "attention":
         vit = vit_at(subjects[0], path)
         passes = (attention_pass(subject, vit, target) for subject, target in cases)
@@ -97,7 +107,8 @@ def _maps(subjects: list[Subject], targets: list[int], method: str, explainer: E
         raise ExplanationError(f"occlusion looks at the whole model: leave the layer {path!r} out")
     else:
         maps = [occlusion_map(partial(subject.score_B, target=target), subject.image_1CHW) for subject, target in cases]
-    return np.stack(maps).astype(np.float32), path
+    maps_BHW = np.stack(maps).astype(np.float32)
+    return maps_BHW, path, places or evenly((maps_BHW.shape[1], maps_BHW.shape[2]), subjects[0].image_hw)
 
 
 def _tokens_NN(seen: AttentionPass, vit: Vit, method: str, explainer: Explainer) -> Tensor:  # noqa: N802

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from trainables.errors import ExplanationError
+from trainables.explain.cell_places import CellPlaces, cell_places
 from trainables.explain.last_layer import last_activation
 from trainables.explain.map_layout import Layout, layout_of
 from trainables.explain.subject import Subject
@@ -28,6 +29,7 @@ class SpatialLayer:
     module: nn.Module
     layout: Layout
     grid: tuple[int, int]
+    places: CellPlaces
     num_prefix: int = 0  # class and register tokens before those of the grid
 
     @property
@@ -163,7 +165,8 @@ def _described(subject: Subject, path: str, seen: Trace) -> SpatialLayer:
             "name an earlier layer or train with larger images"
         )
     others = shape[1] - height * width if layout == "BNC" else 0
-    return SpatialLayer(path, module, layout, (height, width), others)
+    places = cell_places(seen.finished, path, (height, width), subject.image_hw)
+    return SpatialLayer(path, module, layout, (height, width), places, others)
 
 
 def _around(model: nn.Module, path: str) -> list[nn.Module]:

@@ -6,6 +6,8 @@ Maps are raw: only their positive part is evidence for the explained class.
 import cv2
 import numpy as np
 
+from trainables.explain.cell_places import CellPlaces, evenly
+
 TIE_FRACTION = 1e-6  # of a map's range: interpolation gives equal neighbours unequal last digits
 _HOLES_FRACTION = 0.5  # of Otsu's threshold: grey matter may be much darker than bone or fat, never as dark as air
 
@@ -21,11 +23,13 @@ def is_blank(map_HW: np.ndarray) -> bool:
     return highest <= 0 or highest == float(map_HW.min())
 
 
-def to_image_grid(map_hw: np.ndarray, image_HW: tuple[int, int]) -> np.ndarray:
+def to_image_grid(map_hw: np.ndarray, image_HW: tuple[int, int], places: CellPlaces | None = None) -> np.ndarray:
     """Return a map on the image's grid (float32), bilinear between the layer's cells: cubic would overshoot.
 
-    A map that is finer than the image is averaged.
+    Cells lie evenly over the image unless other places are given. A map that is finer than the image is averaged.
     """
+    if places is not None and places != evenly((map_hw.shape[0], map_hw.shape[1]), image_HW):
+        return places.on_image(map_hw, image_HW)
     height, width = image_HW
     map_hw = np.ascontiguousarray(map_hw, dtype=np.float32)
     if map_hw.shape == (height, width):

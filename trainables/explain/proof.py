@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from trainables.explain.cell_places import CellPlaces
 from trainables.explain.controls import CONTROLS, Control, control_maps
 from trainables.explain.faithfulness import PERCENTILES, STEPS, Predict, removal_curves, road_curves
 from trainables.explain.localisation import (
@@ -92,32 +93,40 @@ def prove_image(
     maps: Mapping[str, np.ndarray],
     case: ProofCase,
     settings: ProofSettings,
+    places: Mapping[str, CellPlaces] | None = None,
 ) -> list[MapScores]:
     """Return for each explainer the scores of its map, then of the controls.
 
     `maps` are raw, explainer -> map_hw on the grid of its own layer: controls get the same grid, so that fine and
-    coarse maps are each held against their like, and those of a grid are computed once. Raises ValueError as the
-    figures do.
+    coarse maps are each held against their like, and those of a grid are computed once. `places` says where the cells
+    lie, of those that do not lie evenly; random maps lie as the explainer's. Raises ValueError as the figures do.
     """
     scores: list[MapScores] = []
-    known: dict[tuple[tuple[int, int], Control], dict[str, float | None]] = {}
+    known: dict[tuple[tuple[int, int], CellPlaces | None, Control], dict[str, float | None]] = {}
     for explainer, map_hw in maps.items():
         grid_hw = (map_hw.shape[0], map_hw.shape[1])
-        own = _figures(predict, image_CHW, [map_hw], case, settings)
+        lie = (places or {}).get(explainer)
+        own = _figures(predict, image_CHW, [map_hw], case, settings, lie)
         scores.append(_row(explainer, "map", case, own, is_blank(map_hw)))
         for control in CONTROLS:
-            if (grid_hw, control) not in known:
+            key = grid_hw, lie if control == "random" else None, control  # the centre is the image's, not a cell's
+            if key not in known:
                 blind = control_maps(control, grid_hw, settings.seed, case.index)
-                known[grid_hw, control] = _figures(predict, image_CHW, blind, case, settings)
-            scores.append(_row(explainer, control, case, known[grid_hw, control], False))
+                known[key] = _figures(predict, image_CHW, blind, case, settings, key[1])
+            scores.append(_row(explainer, control, case, known[key], False))
     return scores
 
 
 def _figures(
-    predict: Predict, image_CHW: torch.Tensor, maps_hw: Sequence[np.ndarray], case: ProofCase, settings: ProofSettings
+    predict: Predict,
+    image_CHW: torch.Tensor,
+    maps_hw: Sequence[np.ndarray],
+    case: ProofCase,
+    settings: ProofSettings,
+    places: CellPlaces | None,
 ) -> dict[str, float | None]:
     """Return the figures of a map; of several, where they lie is a mean, and pixels are removed by the first alone."""
-    maps_HW = [to_image_grid(map_hw, (image_CHW.shape[1], image_CHW.shape[2])) for map_hw in maps_hw]
+    maps_HW = [to_image_grid(map_hw, (image_CHW.shape[1], image_CHW.shape[2]), places) for map_hw in maps_hw]
     head_HW = head_mask(image_CHW.detach().cpu().float().mean(dim=0).numpy())
     mask_HW = case.mask_HW
     rng = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(case.index, 1)))

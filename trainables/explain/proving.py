@@ -60,6 +60,7 @@ def prove(
     predict = _predict(explained.model)
     classes = [int(k) for k in predict(explained.input_of(cases)).argmax(dim=1)]
     maps = explained.maps(explainers, cases, classes)
+    places = {name: one.places for name, one in maps.items()}
     scores: list[MapScores] = []
     for place, n in enumerate(cases):
         case = ProofCase(
@@ -71,7 +72,7 @@ def prove(
             mask_HW=masks.get(n),
         )
         own = {name: one.maps_BHW[place] for name, one in maps.items()}
-        scores += prove_image(predict, explained.input_of([n])[0], own, case, proof)
+        scores += prove_image(predict, explained.input_of([n])[0], own, case, proof, places)
     summaries = {one.explainer: one for one in summarise_proof(scores, settings.seed)}
     few = cases[: settings.tested], classes[: settings.tested]
     return scores, [_proved(explained, one, summaries[one.name], *few, settings) for one in explainers]

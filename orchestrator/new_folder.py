@@ -15,6 +15,8 @@ def check_new_folder(flag: str, folder: Path) -> None:
         raise BadInput(f"{flag} {folder}: is a file or a link; name a new folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise BadInput(f"{flag} {folder}: is not empty; name a new folder")
+    if folder.is_dir() and folder.samefile(Path.cwd()):  # a shell would stand in one that is gone
+        raise BadInput(f"{flag} {folder}: is the folder that you are in; name a new one")
     if not folder.absolute().parent.is_dir():
         raise BadInput(f"{flag} {folder}: the folder that it would stand in does not exist")
 

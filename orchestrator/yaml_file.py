@@ -19,6 +19,8 @@ def read_yaml(path: Path, keys: str = "task and architectures") -> dict[str, Any
     Raises BadInput with one line.
     """
     try:
+        if path.exists() and not path.is_file():  # a device never ends, and a pipe waits
+            raise BadInput(f"{path}: is no regular file")
         if path.stat().st_size > MAX_BYTES:
             raise BadInput(f"{path.name}: is larger than {MAX_BYTES // 2**20} MiB, too large for settings")
         text = path.read_text(encoding="utf-8")

@@ -34,16 +34,19 @@ def promote(
 ) -> None:
     """Let a version be champion if it meets the policy; prints every check, exits 4 where one fails."""
     from orchestrator.cli import environment
-    from orchestrator.cli.console import print_json, results
+    from orchestrator.cli.console import messages, print_json, results
     from orchestrator.cli.progress import DataProgress
+    from orchestrator.promotion.checks import SAME_IMAGES_CHECK
     from orchestrator.promotion.policy import policy_file, read_policy
-    from orchestrator.tracking.promotion import CHALLENGER
+    from orchestrator.tracking.promotion import CHALLENGER, aliases_of
     from orchestrator.tracking.promotion import promote as promote_version
-    from orchestrator.tracking.registry import find_model
+    from orchestrator.tracking.registry import check_name, find_model
     from orchestrator.tracking.store import open_store, told_as_bad_input
 
     if force != bool(reason and reason.strip()):
         raise BadInput("--force: needs --reason TEXT, which is kept" if force else "--reason: is of --force; add that")
+    if reason and any(0xD800 <= ord(char) <= 0xDFFF for char in reason):
+        raise BadInput("--reason: is no UTF-8 text")
     if reason and len(reason) > MOST_REASON_CHARACTERS:
         raise BadInput(f"--reason: {len(reason)} characters, more than {MOST_REASON_CHARACTERS}; a sentence will do")
     home, uri = environment.home(), environment.tracking_uri()
@@ -52,11 +55,16 @@ def promote(
     rules = read_policy(path, task.removesuffix("_phantom"))
     with told_as_bad_input(home, uri):
         client = open_store(home, uri)
+        check_name(task)
+        if version is None and CHALLENGER not in aliases_of(client, task):
+            raise BadInput(f"{task}: no version waits as challenger; --version N names one (orchestrate models {task})")
         found = find_model(client, f"{task}@{version or CHALLENGER}")
         with DataProgress() as progress:
             judge = None if images is None else images.judge(client, progress)
             why = reason if force else None
             done = promote_version(client, found.name, found.version, rules, path.name, why, judge=judge)
+    if images is not None and all(check.name != SAME_IMAGES_CHECK for check in done.decision.checks):
+        messages().print("--data: not read: there is no champion, or it was tested on the same images")
     if as_json:
         checks = [asdict(check) for check in done.decision.checks]
         print_json(
@@ -114,9 +122,9 @@ def verify(
     """Reckon every number of a version's evidence again from its stored predictions; exits 4 where one differs."""
     from orchestrator.cli import environment
     from orchestrator.cli.console import print_json, results
-    from orchestrator.promotion.verification import check_weights
+    from orchestrator.promotion.checks import Check
     from orchestrator.promotion.verification import verify as reckon_again
-    from orchestrator.tracking.downloads import download_weights
+    from orchestrator.tracking.model_files import model_checks
     from orchestrator.tracking.promotion import evidence_digest, evidence_of
     from orchestrator.tracking.registry import find_model
     from orchestrator.tracking.store import open_store, told_as_bad_input
@@ -126,10 +134,14 @@ def verify(
         client = open_store(home, uri)
         found = find_model(client, reference)
         digest = evidence_digest(client, found.name, found.version)
-        with evidence_of(client, found.name, found.version, must_hold=False) as folder:
-            checks = reckon_again(folder, digest)
-            if checks[0].passed and folder.evidence.weights_sha256:
-                checks += check_weights(folder, download_weights(found, folder.path.parent))
+        checks = model_checks(client, found.name, found.version)
+        try:
+            with evidence_of(client, found.name, found.version, must_hold=False) as folder:
+                checks += reckon_again(folder, digest)
+        except BadInput as error:
+            if digest is None:  # there never was any
+                raise
+            checks.append(Check("evidence", str(error), "the files that were registered", passed=False))
     holds = all(check.passed for check in checks)
     if as_json:
         print_json(

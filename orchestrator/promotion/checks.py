@@ -13,6 +13,7 @@ from trainables.evaluation.paired_tests import PairedDifference, compare_models,
 from trainables.evaluation.predictions import Predictions
 from trainables.evaluation.temperature import fit_temperature, probabilities
 
+SAME_IMAGES_CHECK = "same images"
 SAME_IMAGES = "the same held-out images and classes (promote --data DIR reads the challenger's again)"
 
 
@@ -68,7 +69,7 @@ def relative_checks(
     first = challenger.test
     if mine.classes != theirs.classes or (answers is None and not on_same_images(challenger, champion)):
         given = "was tested on other images" if mine.classes == theirs.classes else "knows other classes"
-        return [Check("same images", f"the champion {given}", SAME_IMAGES, passed=False)], None
+        return [Check(SAME_IMAGES_CHECK, f"the champion {given}", SAME_IMAGES, passed=False)], None
     checks = []
     if answers is None:
         place = {case: number for number, case in enumerate(_cases(champion.test))}
@@ -77,7 +78,7 @@ def relative_checks(
         champion_NK = answers.probs_NK
         known = f"; it was developed on {answers.seen} of them, which favours it" if answers.seen else ""
         value = f"the champion judged the challenger's {len(first.rows)}{known}"
-        checks.append(Check("same images", value, SAME_IMAGES, passed=True))
+        checks.append(Check(SAME_IMAGES_CHECK, value, SAME_IMAGES, passed=True))
     compared = _Compared(_served_probabilities(challenger), champion_NK, first, mine.as_task().severity_K)
     difference = compared.difference(mine.metric)
     checks.append(_against_champion(policy, difference, mine, theirs, earlier))

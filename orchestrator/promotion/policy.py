@@ -38,7 +38,7 @@ class Policy(BaseModel):
 def policy_file(home: Home) -> Path:
     """Return the file that a sweep's winner is judged by: the home's own, else the packaged one."""
     own = home.root / POLICY_FILE
-    return own if own.is_file() else DEFAULT_POLICY
+    return own if own.exists() or own.is_symlink() else DEFAULT_POLICY
 
 
 def read_policy(path: Path, task: str) -> Policy:

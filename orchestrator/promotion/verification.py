@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 from orchestrator.errors import BadInput
 from orchestrator.promotion.checks import Check
@@ -52,19 +51,6 @@ def check_files(folder: EvidenceFolder, digest: str | None) -> list[Check]:
         rule = f"the digest in {EVIDENCE_FILE}: {kept[:16]}"
         checks.append(Check(name, own[:16] or "is missing", rule, passed=own == kept))
     return checks
-
-
-def check_weights(folder: EvidenceFolder, weights: Path) -> list[Check]:
-    """Return whether a version's weights are those that were evaluated; nothing where its evidence is older than that.
-
-    Raises BadInput as `EvidenceFolder.evidence`.
-    """
-    kept = folder.evidence.weights_sha256
-    if not kept:
-        return []
-    own = digest_of(weights)
-    rule = f"those that were evaluated: {kept[:16]}"
-    return [Check(weights.name, own[:16] or "is missing", rule, passed=own == kept)]
 
 
 def _numbers(value: object) -> Iterator[float]:

@@ -22,6 +22,7 @@ from orchestrator.promotion.decision import Decision, decide
 from orchestrator.promotion.evidence import FOLDER, EvidenceFolder
 from orchestrator.promotion.policy import Policy
 from orchestrator.promotion.verification import check_files
+from orchestrator.tracking.model_files import model_checks
 from orchestrator.tracking.promotion_lock import promotion_lock
 from orchestrator.tracking.store_fault import STORE_FAULTS, fault_of
 
@@ -76,6 +77,7 @@ def promote(
         rival = None if rival == version else rival
         try:
             decision = _decide(client, name, version, rival, policy, judge)
+            decision = Decision([*model_checks(client, name, version), *decision.checks], decision.p_value)
         except BadInput as error:
             if forced_because is None:
                 raise

@@ -22,6 +22,7 @@ from orchestrator.promotion.evidence import FOLDER
 from orchestrator.promotion.policy import read_policy
 from orchestrator.sweep_state import SweepState
 from orchestrator.tracking.logged_model import KEY_TAG, SWEEP_TAG, evidence_digest_of, log_model
+from orchestrator.tracking.model_files import MODEL_DIGEST_TAG, model_digest
 from orchestrator.tracking.outcome import model_key
 from orchestrator.tracking.promotion import (
     CHALLENGER,
@@ -33,6 +34,7 @@ from orchestrator.tracking.promotion import (
     promote,
     stored_decision,
 )
+from orchestrator.tracking.store_fault import STORE_FAULTS
 from trainables.catalog import TASKS
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 
@@ -96,6 +98,7 @@ def _create_version(
         digest = evidence_digest_of(client, model_id)  # that of an earlier try, where it was logged then
         if digest is not None:
             tags[EVIDENCE_DIGEST_TAG] = digest
+        tags[MODEL_DIGEST_TAG] = model_digest(client.get_logged_model(model_id).artifact_location)
     description = None if evidence is None else card[:MOST_DESCRIPTION_CHARACTERS]
     return client.create_model_version(
         state.plan.registered_name,
@@ -196,8 +199,20 @@ def list_versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
 
 
 def load_model(found: FoundModel) -> PyFuncModel:
-    """Load a version for prediction. Loading runs code of the version: trust the registry's writers."""
-    model: PyFuncModel = mlflow.pyfunc.load_model(f"models:/{found.name}/{found.version}")
+    """Load a version for prediction. Loading runs code of the version: trust the registry's writers.
+
+    Raises BadInput where its files are damaged.
+    """
+    try:
+        model: PyFuncModel = mlflow.pyfunc.load_model(f"models:/{found.name}/{found.version}")
+    except STORE_FAULTS:
+        raise
+    except Exception as error:  # what its code and the readers of its files ran into
+        reference = f"{found.name}@{found.version}"
+        raise BadInput(
+            f"{found.name} version {found.version}: its model cannot be loaded ({type(error).__name__}); are its files "
+            f"those that were registered? orchestrate verify {reference}"
+        ) from error
     return model
 
 

@@ -11,6 +11,7 @@ from orchestrator.errors import BadInput
 from orchestrator.history import all_sweeps
 from orchestrator.home import Home, open_home
 from orchestrator.inspecting.new_folder import whole_folder
+from orchestrator.new_folder import check_new_folder
 from orchestrator.sweep_lock import owned
 
 
@@ -81,3 +82,11 @@ def test_a_new_folder_is_not_made_in_the_place_of_a_link(tmp_path: Path) -> None
     with pytest.raises(BadInput, match="link: is a link to nowhere; name a new folder"):
         with whole_folder(tmp_path / "link"):
             pass
+
+
+def test_a_new_folder_is_not_made_in_place_of_the_one_the_user_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match=r"^--out \.: is the folder that you are in"):
+        check_new_folder("--out", Path())

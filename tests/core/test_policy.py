@@ -52,3 +52,14 @@ def test_a_wrong_policy_is_one_line_with_file_and_key(tmp_path: Path, text: str,
 def test_the_homes_own_policy_comes_before_the_packaged_one(tmp_path: Path) -> None:
     assert policy_file(Home(tmp_path)) == DEFAULT_POLICY
     assert policy_file(Home(tmp_path)) != written(tmp_path, "") == policy_file(Home(tmp_path))
+
+
+def test_a_policy_that_is_no_regular_file_is_refused_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "promotion.yaml").mkdir()
+    own = policy_file(Home(tmp_path))
+    assert own == tmp_path / "promotion.yaml"
+    for path in (own, Path("/dev/zero")):
+        with pytest.raises(BadInput, match="is no regular file"):
+            read_policy(path, "stroke")
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_policy(tmp_path / "nothing.yaml", "stroke")

@@ -267,7 +267,7 @@ def test_leaderboard_and_lists_read_the_journal(demo: tuple[Path, Finished], sta
     verified = run_here(home, "verify", "stroke_phantom", "--json")
     assert (verified.exit_code, verified.json["holds"]) == (0, True)
     names = {check["name"] for check in verified.json["checks"]}
-    assert {"evidence.json", "model_card.md", "failures.png", "weights.safetensors", "numbers"} <= names
+    assert {"evidence.json", "model_card.md", "failures.png", "model files", "numbers"} <= names
 
 
 def test_the_evidence_tells_where_the_model_comes_from_and_names_no_file(

@@ -15,8 +15,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 from packaged_support import TEMPERATURE, in_base64, noise, png, register, write_smoke, write_two_images
 
+from orchestrator.errors import BadInput
 from orchestrator.home import Home
+from orchestrator.promotion.policy import DEFAULT_POLICY, read_policy
 from orchestrator.tracking.logged_model import save_model
+from orchestrator.tracking.model_files import model_checks
+from orchestrator.tracking.promotion import EVIDENCE_DIGEST_TAG, promote
 from orchestrator.tracking.registry import find_model, inputs_of, load_model, predict
 from trainables.standalone import Classifier
 
@@ -167,3 +171,27 @@ def test_a_winner_is_registered_with_temperature_and_digests_and_predicts_row_by
     assert predict(model, [b""])["error"].tolist() == ["empty file"], "no refusal of all: the command tells each"
     expected_NK, _ = classifier.predict([noise()])
     assert predict(model, [png(noise())])[["p_normal", "p_stroke"]].values == pytest.approx(expected_NK)
+
+
+def test_files_of_a_model_that_were_changed_are_found_and_not_promoted(store_home: Home, tmp_path: Path) -> None:
+    client, registered = register(store_home, tmp_path)
+    name, version = registered.name, registered.version
+    assert [check.passed for check in model_checks(client, name, version)] == [True]
+    files = Path(client.get_model_version_download_uri(name, version).removeprefix("file://"))
+    classifier = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}")) if not files.is_dir() else files
+    config = classifier / "artifacts" / "classifier" / "config.json"
+    text = config.read_text()
+    config.write_text(text.replace('"normal"', '"other"'))
+    (check,) = model_checks(client, name, version)
+    assert not check.passed and check.name == "model files"
+    (config.parent / "weights.safetensors").write_bytes(b"")
+    config.write_text(text)
+    with pytest.raises(BadInput, match=r"its model cannot be loaded \(SafetensorError\).* orchestrate verify stroke@"):
+        load_model(find_model(client, f"{name}@{version}"))
+    (config.parent / "weights.safetensors").unlink()
+    assert not model_checks(client, name, version)[0].passed
+    config.parent.joinpath("config.json").unlink()
+    client.set_model_version_tag(name, version, EVIDENCE_DIGEST_TAG, "0" * 64)
+    client.delete_registered_model_alias(name, "champion")
+    with pytest.raises(BadInput, match="its evidence cannot be read"):
+        promote(client, name, version, read_policy(DEFAULT_POLICY, "stroke"), "promotion.yaml")

@@ -132,7 +132,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         smoke={"resnet": "test_resnet", "vit": "test_vit", "image_px": 32, "hidden": 16},
         explainers=(
             Explainer("gradcam", "cnn", "ResNet", "where the ResNet's features speak for the class"),
-            Explainer("layercam", "cnn.layer2", "ResNet fine", "the same, finer: by an earlier layer of the ResNet"),
+            Explainer("hirescam", "cnn.layer2", "ResNet fine", "the same, finer: by an earlier layer of the ResNet"),
             Explainer("relevance", "vit", "ViT", "which patches the ViT's attention takes in that speak for the class"),
             Explainer(
                 "rollout", "vit", "ViT attention", "which patches the ViT's attention takes in, whatever the class"

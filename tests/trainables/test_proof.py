@@ -88,7 +88,7 @@ def test_the_true_map_beats_its_controls(scores: list[MapScores]) -> None:
 def test_the_opposite_does_not_and_the_panel_is_told(scores: list[MapScores]) -> None:
     one = summaries(scores)["opposite"]
     assert one.beats_controls is False
-    assert "does not beat its controls, do not rely on it: pointing 0.0" in one.sentence
+    assert "is not surely better than its controls, do not rely on it: pointing 0.0" in one.sentence
     assert "16 correct images of 8 groups" in one.sentence
 
 

@@ -126,7 +126,7 @@ def test_a_retraining_whose_process_dies_each_time_counts_as_broken_down(
     runner._record({"a task": runner._Task(log, broken)}, sweep, Stopping())
     assert sweep.state.seeds == {0: {1: broken}}
     hanging = "hanging: no epoch ended within 600 s, so its process was ended"
-    assert said == [f"trial 0, seed 2: {hanging}; it counts as one that broke down"]
+    assert said == [f"trial 0, seed 1: {hanging}; it counts as one that broke down"]
     assert [path.name for path in log.parent.iterdir()] == ["log.txt"]
     lost = Stopping()
     lost.request("ray", "its raylet ended")

@@ -48,7 +48,7 @@ def test_data(setup: TrialSetup, tmp_path: Path) -> TestData:
     return TestData(
         rows=tmp_path / "test.csv", rows_digest=digest_rows(rows_of("test", 20, 0)), test_digest="t" * 32,
         arrays={SIDE_PX: tmp_path / "test.npy"}, array_digests={SIDE_PX: digest_file(tmp_path / "test.npy")},
-        ledger=tmp_path / "ledger.jsonl", who="s",
+        ledger=tmp_path / "ledger.jsonl", who="s", root=tmp_path, quick=True,
     )  # fmt: skip
 
 

@@ -144,3 +144,8 @@ def test_evenly_is_what_image_libraries_do() -> None:
     map_hw = np.random.default_rng(0).random((5, 7)).astype(np.float32)
     even = evenly((5, 7), (64, 42)).on_image(map_hw, (64, 42))
     assert even == pytest.approx(to_image_grid(map_hw, (64, 42)), abs=1e-5)
+
+
+def test_an_outermost_cell_holds_for_half_a_cell_and_ends_after_a_whole_one() -> None:
+    row_W = CellPlaces((0, 2), (1, 4)).on_image(np.array([[1.0, 3.0]]), (1, 12))[0]
+    assert row_W == pytest.approx([1, 1, 1, 1.5, 2, 2.5, 3, 3, 3, 1.5, 0, 0])

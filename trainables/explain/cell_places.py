@@ -35,7 +35,11 @@ class CellPlaces:
     step_px: tuple[float, float]
 
     def on_image(self, map_hw: np.ndarray, image_HW: tuple[int, int]) -> np.ndarray:
-        """Return map_HW (float32), bilinear between the cells; beyond the outermost ones it is as there."""
+        """Return map_HW (float32), bilinear between the cells.
+
+        An outermost cell holds for half a cell beyond its centre, as on an even grid, and is 0 a whole one beyond:
+        what a layer does not look at has no evidence.
+        """
         down_Hh, across_Ww = (
             _weights(*axis) for axis in zip(image_HW, map_hw.shape, self.first_px, self.step_px, strict=True)
         )
@@ -120,6 +124,8 @@ def _two(values_2: np.ndarray) -> tuple[float, float]:
 
 
 def _weights(side_px: int, cells: int, first_px: float, step_px: float) -> np.ndarray:
-    """Return weights_Pc of each cell at each pixel, bilinear."""
-    places_P = np.clip((np.arange(side_px) - first_px) / step_px, 0, cells - 1)
-    return np.asarray(np.maximum(0, 1 - np.abs(places_P[:, None] - np.arange(cells)[None])))
+    """Return weights_Pc of each cell at each pixel."""
+    places_P = (np.arange(side_px) - first_px) / step_px
+    within_P = np.clip(places_P, 0, cells - 1)
+    held_P = np.clip(2 * (1 - np.abs(places_P - within_P)), 0, 1)
+    return np.asarray(held_P[:, None] * np.maximum(0, 1 - np.abs(within_P[:, None] - np.arange(cells)[None])))

@@ -28,6 +28,8 @@ from trainables.evaluation.side_figures import draw_failures, draw_side
 from trainables.explain.settings import ExplanationSettings
 from trainables.inference import EVALUATION_BATCH, image_ms, machine_of, predict_logits
 
+MOST_PX_OF_ONE_THREAD = 96
+
 
 @dataclass(frozen=True)
 class SideImages:
@@ -101,6 +103,9 @@ def _explain(
     found = {n: explaining.find_mask(row.path, side_px) for n, row in enumerate(predictions.rows)}
     masks = {n: mask_HW for n, mask_HW in found.items() if mask_HW is not None}
     explained = Explained(architecture(explaining.architecture), model, images_NHW)
+    threads = torch.get_num_threads()
+    if side_px <= MOST_PX_OF_ONE_THREAD:  # one image at a time: threads would wait for each other longer than they work
+        torch.set_num_threads(1)
     try:
         explain_side(folder, task, explained, predictions, masks, title, explaining.settings)
     except (ExplanationError, torch.OutOfMemoryError) as error:  # costs no evaluation
@@ -108,6 +113,8 @@ def _explain(
         folder.mkdir()
         told = {"explainers": {}, "refused": [str(error).strip().splitlines()[0]]}
         (folder / EXPLANATIONS_FILE).write_text(json.dumps(told, indent=2), encoding="utf-8")
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _predict(model: nn.Module, side: SideImages) -> Predictions:

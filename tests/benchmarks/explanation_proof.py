@@ -53,8 +53,8 @@ EXPLAINERS = {  # methods at layers: of the CNNs the last one (32 px a cell), th
     "timm/convnext_atto": [(CNN, "backbone"), (CAMS, "backbone.stages.2"), (FINE, "backbone.stages.1")],
     "timm/vit_tiny_patch16_224": [((*ATTENTION, *CAMS, "scorecam"), "backbone")],
 }
-SHOWN = ("gradcam cnn", "layercam cnn.layer2", "relevance vit", "rollout vit")  # in the panels
-SHOWN += ("gradcam", "layercam layer2", "layercam stages.1", "relevance", "rollout", "occlusion")
+SHOWN = ("gradcam cnn", "hirescam cnn.layer2", "relevance vit", "rollout vit")  # in the panels
+SHOWN += ("gradcam", "hirescam layer2", "hirescam stages.1", "relevance", "rollout", "occlusion")
 Found = dict[str, Explanation]
 
 

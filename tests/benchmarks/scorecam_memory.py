@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests/support python tests/benchmarks/scorecam_memory.py [--network resnet50] [--image-px 224]
 
-Printed: by how much it raises the most memory that the process ever had, over that of Grad-CAM. 7 minutes on one core.
+Printed: by how much it raises the most memory that the process ever had, over that of Grad-CAM. 5 minutes on one core.
 """
 
 import argparse

@@ -20,7 +20,8 @@ from orchestrator.test_ledger import EXPLAIN
 from orchestrator.test_predictions import note_predictions
 from trainables.data.unlabelled import UnlabelledImage, list_images
 from trainables.errors import DataError, ExplanationError
-from trainables.explain.explainers import AUTO, METHODS, Explainer
+from trainables.explain.explainers import AUTO, Explainer
+from trainables.explain.map_warnings import of_any_class
 
 if TYPE_CHECKING:
     from orchestrator.tracking.registry import FoundModel
@@ -79,7 +80,7 @@ class ExplainedImages:
     panels: list[ExplainedImage]
     left_out: dict[str, str]  # image -> reason
     refused: list[str]  # explainers, with the reason
-    warnings: list[str]  # said in every panel
+    warnings: list[str]  # of what the maps cannot tell
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -129,7 +130,6 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
             explained = packaged.explained(judged.images_NHW)
             explainers, refused = explainers_for(explained, asked)
             warnings = explainer_warnings(folder / FOLDER, {one.name for one in explainers})
-            warnings += _of_any_class(explainers, request.class_name)
             note_predictions(request.home, judged.sha256s, f"{found.name} v{found.version}", EXPLAIN)
             cases = _cases(judged, packaged.classes, class_index)
             with new_folder(out) as part:
@@ -143,7 +143,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
         panels=[_shown(case, out) for case in cases],
         left_out=judged.left_out,
         refused=refused,
-        warnings=warnings,
+        warnings=warnings + (of_any_class(explainers) if request.class_name is not None else []),
     )
 
 
@@ -213,7 +213,7 @@ def _judge(packaged: "Packaged", images: Sequence[UnlabelledImage], progress: "P
     sha256s: set[str] = set()
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
-        contents, faults = zip(*map(_read, batch), strict=True)
+        contents, faults = zip(*(image.read_or_reason() for image in batch), strict=True)
         sha256s.update(hashlib.sha256(content).hexdigest() for content in contents)
         answers = packaged.answers(contents)
         for n, (image, fault, reason) in enumerate(zip(batch, faults, answers.reasons, strict=True)):
@@ -228,19 +228,6 @@ def _judge(packaged: "Packaged", images: Sequence[UnlabelledImage], progress: "P
         name, reason = next(iter(left_out.items()))
         raise BadInput(f"none of the {len(images)} images can be read, e.g. {name}: {reason}")
     return _Judged(kept, np.stack(squares), np.stack(probs), sha256s, left_out)
-
-
-def _read(image: UnlabelledImage) -> tuple[bytes, str]:
-    try:
-        return image.read(), ""
-    except OSError as error:
-        return b"", error.strerror or str(error)
-
-
-def _of_any_class(explainers: Sequence[Explainer], asked: str | None) -> list[str]:
-    """Return that some maps do not answer what was asked for."""
-    same = [one.name for one in explainers if one.method != AUTO and not METHODS[one.method].class_specific]
-    return [f"{', '.join(same)}: the same whatever class is asked for."] if same and asked is not None else []
 
 
 def _cases(judged: _Judged, classes: Sequence[str], asked: int | None) -> "list[Case]":

@@ -13,6 +13,7 @@ class SeedPath(IntEnum):
     SAMPLER = 2
     FOLD = 3
     SEED = 4
+    EXPLANATION = 5
 
 
 def child_seed(sweep_seed: int, *path: int) -> int:

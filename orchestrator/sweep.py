@@ -18,6 +18,7 @@ from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, 
 from orchestrator.late_registration import note_registration
 from orchestrator.leaderboard import choose_finalists, choose_winner
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
+from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.sweep_folder import CODE
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
 from orchestrator.sweep_report import report_what_there_is, write_report_or_none
@@ -27,6 +28,7 @@ from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.outcome import outcome_file, read_outcome
 from orchestrator.tracking.process import SyncProcess
 from trainables.catalog import TASKS
+from trainables.explain.settings import explanation_settings
 
 if TYPE_CHECKING:
     from orchestrator.tuning.test_data import TestData
@@ -198,7 +200,8 @@ def _write_inputs(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest
     )
     write_unreadable(folder, data)
     (folder / "trial_setup.json").write_text(setup.model_dump_json(indent=2))
-    test = TestData.write(folder / "test.csv", data, request.home.test_ledger, folder.name, plan.preset == "quick")
+    explaining = explanation_settings(plan.preset == "quick", child_seed(plan.seed, SeedPath.EXPLANATION))
+    test = TestData.write(folder / "test.csv", data, request.home.test_ledger, folder.name, explaining)
     return folder / "trial_setup.json", test
 
 

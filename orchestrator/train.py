@@ -19,6 +19,7 @@ from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.train_planning import PART, SETTINGS, PlannedTraining, TrainRequest, plan_training, settings_of
 from trainables.errors import DataError, TrainingFailed, WeightsError
 from trainables.evaluation.figures import draw_training_curves
+from trainables.explain.settings import explanation_settings
 
 if TYPE_CHECKING:
     from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
@@ -168,9 +169,8 @@ def _judge(config: "TrialConfig", setup: "TrialSetup", planned: PlannedTraining,
     test = None
     if request.test:
         require_unchanged(planned.data, folder, home.test_ledger)
-        test = TestData.write(
-            folder / "test.csv", planned.data, home.test_ledger, f"train {folder.name}", quick=planned.device == "cpu"
-        )
+        explaining = explanation_settings(planned.device == "cpu", child_seed(planned.seed, SeedPath.EXPLANATION))
+        test = TestData.write(folder / "test.csv", planned.data, home.test_ledger, f"train {folder.name}", explaining)
     try:
         return judge_trial(folder / EVALUATION, config, setup, test, planned.architecture, "train --test")
     except (DataError, WeightsError) as error:

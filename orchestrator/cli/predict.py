@@ -95,7 +95,7 @@ def _write_predictions(
     left_out = []
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
-        contents, faults = zip(*map(_read, batch), strict=True)
+        contents, faults = zip(*(image.read_or_reason() for image in batch), strict=True)
         frame = predict_batch(contents)
         columns = [name for name in frame.columns if name.startswith("p_")]
         if start == 0:
@@ -108,13 +108,6 @@ def _write_predictions(
                 writer.writerow([image.name, row["predicted"], *values, version])
         progress("predicting", start + len(batch), len(images))
     return left_out
-
-
-def _read(image: "UnlabelledImage") -> tuple[bytes, str]:
-    try:
-        return image.read(), ""
-    except OSError as error:
-        return b"", error.strerror or str(error)
 
 
 def _check_out(out: Path, given: list[Path]) -> None:

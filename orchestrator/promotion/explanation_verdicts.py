@@ -5,6 +5,7 @@ from pathlib import Path
 
 from orchestrator.errors import BadInput
 from orchestrator.promotion.evidence import EVIDENCE_FILE, EvidenceFolder
+from trainables.explain.map_warnings import failed_tests
 
 
 def explainer_warnings(evidence: Path, shown: Collection[str]) -> list[str]:
@@ -16,10 +17,9 @@ def explainer_warnings(evidence: Path, shown: Collection[str]) -> list[str]:
     except BadInput:
         return [f"{EVIDENCE_FILE} of the version is damaged: what these maps are worth is not known."]
     warnings = []
-    for name, verdict in verdicts.items():
+    for name in [one for one in verdicts if one in shown]:
+        verdict = verdicts[name]
         beside_controls, of_noise = verdict.sentences
-        if name in shown and verdict.beats_controls is False:
-            warnings.append(beside_controls)
-        if name in shown and verdict.depends_on_model is False:
-            warnings.append(f"{name}: {of_noise}")
+        told = name, verdict.beats_controls, beside_controls, verdict.depends_on_model, of_noise
+        warnings += failed_tests(*told)
     return warnings

@@ -10,6 +10,7 @@ from orchestrator.test_ledger import TestRead, record_test_read
 from trainables.data.cache import digest_file, open_images
 from trainables.data.split_rows import SplitRow, digest_rows, read_rows, write_rows
 from trainables.errors import DataError
+from trainables.explain.settings import ExplanationSettings
 
 if TYPE_CHECKING:
     from trainables.data.prepare import PreparedData
@@ -29,10 +30,12 @@ class TestData(BaseModel):
     ledger: Path
     who: str
     root: Path  # of the set: a phantom there knows where its lesions are
-    quick: bool  # explanations are shown and proved on few images
+    explaining: ExplanationSettings
 
     @classmethod
-    def write(cls, path: Path, data: "PreparedData", ledger: Path, who: str, quick: bool) -> "TestData":
+    def write(
+        cls, path: Path, data: "PreparedData", ledger: Path, who: str, explaining: ExplanationSettings
+    ) -> "TestData":
         """Write the rows to `path`; the ledger will name `who`."""
         write_rows(path, data.test.rows)
         return cls(
@@ -44,7 +47,7 @@ class TestData(BaseModel):
             ledger=ledger,
             who=who,
             root=data.examined.data_set.root,
-            quick=quick,
+            explaining=explaining,
         )
 
     def open(self, model: str, side_px: int, why: str) -> tuple[list[SplitRow], np.ndarray]:

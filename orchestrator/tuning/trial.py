@@ -17,7 +17,6 @@ from trainables.data.cache import open_images
 from trainables.data.split_rows import SplitRow, read_rows
 from trainables.errors import OutOfMemory, StateError
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
-from trainables.explain.settings import QUICK, THOROUGH
 from trainables.models import build_model, load_weights
 from trainables.training.checkpoint import state_files
 from trainables.training.development import DevelopmentData, load_development
@@ -156,4 +155,4 @@ def _explaining(config: TrialConfig, test: TestData) -> "Explaining":
     from trainables.explain.masks import LesionMasks
     from trainables.judging import Explaining
 
-    return Explaining(config.architecture, QUICK if test.quick else THOROUGH, LesionMasks(test.root).find)
+    return Explaining(config.architecture, test.explaining, LesionMasks(test.root).find)

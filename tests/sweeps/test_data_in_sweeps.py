@@ -24,6 +24,7 @@ from trainables.data.cache import digest_file
 from trainables.data.phantom import write_stroke_phantom
 from trainables.data.split_rows import SplitRow, digest_rows, write_rows
 from trainables.errors import DataError
+from trainables.explain.settings import explanation_settings
 
 pytestmark = pytest.mark.sweep
 SMALL = ["sweep", "stroke_hybrid", *TINY, "--trials", "2", "--epochs", "2", "--finalists", "1", "--slots", "1"]
@@ -193,7 +194,7 @@ def test_decoded_test_images_and_test_tables_that_changed_are_not_opened(tmp_pat
     test = TestData(
         rows=tmp_path / "test.csv", rows_digest=digest_rows(rows), test_digest="t", arrays={8: array},
         array_digests={8: digest_file(array)}, ledger=tmp_path / "ledger.jsonl", who="s",
-        root=tmp_path, quick=True,
+        root=tmp_path, explaining=explanation_settings(quick=True, seed=0),
     )  # fmt: skip
     assert test.open("trial 0", 8, "to see")[0] == rows
     np.save(array, np.ones((1, 8, 8), dtype=np.uint8))

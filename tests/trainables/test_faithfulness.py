@@ -1,5 +1,7 @@
 """Deletion, insertion and ROAD on a model whose reasons are known: the true map wins, its opposite loses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -40,6 +42,9 @@ def test_curves_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert curves.deletion_F == pytest.approx([0.8, 0.8, 0, 0, 0])
     assert curves.insertion_F == pytest.approx([0, 0, 0.8, 0.8, 0.8])
     assert curves.deletion_area == pytest.approx((0.8 + 0.4) / 4)
+    assert curves.early_deletion_area == pytest.approx(0.8), "at 0.2 of the pixels none that matters went"
+    steep = replace(curves, deletion_F=np.array([0.8, 0.3, 0, 0, 0]))
+    assert steep.early_deletion_area == pytest.approx((0.8 + 0.4) / 2), "0.4 lies on the line to the first step"
     assert curves.insertion_area == pytest.approx((0.4 + 0.8 + 0.8) / 4)
     other = removal_curves(predict, image_CHW, map_HW, 0, rng(), steps=4)
     assert other is not None and other.deletion_F == pytest.approx(1 - curves.deletion_F)

@@ -95,11 +95,6 @@ def test_an_edge_detector_is_found_out(model: nn.Module) -> None:
         assert randomisation_test(signed, model, IMAGES, seed=seed).passed is False, "a negative shows the same edges"
 
 
-def test_a_single_layer_decides_nothing(model: nn.Module) -> None:
-    found = randomisation_test(lambda net: gradients(net, IMAGES), model, IMAGES, seed=0, cascading=False)
-    assert found.passed is None and all(step.layers == 1 for step in found.steps)
-
-
 def test_blank_maps_tell_nothing_before_and_a_change_after(model: nn.Module) -> None:
     nothing = randomisation_test(lambda net: np.zeros((5, 4, 4)), model, IMAGES, seed=0)
     assert nothing.passed is None and "points anywhere" in nothing.sentence

@@ -120,9 +120,9 @@ def test_correct_images_are_told_apart_and_decide() -> None:
     assert one.beats_controls is True and "8 correct images of 8 groups" in one.sentence
 
 
-def test_without_masks_deletion_decides() -> None:
+def test_without_masks_early_deletion_decides() -> None:
     found = summaries(proven(with_masks=False, predicted_right=2))
-    assert found["oracle"].judged_by == "deletion" and found["oracle"].beats_controls is True
+    assert found["oracle"].judged_by == "early_deletion" and found["oracle"].beats_controls is True
     assert found["opposite"].beats_controls is False
     assert "16 images of 8 groups" in found["oracle"].sentence
     assert found["oracle"].all_images["map"]["pointing"] == MeanFigure(None, 0)

@@ -16,6 +16,7 @@ from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.catalog import default_hyperparameters
 from trainables.data.cache import digest_file
 from trainables.data.split_rows import SplitRow, digest_rows, write_rows
+from trainables.explain.settings import explanation_settings
 
 SIDE_PX = 16
 
@@ -52,7 +53,7 @@ def test_a_finalist_of_ordered_classes(tmp_path: Path) -> None:
     test = TestData(
         rows=test_rows, rows_digest=digest_rows(held_out), test_digest="t" * 32, arrays={SIDE_PX: test_images},
         array_digests={SIDE_PX: digest_file(test_images)}, ledger=tmp_path / "ledger.jsonl", who="s",
-        root=tmp_path, quick=True,
+        root=tmp_path, explaining=explanation_settings(quick=True, seed=0),
     )  # fmt: skip
     event = evaluate_finalist(config, setup, test, tmp_path / "finalist")
     for name, value in event.validation.items():

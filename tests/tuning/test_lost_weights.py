@@ -19,6 +19,7 @@ from trainables.catalog import default_hyperparameters
 from trainables.data.cache import digest_file
 from trainables.data.split_rows import SplitRow, digest_rows, write_rows
 from trainables.errors import WeightsError
+from trainables.explain.settings import explanation_settings
 
 SIDE_PX, EPOCHS = 16, 4
 
@@ -48,7 +49,7 @@ def test_data(setup: TrialSetup, tmp_path: Path) -> TestData:
     return TestData(
         rows=tmp_path / "test.csv", rows_digest=digest_rows(rows_of("test", 20, 0)), test_digest="t" * 32,
         arrays={SIDE_PX: tmp_path / "test.npy"}, array_digests={SIDE_PX: digest_file(tmp_path / "test.npy")},
-        ledger=tmp_path / "ledger.jsonl", who="s", root=tmp_path, quick=True,
+        ledger=tmp_path / "ledger.jsonl", who="s", root=tmp_path, explaining=explanation_settings(quick=True, seed=0),
     )  # fmt: skip
 
 

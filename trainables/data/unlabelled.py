@@ -29,6 +29,13 @@ class UnlabelledImage:
         """Return the bytes of an image file. Raises OSError."""
         return self.source(self.key)
 
+    def read_or_reason(self) -> tuple[bytes, str]:
+        """Return the bytes and "", or b"" and why they cannot be read."""
+        try:
+            return self.read(), ""
+        except OSError as error:
+            return b"", error.strerror or str(error)
+
 
 def list_images(paths: Iterable[str]) -> list[UnlabelledImage]:
     """Return the images that paths name, in the order given; none is opened, tables of paths and parquet schemas are.

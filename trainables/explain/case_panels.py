@@ -13,12 +13,12 @@ from trainables.explain.components import BranchShare, MapAgreement, branch_shar
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import BranchPair, Explainer
 from trainables.explain.localisation import head_mask
+from trainables.explain.map_warnings import idle_branch, of_any_class
 from trainables.explain.panels import COLORMAP, Panel, draw_panel
 
 CASES_FILE = "cases.csv"
 MAPS_FILE = "maps.npz"
 BATCH = 16  # cases at once: the model is copied for each batch and explainer
-_NUMBER = ".3f"
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,12 @@ def write_panels(
 ) -> None:
     """Write panel_<name>.png for each case, cases.csv with a row for each, and maps.npz ("<name>/<explainer>").
 
-    `warnings` are said in every panel. A batch of cases is explained at a time. Raises ExplanationError.
+    `warnings` are said in every panel, as is which maps are of any class. A batch of cases is explained at a time.
+    Raises ExplanationError.
     """
     rows: list[dict[str, str]] = []
     raw: dict[str, np.ndarray] = {}
+    warnings = [*warnings, *of_any_class(explainers)]
     for start in range(0, len(cases), BATCH):
         own = cases[start : start + BATCH]
         own_rows, own_raw = _write_batch(folder, explained, explainers, own, reference, warnings, colormap)
@@ -86,7 +88,9 @@ def _write_batch(
     if pair is not None and not {pair.first, pair.second} <= set(maps):
         pair = None
     shares: list[BranchShare] = []
+    of_branches: dict[str, list[str]] = {}
     if pair is not None:
+        of_branches = {branch: [one.name for one in explainers if _is_of(one, branch)] for branch in pair.branches}
         inputs = explained.input_of(numbers)
         shares = branch_shares(explained.model, inputs, classes, reference.images_NCHW, pair.branches)
     rows: list[dict[str, str]] = []
@@ -98,13 +102,18 @@ def _write_batch(
             head_HW = head_mask(image_HW / 255)
             alike = map_agreement(own[pair.first], own[pair.second], head_HW if head_HW.any() else None)
             row |= _component_cells(pair, shares[place], alike)
-            notes = [_component_words(pair, shares[place], alike, reference.named), *notes]
+            idle = idle_branch(dict(zip(pair.branches, shares[place].shapley, strict=True)), of_branches)
+            notes = [_component_words(pair, shares[place], alike, reference.named), *idle, *notes]
         fused = None if pair is None else (pair.first, pair.second, pair.weight)
         panel = Panel(image_HW, own, case.title, notes, fused)
         draw_panel(folder / f"panel_{case.name}.png", panel, colormap)
         rows.append(row)
         raw |= {f"{case.name}/{name}": one.maps_BHW[place] for name, one in maps.items()}
     return rows, raw
+
+
+def _is_of(explainer: Explainer, branch: str) -> bool:
+    return f"{explainer.layer}.".startswith(f"{branch}.")
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:

@@ -30,12 +30,6 @@ class BranchShare:
     shapley: tuple[float, float]
     above_baseline: float
 
-    @property
-    def shapley_share(self) -> float | None:
-        """Return the first branch's part of both parts' sizes; None where neither moves the logit."""
-        first, second = (abs(part) for part in self.shapley)
-        return first / (first + second) if first + second > 0 else None
-
 
 @dataclass(frozen=True)
 class MapAgreement:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
+
+from trainables.explain.localisation import to_image_grid
 
 
 def display_maps(
@@ -20,14 +21,11 @@ def display_maps(
     exponents = [1.0] * len(maps_BHW) if exponents_B is None else list(exponents_B)
     if len(exponents) != len(maps_BHW) or min(exponents, default=1.0) <= 0:
         raise ValueError(f"exponents {exponents}: expected one above 0 for each of {len(maps_BHW)} maps")
-    shown = [_scaled(_resized(one_HW, image_hw)) ** power for one_HW, power in zip(maps_BHW, exponents, strict=True)]
+    shown = [
+        _scaled(to_image_grid(np.maximum(one_hw, 0), image_hw)) ** power
+        for one_hw, power in zip(maps_BHW, exponents, strict=True)
+    ]
     return np.stack(shown).astype(np.float32) if shown else np.zeros((0, *image_hw), np.float32)
-
-
-def _resized(map_HW: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
-    positive_HW = np.maximum(map_HW, 0).astype(np.float32)
-    resized: np.ndarray = cv2.resize(positive_HW, image_hw[::-1], interpolation=cv2.INTER_LINEAR)  # cubic overshoots
-    return resized
 
 
 def _scaled(map_HW: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ Predict = Callable[[torch.Tensor], torch.Tensor]  # images_BCHW in [0, 1], on th
 STEPS = 20
 PERCENTILES = (10, 30, 50, 70, 90)
 BATCH = 32
+EARLY = 0.2  # of the pixels: a lesion covers less, and what is left when most of the image went tells of no map
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class RemovalCurves:
     def deletion_area(self) -> float:
         """Return the mean height of the deletion curve; low where the map is faithful."""
         return area(self.fractions_F, self.deletion_F)
+
+    @property
+    def early_deletion_area(self) -> float:
+        """Return the mean height of the deletion curve up to EARLY of the pixels; low where the map is faithful."""
+        early_F = np.append(self.fractions_F[self.fractions_F < EARLY], EARLY)
+        return area(early_F, np.interp(early_F, self.fractions_F, self.deletion_F))
 
     @property
     def insertion_area(self) -> float:

@@ -25,6 +25,7 @@ FIGURES: dict[str, Direction] = {
     "pointing": "max",
     "energy_within": "max",
     "energy_outside": "min",
+    "early_deletion": "min",
     "deletion": "min",
     "insertion": "max",
     "road_morf": "min",
@@ -76,6 +77,7 @@ class MapScores:
     pointing: float | None = None
     energy_within: float | None = None
     energy_outside: float | None = None
+    early_deletion: float | None = None
     deletion: float | None = None
     insertion: float | None = None
     road_morf: float | None = None
@@ -138,6 +140,7 @@ def _figures(
     )
     return {
         "energy_outside": _mean([energy_outside(map_HW, head_HW) for map_HW in maps_HW]),
+        "early_deletion": None if curves is None else curves.early_deletion_area,
         "deletion": None if curves is None else curves.deletion_area,
         "insertion": None if curves is None else curves.insertion_area,
         "road_morf": None if road is None else road.morf,
@@ -171,6 +174,7 @@ def _row(
         pointing=figures.get("pointing"),
         energy_within=figures.get("energy_within"),
         energy_outside=figures.get("energy_outside"),
+        early_deletion=figures.get("early_deletion"),
         deletion=figures.get("deletion"),
         insertion=figures.get("insertion"),
         road_morf=figures.get("road_morf"),

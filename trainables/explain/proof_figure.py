@@ -27,6 +27,7 @@ TITLES = {
     "pointing": "pointing",
     "energy_within": "energy in lesion",
     "energy_outside": "energy outside head",
+    "early_deletion": "early deletion",
     "deletion": "deletion area",
     "insertion": "insertion area",
     "road_morf": "ROAD, most first",

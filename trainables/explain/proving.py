@@ -14,6 +14,7 @@ from trainables.explain.cases import proved_cases
 from trainables.explain.engine import explain
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import Explainer
+from trainables.explain.map_warnings import failed_tests
 from trainables.explain.proof import MapScores, ProofCase, ProofSettings, prove_image
 from trainables.explain.proof_summary import ExplainerSummary, summarise_proof
 from trainables.explain.sanity import DEPTHS, RandomisationTest, randomisation_test, shift_stability
@@ -34,10 +35,8 @@ class ProvedExplainer:
     @property
     def warnings(self) -> list[str]:
         """Return what a panel must say of the map, nothing where it may be relied on."""
-        failed = [self.summary.sentence] if self.summary.beats_controls is False else []
-        if self.randomisation.passed is False:
-            failed.append(f"{self.summary.explainer}: {self.randomisation.sentence}")
-        return failed
+        one, noise = self.summary, self.randomisation
+        return failed_tests(one.explainer, one.beats_controls, one.sentence, noise.passed, noise.sentence)
 
 
 def prove(

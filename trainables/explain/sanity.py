@@ -54,15 +54,13 @@ def randomisation_test(
     images_NCHW: torch.Tensor,
     seed: int,
     *,
-    cascading: bool = True,
     depths: tuple[float, ...] = DEPTHS,
 ) -> RandomisationTest:
     """Compare the maps of images_NCHW before and after layers are randomised, on copies: the model is left alone.
 
-    `explain` gives maps_Nhw of these images by the model that it is handed. Cascading, each step randomises all layers
-    from the head down to its depth, and the last step decides; else each step randomises the layer at its depth alone,
-    which is told and decides nothing: a residual net passes most of a map round a single layer. It passes where the
-    mean |rank correlation| is at most MOST_ALIKE at the last step, or where every map vanished. Adebayo et al. 2018.
+    `explain` gives maps_Nhw of these images by the model that it is handed. Each step randomises all layers from the
+    head down to its depth, and the last step decides. It passes where the mean |rank correlation| is at most MOST_ALIKE
+    there, or where every map vanished. Cascading form of Adebayo et al. 2018.
     """
     heads_NHW = _heads(images_NCHW)
     maps_Nhw = explain(copy.deepcopy(model))
@@ -79,11 +77,11 @@ def randomisation_test(
         return RandomisationTest((), None, f"layer randomisation: {why}")
     steps = []
     for number in sorted({round(depth * (len(names) - 1)) for depth in depths}):
-        chosen = names[: number + 1] if cascading else [names[number]]
+        chosen = names[: number + 1]
         after = _inside(explain(randomised_copy(model, chosen, seed)), heads_NHW)
         steps.append(_step(chosen, [(before[row], after[row]) for row in kept]))
     last = steps[-1]
-    passed = None if not cascading else last.alike is None or last.alike <= MOST_ALIKE
+    passed = last.alike is None or last.alike <= MOST_ALIKE
     return RandomisationTest(tuple(steps), passed, _sentence(last, passed))
 
 
@@ -161,12 +159,10 @@ def _step(chosen: list[str], pairs: list[tuple[np.ndarray, np.ndarray]]) -> Rand
     return RandomisedStep(chosen[-1], len(chosen), alike, len(sizes), len(pairs) - len(sizes))
 
 
-def _sentence(last: RandomisedStep, passed: bool | None) -> str:
+def _sentence(last: RandomisedStep, passed: bool) -> str:
     if last.alike is None:
         return f"with {last.layers} layers randomised every map vanishes: it depends on the model"
     told = f"with {last.layers} layers randomised, mean |rank correlation| {last.alike:.2f} on {last.compared} images"
-    if passed is None:
-        return told
     if passed:
         return f"{told}: the map depends on the model"
     return f"{told}, more than {MOST_ALIKE}: the map hardly depends on the model, it may show edges"

@@ -17,8 +17,13 @@ class ExplanationSettings:
     tested: int = 4
     by_steps: bool = True
     most_road_px: int = 128
-    seed: int = 0
+    seed: int = 0  # of what is drawn at random: which images are proved, controls, models of noise
 
 
-THOROUGH = ExplanationSettings()
-QUICK = ExplanationSettings(mistakes=2, proved=8, removal_steps=8, tested=4, by_steps=False, most_road_px=0)
+def explanation_settings(quick: bool, seed: int) -> ExplanationSettings:
+    """Return those of a look (seconds a model), or of what a report rests on."""
+    if not quick:
+        return ExplanationSettings(seed=seed)
+    return ExplanationSettings(
+        mistakes=2, proved=8, removal_steps=8, tested=4, by_steps=False, most_road_px=0, seed=seed
+    )

@@ -28,6 +28,12 @@ class PromotionRefused(OrchestratorError):
     exit_code = 4
 
 
+class EvidenceAltered(BadInput):
+    """A version's files are not those that were registered: nothing may rest on them."""
+
+    exit_code = PromotionRefused.exit_code
+
+
 class DiskFull(OrchestratorError):
     """No room for another line or weight; what was finished is kept, and the sweep can be resumed."""
 

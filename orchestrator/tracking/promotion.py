@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from orchestrator.errors import BadInput, PromotionRefused
+from orchestrator.errors import BadInput, EvidenceAltered, PromotionRefused
 from orchestrator.promotion.checks import Check, RivalAnswers, on_same_images
 from orchestrator.promotion.decision import Decision, decide
 from orchestrator.promotion.evidence import FOLDER, EvidenceFolder
@@ -130,7 +130,7 @@ def evidence_digest(client: MlflowClient, name: str, version: str) -> str | None
 def evidence_of(client: MlflowClient, name: str, version: str, must_hold: bool = True) -> Iterator[EvidenceFolder]:
     """Yield a version's evidence, fetched into a folder that goes with the block.
 
-    Raises BadInput where it has none, or where its files are not those that were registered (`must_hold`).
+    Raises BadInput where it has none, EvidenceAltered where its files are not those that were registered (`must_hold`).
     """
     digest = evidence_digest(client, name, version)
     if digest is None:
@@ -144,7 +144,9 @@ def evidence_of(client: MlflowClient, name: str, version: str, must_hold: bool =
             raise BadInput(f"{name} version {version}: its evidence cannot be read; put its files back") from error
         folder = EvidenceFolder(Path(path))
         if must_hold and not all(check.passed for check in check_files(folder, digest)):
-            raise BadInput(f"{name} version {version}: its evidence was changed: orchestrate verify {name}@{version}")
+            raise EvidenceAltered(
+                f"{name} version {version}: its evidence was changed: orchestrate verify {name}@{version}"
+            )
         yield folder
 
 

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from orchestrator.cli import promotion as commands
-from orchestrator.errors import BadInput, PromotionRefused
+from orchestrator.errors import BadInput, EvidenceAltered, PromotionRefused
 from orchestrator.home import Home
 from orchestrator.promotion.checks import RivalAnswers
 from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, EvidenceFolder, digest_of
@@ -176,8 +176,10 @@ def test_evidence_that_was_changed_decides_nothing(registry: Registry) -> None:
     first, second = registry.add(GOOD), registry.add(BETTER)
     registry.promote(first)
     registry.alter(2)
-    with pytest.raises(BadInput, match=r"^stroke version 2: its evidence was changed: orchestrate verify stroke@2$"):
+    told = r"^stroke version 2: its evidence was changed: orchestrate verify stroke@2$"
+    with pytest.raises(EvidenceAltered, match=told) as refused:
         registry.promote(second)
+    assert refused.value.exit_code == 4, "as verify's"
     registry.alter(1)
     third = registry.add(BETTER)
     assert [check.name for check in registry.promote(third).decision.failed] == ["against the champion"]

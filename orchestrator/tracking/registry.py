@@ -134,9 +134,11 @@ def find_model(client: MlflowClient, reference: str) -> FoundModel:
     Raises BadInput for an unknown task, alias or number, and for a task with no model: then the phantom's is named if
     there.
     """
-    name, _, alias = reference.partition("@")
+    name, at, alias = reference.partition("@")
     check_name(name)
     aliases = aliases_of(client, name)
+    if at and not alias:
+        raise BadInput(f"{reference}: expected an alias or a number after the @, or the task alone")
     if alias.isdecimal():
         known = [str(version.version) for version in client.search_model_versions(f"name='{name}'")]
         if alias not in known:

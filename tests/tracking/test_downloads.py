@@ -46,6 +46,8 @@ def test_a_version_is_found_by_number_alias_or_as_predict_does(client: MlflowCli
         find_model(client, "stroke@champio")
     with pytest.raises(BadInput, match=r"^alzheimer: no registered model; run a sweep of its task first"):
         find_model(client, "alzheimer@challenger")
+    with pytest.raises(BadInput, match=r"^stroke@: expected an alias or a number after the @"):
+        find_model(client, "stroke@")
 
 
 def test_a_download_is_the_whole_model(client: MlflowClient, told, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
             judged = _judge(packaged, images, progress)
             explained = packaged.explained(judged.images_NHW)
             explainers, refused = explainers_for(explained, asked)
-            warnings = explainer_warnings(folder / FOLDER, {one.name for one in explainers})
+            warnings = explainer_warnings(folder / FOLDER, [one.name for one in explainers])
             note_predictions(request.home, judged.sha256s, f"{found.name} v{found.version}", EXPLAIN)
             cases = _cases(judged, packaged.classes, class_index)
             with new_folder(out) as part:

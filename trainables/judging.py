@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +83,8 @@ def judge(
         draw_side(folder / "test", task, evaluation.test, on_test, test.images_NHW, title, temperature)
         draw_failures(folder / FOR_EVIDENCE / FAILURES_FILE, task, on_test, test.images_NHW, f"{title}, test")
         if explaining is not None:
-            _explain(folder / EXPLANATIONS, task, model, title, test.images_NHW, on_test, explaining)
+            served = replace(on_test, logits_NK=on_test.logits_NK / temperature)  # as a registered model answers
+            _explain(folder / EXPLANATIONS, task, model, title, test.images_NHW, served, explaining)
     return evaluation
 
 

@@ -53,6 +53,8 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
             without_paths(evaluated / results_file(plan.task, side), folder / table_file(side))
         with suppress(FileNotFoundError):  # evaluated before there was one
             shutil.copyfile(evaluated / FOR_EVIDENCE / FAILURES_FILE, folder / FAILURES_FILE)
+        if (evaluated / EXPLANATIONS).is_dir():
+            shutil.copytree(evaluated / EXPLANATIONS, folder / EXPLANATIONS)
     except (OSError, ValueError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise BadInput(f"{evaluated}: its evaluation cannot be read ({error}); run the sweep again") from error
@@ -95,6 +97,7 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
     _write(folder, evidence)
     write_model_card(EvidenceFolder(folder))
     further = [name for name in (CARD_FILE, FAILURES_FILE) if (folder / name).is_file()]
+    further += sorted(f"{EXPLANATIONS}/{path.name}" for path in folder.glob(f"{EXPLANATIONS}/*"))
     _write(folder, evidence.model_copy(update={"files_sha256": {name: digest_of(folder / name) for name in further}}))
     return EvidenceFolder(folder)
 

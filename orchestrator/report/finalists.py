@@ -148,7 +148,7 @@ def _further(event: FinalistEvaluated) -> Markup | None:
             continue
         low, high = event.further.get(f"{name}_low"), event.further.get(f"{name}_high")
         rows.append([name.replace("final_val/", "validation/"), format_interval((value, low, high))])
-    words = "Per class and modality, calibration, operating point"
+    words = "Per class and modality, calibration, operating point, explanations"
     return tag("details", None, tag("summary", None, words), table(["what", "value [95 % interval]"], rows))
 
 

@@ -268,6 +268,7 @@ def test_leaderboard_and_lists_read_the_journal(demo: tuple[Path, Finished], sta
     assert (verified.exit_code, verified.json["holds"]) == (0, True)
     names = {check["name"] for check in verified.json["checks"]}
     assert {"evidence.json", "model_card.md", "failures.png", "model files", "numbers"} <= names
+    assert {"explanations/explanations.json", "explanations/proof.png", "explanations/cases.csv"} <= names
 
 
 def test_the_evidence_tells_where_the_model_comes_from_and_names_no_file(
@@ -284,7 +285,8 @@ def test_the_evidence_tells_where_the_model_comes_from_and_names_no_file(
     assert (folder / "failures.png").read_bytes().startswith(b"\x89PNG")
     with (demo[0] / "sweeps" / state.started.sweep_id / "test.csv").open(newline="") as file:
         names = {Path(row["path"]).name for row in csv.DictReader(file)}
-    for path in folder.glob("*.*"):
+    assert list(folder.glob("explanations/panel_*.png"))
+    for path in folder.rglob("*.*"):
         content = path.read_bytes()
         assert not [name for name in names if name.encode() in content], path
 

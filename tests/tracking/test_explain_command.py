@@ -116,7 +116,14 @@ def test_maps_are_of_the_versions_weights_and_the_asked_class_and_probabilities_
     (panel,) = done.panels
     assert (panel.predicted, panel.explained) == (served["predicted"][0], "stroke")
     assert panel.probability == pytest.approx(served[f"p_{panel.predicted}"][0])
-    assert done.refused == done.warnings == []
+    assert (done.refused, done.warnings) == ([], unknown("ViT")), "nothing was explained when it was registered"
+
+
+def unknown(names: str) -> list[str]:
+    return [
+        f"Not known to be better than maps that know nothing of the model: {names}.",
+        f"Not known to change when the model's weights are noise: {names}.",
+    ]
 
 
 def test_a_layer_alone_takes_the_usual_method_and_a_map_of_no_class_is_told(
@@ -126,7 +133,7 @@ def test_a_layer_alone_takes_the_usual_method_and_a_map_of_no_class_is_told(
     with np.load(tmp_path / "by_layer" / "maps.npz") as maps:
         assert list(maps) == ["1_scan/Grad-CAM at cnn.layer2.0"]
     done = explained(scan, method="Rollout", layer="vit", class_name="normal")
-    assert done.warnings == ["ViT attention: the same whatever class is asked for."]
+    assert done.warnings == [*unknown("ViT attention"), "ViT attention: the same for every class."]
 
 
 @pytest.mark.parametrize(
@@ -251,13 +258,19 @@ def test_panels_say_what_the_evidence_holds_against_their_explainers(
         "trainables.explain.case_panels.draw_panel", lambda path, panel, colormap: notes.append(list(panel.notes))
     )
     done = explained(scan)
-    assert done.warnings == ["beats False", "ResNet fine: passed False"]
-    assert notes == [done.warnings]
+    assert done.warnings == [
+        "ResNet fine: passed False",
+        "beats False",
+        *unknown("ViT attention"),
+    ]
+    (own,) = notes
+    assert [note for note in own if note in done.warnings] == done.warnings
+    assert any(note.startswith("ResNet fine: HiResCAM at cnn.layer2, ") for note in own), "what each map is"
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"explanations": {"ViT": {}}}', "\x00"])
-def test_damaged_verdicts_are_told_of_and_missing_ones_are_not(tmp_path: Path, text: str) -> None:
-    assert explainer_warnings(tmp_path, {"ViT"}) == []
+def test_damaged_and_missing_verdicts_are_told_of(tmp_path: Path, text: str) -> None:
+    assert explainer_warnings(tmp_path, ["ViT"]) == unknown("ViT")
     (tmp_path / EVIDENCE_FILE).write_text(text)
-    (warning,) = explainer_warnings(tmp_path, {"ViT"})
+    (warning,) = explainer_warnings(tmp_path, ["ViT"])
     assert warning.startswith("evidence.json of the version is damaged")

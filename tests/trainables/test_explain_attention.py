@@ -176,6 +176,22 @@ def test_captured_attention_is_the_softmax_of_queries_and_keys() -> None:
     assert state_of(vit) == before
 
 
+def test_attention_without_a_gradient_is_an_error_with_the_reason() -> None:
+    class Frozen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.vit = timm.create_model("test_vit", img_size=64, num_classes=0)
+            self.head = nn.Linear(self.vit.num_features, 2)
+
+        def forward(self, x_BCHW: Tensor) -> Tensor:
+            with torch.no_grad():
+                features_BC = self.vit(x_BCHW)
+            return self.head(features_BC) + x_BCHW.mean()
+
+    with pytest.raises(ExplanationError, match="no gradient by every block's attention"):
+        explain(Frozen(), torch.rand(1, 3, 64, 64), [1], Explainer("relevance", "vit"))
+
+
 def test_fused_kernels_are_on_again_after_an_error() -> None:
     vit = timm.create_model("test_vit", img_size=64, num_classes=3)
     vit.blocks[1].attn.fused_attn = False

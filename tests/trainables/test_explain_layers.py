@@ -87,6 +87,22 @@ def test_a_plain_cnn_s_layer_is_its_last_activation() -> None:
     assert spatial_layer(subject(BlobNet(), 32, 1), "").path == "features.1"
 
 
+class Gated(BlobNet):
+    """Its last activation is a spatial gate: one number a place, by which all features are weighed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(nn.Conv2d(self.features[0].out_channels, 1, 3, padding=1), nn.Sigmoid())
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        maps_BCHW = self.features(x_BCHW)
+        return self.head((maps_BCHW * self.gate(maps_BCHW)).mean(dim=(2, 3)))
+
+
+def test_a_gate_is_no_layer_of_features() -> None:
+    assert spatial_layer(subject(Gated(), 32, 1), "").path == "features.1"
+
+
 @pytest.mark.parametrize(
     ("name", "path"), [("resnet18", "layer4.1"), ("mobilenet_v2", "features.18.2"), ("convnext_tiny", "features")]
 )

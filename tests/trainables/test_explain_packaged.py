@@ -122,6 +122,11 @@ def test_both_branches_are_compared_with_a_black_image_in_batches(
         tables.append(list(csv.DictReader((folder / "cases.csv").open())))
     assert steps == [("explaining", 1, 2), ("explaining", 2, 2), ("explaining", 2, 2)]
     assert all("Logit above that of a black image" in own[0] for own in notes)
+    assert notes[0][0].startswith("ResNet or ViT: the same everywhere. "), "an untrained one"
+    assert notes[0][-1].startswith("ResNet: Grad-CAM at cnn.layer4, where")
+    (alone := tmp_path / "alone").mkdir()
+    write_panels(alone, explained, explainers[:1], cases, packaged.black_image())
+    assert notes[-1][0].startswith("Logit above that of a black image"), "also where one branch's map is shown alone"
     for one, other in zip(*tables, strict=True):
         assert [float(value or -9) for value in one.values()] == pytest.approx(
             [float(value or -9) for value in other.values()], abs=1e-6
@@ -135,6 +140,7 @@ def test_both_branches_are_compared_with_a_black_image_in_batches(
     [
         (Explainer("gradcam", "features.-2"), "CNN"),
         (Explainer("auto", "features.-2"), "CNN"),
+        (Explainer("gradcam", "features.5"), "CNN"),  # the same layer, counted from the front
         (Explainer("layercam", "features.-2"), "LayerCAM at features.5"),
         (Explainer("occlusion"), "occlusion"),
     ],

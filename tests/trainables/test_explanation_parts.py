@@ -13,7 +13,7 @@ from trainables.catalog import ARCHITECTURES, TASKS, default_hyperparameters
 from trainables.data.split_rows import SplitRow
 from trainables.errors import ExplanationError
 from trainables.evaluation.predictions import Predictions, case_digest
-from trainables.explain.cases import proved_cases, shown_cases
+from trainables.explain.cases import proved_cases, sanity_cases, shown_cases
 from trainables.explain.components import branch_shares, map_agreement
 from trainables.explain.explained import Explained
 from trainables.explain.panels import Panel, panel_figure
@@ -87,6 +87,14 @@ def test_maps_agree_within_the_head_only() -> None:
     assert map_agreement(first, np.zeros((8, 8), np.float32), None).rank_correlation is None
 
 
+def test_pixels_of_equal_evidence_share_the_places_among_the_brightest() -> None:
+    one, other = np.zeros((10, 10), np.float32), np.zeros((10, 10), np.float32)
+    one[0, 0], other[9, 9] = 1, 1
+    apart = map_agreement(one, other, None).top_overlap
+    assert apart == pytest.approx((98 * (19 / 99) ** 2 + 2 * 19 / 99) / 20), "where both are 0, chance alone"
+    assert map_agreement(one, one, None).top_overlap == pytest.approx((1 + 99 * (19 / 99) ** 2) / 20)
+
+
 def rows_of(*about: tuple[int, str, str]) -> list[SplitRow]:
     return [
         SplitRow(path=f"{n}.png", label=label, modality=modality, group=group, side="test", sha256=f"{n:064d}")
@@ -108,6 +116,13 @@ def test_proof_takes_lesions_and_many_patients_first_whatever_was_predicted() ->
     assert all(has_mask[n] for n in chosen) and len({rows[n].group for n in chosen}) >= 4
     assert chosen == sorted(chosen) == proved_cases(rows, has_mask, seed=0, most=6)
     assert len(proved_cases(rows, has_mask, seed=0, most=100)) == 24
+
+
+def test_models_of_noise_explain_every_kind_of_image() -> None:
+    rows = rows_of(*[(0, "CT", f"p{n}") for n in range(9)], (1, "CT", "q"), (1, "MR", "r"))
+    chosen = sanity_cases(rows, range(11), seed=0, most=4)
+    assert {9, 10} < set(chosen) and len(chosen) == 4 and chosen == sorted(chosen)
+    assert sanity_cases(rows, [2, 9], seed=0, most=4) == [2, 9]
 
 
 def test_a_panel_is_readable_with_and_without_evidence() -> None:

@@ -1,13 +1,25 @@
 """What panels warn of."""
 
 from trainables.explain.explainers import Explainer
-from trainables.explain.map_warnings import failed_tests, idle_branch, of_any_class
+from trainables.explain.map_warnings import MapVerdict, idle_branch, of_any_class, verdict_warnings
+
+PASSED = MapVerdict(True, "CAM beats its controls", True, "depends")
 
 
-def test_only_failed_tests_are_told() -> None:
-    assert failed_tests("CAM", True, "beats", True, "depends") == []
-    assert failed_tests("CAM", None, "beats", None, "depends") == [], "what cannot be told is no failure"
-    assert failed_tests("CAM", False, "CAM loses", False, "edges") == ["CAM loses", "CAM: edges"]
+def test_a_map_that_passed_needs_no_word() -> None:
+    assert verdict_warnings(["CAM"], {"CAM": PASSED, "other": MapVerdict(False, "loses", False, "edges")}) == []
+
+
+def test_failed_tests_are_told_in_their_own_words() -> None:
+    failed = MapVerdict(False, "CAM loses", False, "edges")
+    assert verdict_warnings(["CAM"], {"CAM": failed}) == ["CAM loses", "CAM: edges"]
+
+
+def test_what_nobody_could_tell_is_no_pass() -> None:
+    verdicts = {"CAM": PASSED, "coarse": MapVerdict(True, "beats", None, "too coarse")}
+    beside, noise = verdict_warnings(["CAM", "coarse", "new"], verdicts)
+    assert beside.startswith("Not known to be better than maps") and beside.endswith(": new.")
+    assert noise.startswith("Not known to change") and noise.endswith(": coarse, new.")
 
 
 def test_maps_of_no_class_are_named() -> None:

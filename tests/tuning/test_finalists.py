@@ -69,6 +69,9 @@ def test_a_finalist_of_ordered_classes(tmp_path: Path) -> None:
     assert set(told["explainers"]) == {"CNN"} and told["refused"] == []
     means = told["explainers"]["CNN"]["summary"]["all_images"]["map"]
     assert event.further["explanations/CNN/map/deletion"] == means["deletion"]["value"]
+    last = told["explainers"]["CNN"]["randomisation"]["steps"][-1:]
+    alike = last[0]["alike"] if last else None
+    assert event.further.get("explanations/CNN/alike_of_noise") == alike
     assert {"cases.csv", "maps.npz", "proof.csv", "proof.png"} < {path.name for path in explanations.iterdir()}
     weights = setup.trial_folder(config) / "best.safetensors"
     kept = (explanations.parent / "evidence" / "weights.sha256").read_text()

@@ -43,6 +43,8 @@ def explanation_metrics(folder: Path) -> dict[str, float]:
         for source, figures in one["summary"]["all_images"].items():
             found |= {f"{prefix}/{source}/{figure}": mean["value"] for figure, mean in figures.items()}
         found[f"{prefix}/shift_stability"] = one["shift_stability"]
+        for step in one["randomisation"]["steps"][-1:]:
+            found[f"{prefix}/alike_of_noise"] = step["alike"]  # mean |rank correlation|: low is good
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from trainables.errors import ExplanationError
 from trainables.explain.capture import LayerPass, Score, layer_pass
 from trainables.explain.channel_weights import CHANNEL_WEIGHTS
+from trainables.explain.explainers import METHODS
 from trainables.explain.layers import SpatialLayer
 from trainables.explain.subject import Subject, class_score_B
 
@@ -57,7 +58,8 @@ def cam_map(subject: Subject, layer: SpatialLayer, method: str, target: int) -> 
     """Return the method's map_HW >= 0 on the layer's grid, in its own units: what speaks against the class is 0.
 
     The sign of a principal component is arbitrary: the maps of Eigen methods are turned so that their largest value is
-    positive. Raises ExplanationError where the method cannot be right at this layer.
+    positive, and those that are of the class so that they agree with gradient times activation. Raises
+    ExplanationError where the method cannot be right at this layer.
     """
     reason = _why_not_at(layer, method)
     if reason:
@@ -68,9 +70,17 @@ def cam_map(subject: Subject, layer: SpatialLayer, method: str, target: int) -> 
         map_HW = torch.einsum("c,chw->hw", weights_C, layer.to_BCHW(seen.activations)[0]).cpu().numpy()
     else:
         map_HW = _library_map_HW(subject, layer, method, seen)
-    if method in _EIGEN and abs(map_HW.min()) > abs(map_HW.max()):
+    if method in _EIGEN and _is_reversed(map_HW, layer, method, seen):
         map_HW = -map_HW
     return map_HW.clip(min=0)
+
+
+def _is_reversed(map_HW: np.ndarray, layer: SpatialLayer, method: str, seen: LayerPass) -> bool:
+    """Return whether a principal component, whose sign is arbitrary, came out the wrong way round."""
+    if not METHODS[method].class_specific:
+        return bool(abs(map_HW.min()) > abs(map_HW.max()))
+    for_class_HW = (layer.to_BCHW(seen.gradients) * layer.to_BCHW(seen.activations)).detach()[0].sum(dim=0)
+    return bool((map_HW * for_class_HW.cpu().numpy()).sum() < 0)
 
 
 def _why_not_at(layer: SpatialLayer, method: str) -> str:

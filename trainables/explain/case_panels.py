@@ -10,8 +10,9 @@ import torch
 
 from trainables.data.decoding import Progress
 from trainables.explain.components import BranchShare, MapAgreement, branch_shares, map_agreement
+from trainables.explain.engine import Explanation
 from trainables.explain.explained import Explained
-from trainables.explain.explainers import BranchPair, Explainer
+from trainables.explain.explainers import METHODS, BranchPair, Explainer
 from trainables.explain.localisation import head_mask
 from trainables.explain.map_warnings import idle_branch, of_any_class
 from trainables.explain.panels import COLORMAP, Panel, draw_panel
@@ -85,8 +86,6 @@ def _write_batch(
     numbers, classes = [case.image for case in cases], [case.class_index for case in cases]
     maps = explained.maps(explainers, numbers, classes)
     pair = explained.architecture.pair
-    if pair is not None and not {pair.first, pair.second} <= set(maps):
-        pair = None
     shares: list[BranchShare] = []
     of_branches: dict[str, list[str]] = {}
     if pair is not None:
@@ -96,20 +95,38 @@ def _write_batch(
     rows: list[dict[str, str]] = []
     raw: dict[str, np.ndarray] = {}
     for place, case in enumerate(cases):
-        image_HW, notes, row = explained.images_NHW[case.image], list(warnings), dict(case.about)
+        image_HW, notes, row = (
+            explained.images_NHW[case.image],
+            [*warnings, _legend(explainers, maps)],
+            dict(case.about),
+        )
         own = {name: one.on_image(place, (image_HW.shape[0], image_HW.shape[1])) for name, one in maps.items()}
+        fused = None
         if pair is not None:
-            head_HW = head_mask(image_HW / 255)
-            alike = map_agreement(own[pair.first], own[pair.second], head_HW if head_HW.any() else None)
+            alike = None
+            if {pair.first, pair.second} <= set(maps):
+                fused = pair.first, pair.second, pair.weight
+                head_HW = head_mask(image_HW / 255)
+                alike = map_agreement(own[pair.first], own[pair.second], head_HW if head_HW.any() else None)
             row |= _component_cells(pair, shares[place], alike)
             idle = idle_branch(dict(zip(pair.branches, shares[place].shapley, strict=True)), of_branches)
             notes = [_component_words(pair, shares[place], alike, reference.named), *idle, *notes]
-        fused = None if pair is None else (pair.first, pair.second, pair.weight)
         panel = Panel(image_HW, own, case.title, notes, fused)
         draw_panel(folder / f"panel_{case.name}.png", panel, colormap)
         rows.append(row)
         raw |= {f"{case.name}/{name}": one.maps_BHW[place] for name, one in maps.items()}
     return rows, raw
+
+
+def _legend(explainers: Sequence[Explainer], maps: Mapping[str, Explanation]) -> str:
+    """Return what each map is, by method and layer."""
+    told = []
+    for one in explainers:
+        found = maps[one.name]
+        layer = f" at {found.layer}" if found.layer else ""
+        shows = f", {one.shows}" if one.shows else ""
+        told.append(f"{one.name}: {METHODS[found.method].title}{layer}{shows}")
+    return f"{'; '.join(told)}."
 
 
 def _is_of(explainer: Explainer, branch: str) -> bool:
@@ -126,11 +143,11 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         writer.writerows(rows)
 
 
-def _component_cells(pair: BranchPair, share: BranchShare, alike: MapAgreement) -> dict[str, str]:
+def _component_cells(pair: BranchPair, share: BranchShare, alike: MapAgreement | None) -> dict[str, str]:
     first, second = share.shapley
     cells = {
-        "rank_correlation": alike.rank_correlation,
-        "top_20_overlap": alike.top_overlap,
+        "rank_correlation": None if alike is None else alike.rank_correlation,
+        "top_20_overlap": None if alike is None else alike.top_overlap,
         f"feature_norm_share_{pair.first}": share.norm_share,
         f"shapley_{pair.first}": first,
         f"shapley_{pair.second}": second,
@@ -139,14 +156,20 @@ def _component_cells(pair: BranchPair, share: BranchShare, alike: MapAgreement) 
     return {name: "" if value is None else repr(value) for name, value in cells.items()}
 
 
-def _component_words(pair: BranchPair, share: BranchShare, alike: MapAgreement, reference: str) -> str:
+def _component_words(pair: BranchPair, share: BranchShare, alike: MapAgreement | None, reference: str) -> str:
+    """Say whether both maps agree, where both are shown, and what each branch gives to the logit."""
     first, second = share.shapley
-    if alike.rank_correlation is None or alike.top_overlap is None:
-        maps = "one map is the same everywhere"
+    if alike is None:
+        maps = ""
+    elif alike.rank_correlation is None or alike.top_overlap is None:
+        maps = f"{pair.first} or {pair.second}: the same everywhere. "
     else:
-        maps = f"maps: rank correlation {alike.rank_correlation:.2f}, top 20 % overlap {alike.top_overlap:.0%}"
+        maps = (
+            f"{pair.first} and {pair.second}: rank correlation {alike.rank_correlation:.2f}, "
+            f"top 20 % overlap {alike.top_overlap:.0%}. "
+        )
     return (
-        f"{maps}. Logit above that of {reference}: {share.above_baseline:+.2f} = {pair.first} {first:+.2f} "
+        f"{maps}Logit above that of {reference}: {share.above_baseline:+.2f} = {pair.first} {first:+.2f} "
         f"{pair.second} {second:+.2f} (Shapley). Feature-norm share of {pair.first}: {share.norm_share:.0%} (as the "
         "stroke project: of vectors of other sizes and scales)."
     )

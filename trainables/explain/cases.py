@@ -39,3 +39,17 @@ def proved_cases(rows: Sequence[SplitRow], has_mask_N: Sequence[bool], seed: int
         turn[int(n)] = seen[rows[n].group] = seen.get(rows[n].group, 0) + 1
     ranked = sorted(turn, key=lambda n: (not has_mask_N[n], turn[n]))
     return sorted(ranked[:most])
+
+
+def sanity_cases(rows: Sequence[SplitRow], cases: Sequence[int], seed: int, most: int) -> list[int]:
+    """Return those of the proved cases that models of noise explain too, in order: of each class and modality in turn.
+
+    Maps of one kind may all be blank, and then nothing can be told by them.
+    """
+    order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,))).permutation(cases)
+    seen: dict[tuple[int, str], int] = {}
+    turn = {}
+    for n in order:
+        kind = rows[n].label, rows[n].modality
+        turn[int(n)] = seen[kind] = seen.get(kind, 0) + 1
+    return sorted(sorted(turn, key=lambda n: turn[n])[:most])

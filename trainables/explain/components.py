@@ -86,13 +86,16 @@ def map_agreement(first_hw: np.ndarray, second_hw: np.ndarray, head_HW: np.ndarr
     correlation = rank_correlation(*maps_P)
     if correlation is None:
         return MapAgreement(None, None)
-    first, second = (_brightest(one_P) for one_P in maps_P)
-    return MapAgreement(correlation, len(first & second) / len(first))
+    first_P, second_P = (_brightest(one_P) for one_P in maps_P)
+    return MapAgreement(correlation, float((first_P * second_P).sum() / first_P.sum()))
 
 
-def _brightest(map_P: np.ndarray) -> set[int]:
+def _brightest(map_P: np.ndarray) -> np.ndarray:
+    """Return how likely each pixel is among the brightest, where ties are broken by lot: much of a map may be 0."""
     count = max(1, round(TOP_FRACTION * map_P.size))
-    return set(np.argsort(-map_P, kind="stable")[:count].tolist())
+    least = np.partition(map_P, -count)[-count]
+    above_P, tied_P = map_P > least, map_P == least
+    return np.asarray(above_P + tied_P * (count - above_P.sum()) / tied_P.sum())
 
 
 def _lengths(output: Tensor) -> np.ndarray:

@@ -36,6 +36,9 @@ def last_activation(seen: Trace, image_hw: tuple[int, int]) -> str:
 
 
 def _is_spatial(one: Finished, image_hw: tuple[int, int]) -> bool:
+    """Return whether these are feature maps; a single one is a gate, which weighs places and holds no features."""
+    if len(one.shape) == 4 and 1 in (one.shape[1], one.shape[3]):
+        return False
     found = layout_of(one.shape, image_hw) if len(one.shape) == 4 else None
     return found is not None and found[1][0] * found[1][1] > 1
 

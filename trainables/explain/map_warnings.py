@@ -1,18 +1,37 @@
 """What a panel must say of its maps, so that nobody reads more in them than there is; imports no torch."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from trainables.explain.explainers import AUTO, METHODS, Explainer
 
 IDLE_FRACTION = 0.05  # of both branches' parts in the answer: a branch with less of it hardly took part
 
 
-def failed_tests(
-    explainer: str, beats_controls: bool | None, beside_controls: str, depends_on_model: bool | None, of_noise: str
-) -> list[str]:
-    """Return the sentences of the tests that an explainer failed; nothing where it passed, or it cannot be told."""
-    failed = [beside_controls] if beats_controls is False else []
-    return failed + ([f"{explainer}: {of_noise}"] if depends_on_model is False else [])
+@dataclass(frozen=True)
+class MapVerdict:
+    """What an explainer's maps are worth, None where it cannot be told; the sentences say why."""
+
+    beats_controls: bool | None
+    beside_controls: str
+    depends_on_model: bool | None
+    of_noise: str
+
+
+def verdict_warnings(shown: Sequence[str], verdicts: Mapping[str, MapVerdict]) -> list[str]:
+    """Return the tests that shown explainers failed, and of which of them nothing is known: that is no pass."""
+    known = {name: verdicts[name] for name in shown if name in verdicts}
+    failed = []
+    for name, one in known.items():
+        failed += [one.beside_controls] if one.beats_controls is False else []
+        failed += [f"{name}: {one.of_noise}"] if one.depends_on_model is False else []
+    unproved = [name for name in shown if name not in known or known[name].beats_controls is None]
+    untested = [name for name in shown if name not in known or known[name].depends_on_model is None]
+    unknown = [
+        f"Not known to be better than maps that know nothing of the model: {', '.join(unproved)}." if unproved else "",
+        f"Not known to change when the model's weights are noise: {', '.join(untested)}." if untested else "",
+    ]
+    return failed + [text for text in unknown if text]
 
 
 def of_any_class(explainers: Sequence[Explainer]) -> list[str]:

@@ -101,8 +101,10 @@ def explainers_for(explained: Explained, asked: Explainer | None) -> tuple[list[
             raise ExplanationError(f"no explainer can be used on this model: {'; '.join(refused)}")
         return works, refused
     found = explained.maps([asked], [0], [0])[asked.name]
-    for known in explained.architecture.explainers:
-        if replace(known, name="", shows="") == replace(asked, method=found.method):
+    for known in explained.usable(explained.architecture.explainers)[0]:
+        own = explained.maps([known], [0], [0])[known.name]
+        fusion = known.head_fusion, known.discard_fraction
+        if (own.method, own.layer, *fusion) == (found.method, found.layer, asked.head_fusion, asked.discard_fraction):
             return [known], []
     title = METHODS[found.method].title
     return [replace(asked, method=found.method, name=f"{title} at {found.layer}" if found.layer else title)], []

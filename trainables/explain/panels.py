@@ -73,7 +73,7 @@ def panel_figure(panel: Panel, colormap: str = COLORMAP) -> Figure:
         axes = figure.add_subplot(grid[0, place])
         _draw_image(axes, panel.image_HW, name, tile_in)
         if shown_HW is None:
-            say_instead(axes, "no positive\nevidence")
+            say_instead(axes, _blank_words(panel.maps.get(name)))
             axes.texts[-1].set_color("white")
         else:
             axes.imshow(shown_HW, cmap=colormap, vmin=0, vmax=1, alpha=MOST_OPAQUE * np.sqrt(shown_HW))
@@ -81,6 +81,11 @@ def panel_figure(panel: Panel, colormap: str = COLORMAP) -> Figure:
     if notes:
         words_below(figure, "\n".join(notes))
     return figure
+
+
+def _blank_words(map_hw: np.ndarray | None) -> str:
+    """Return why there is no view; of the fused one, which is no map, where neither has one."""
+    return "the same\neverywhere" if map_hw is not None and map_hw.max() > 0 else "no positive\nevidence"
 
 
 def _views(panel: Panel) -> dict[str, np.ndarray | None]:
@@ -111,4 +116,4 @@ def _draw_scale(axes: Axes, colormap: str) -> None:
     axes.set_yticks([])
     axes.set_xticks([0, 1], ["least", "most"], fontsize=FONT_PT)
     axes.tick_params(length=0, pad=1)
-    axes.set_xlabel("evidence for the class, each map on its own scale", fontsize=FONT_PT, labelpad=0)
+    axes.set_xlabel("evidence, each map on its own scale", fontsize=FONT_PT, labelpad=0)

@@ -41,15 +41,15 @@ MARKS: dict[str, dict[str, Any]] = {
 LABEL_IN = 0.85
 
 
-def draw_proof(path: Path, summaries: Sequence[ExplainerSummary], title: str) -> None:
-    """Write a PNG: for each explainer the mean of every figure that could be had, beside its controls'."""
-    save(proof_figure(summaries, title), path)
+def draw_proof(path: Path, summaries: Sequence[ExplainerSummary], title: str, further: Sequence[str] = ()) -> None:
+    """Write a PNG: for each explainer the mean of every figure there is, with its controls'; below it `further`."""
+    save(proof_figure(summaries, title, further), path)
 
 
-def proof_figure(summaries: Sequence[ExplainerSummary], title: str) -> Figure:
+def proof_figure(summaries: Sequence[ExplainerSummary], title: str, further: Sequence[str] = ()) -> Figure:
     """Return the figure of `draw_proof`."""
     known = [name for name in FIGURES if any(one.all_images["map"][name].value is not None for one in summaries)]
-    verdicts = [wrapped(one.sentence, WIDTH_IN * 2 - 0.1) for one in summaries]
+    verdicts = [wrapped(text, WIDTH_IN * 2 - 0.1) for text in [*(one.sentence for one in summaries), *further]]
     figure = new_figure(0, "")
     figure.set_size_inches(WIDTH_IN * 2, max(1.0, 0.28 * len(summaries) + 0.7) + 3 * LINE_IN)
     words_below(figure, "\n".join(verdicts))

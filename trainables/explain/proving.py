@@ -10,11 +10,13 @@ from torch import nn
 
 from trainables.data.split_rows import SplitRow
 from trainables.evaluation.predictions import case_digest
-from trainables.explain.cases import proved_cases
+from trainables.explain.cases import proved_cases, sanity_cases
+from trainables.explain.cell_places import CellPlaces
 from trainables.explain.engine import explain
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import Explainer
-from trainables.explain.map_warnings import failed_tests
+from trainables.explain.map_warnings import MapVerdict
+from trainables.explain.private_copy import private_copy
 from trainables.explain.proof import MapScores, ProofCase, ProofSettings, prove_image
 from trainables.explain.proof_summary import ExplainerSummary, summarise_proof
 from trainables.explain.sanity import DEPTHS, RandomisationTest, randomisation_test, shift_stability
@@ -33,10 +35,10 @@ class ProvedExplainer:
     shift_stability: float | None
 
     @property
-    def warnings(self) -> list[str]:
-        """Return what a panel must say of the map, nothing where it may be relied on."""
+    def verdict(self) -> MapVerdict:
+        """Return what both tests said."""
         one, noise = self.summary, self.randomisation
-        return failed_tests(one.explainer, one.beats_controls, one.sentence, noise.passed, noise.sentence)
+        return MapVerdict(one.beats_controls, one.sentence, noise.passed, noise.sentence)
 
 
 def prove(
@@ -73,13 +75,15 @@ def prove(
         own = {name: one.maps_BHW[place] for name, one in maps.items()}
         scores += prove_image(predict, explained.input_of([n])[0], own, case, proof, places)
     summaries = {one.explainer: one for one in summarise_proof(scores, settings.seed)}
-    few = cases[: settings.tested], classes[: settings.tested]
-    return scores, [_proved(explained, one, summaries[one.name], *few, settings) for one in explainers]
+    few = sanity_cases(rows, cases, settings.seed, settings.tested)
+    of_few = [classes[cases.index(n)] for n in few]
+    return scores, [
+        _proved(explained, one, summaries[one.name], few, of_few, places[one.name], settings) for one in explainers
+    ]
 
 
-def _predict(model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    device = next(model.parameters()).device
-    model.eval()
+def _predict(owned: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    model, device = private_copy(owned), next(owned.parameters()).device
 
     def predict(images_BCHW: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
@@ -95,15 +99,16 @@ def _proved(
     summary: ExplainerSummary,
     cases: Sequence[int],
     classes: Sequence[int],
+    places: CellPlaces,
     settings: ExplanationSettings,
 ) -> ProvedExplainer:
     images = explained.input_of(cases)
     by_model = partial(_maps, images_BCHW=images, classes=classes, explainer=explainer)
     of_images = partial(_maps, explained.model, classes=classes, explainer=explainer)
-    stability = shift_stability(of_images, images) if settings.by_steps else []
+    stability = shift_stability(of_images, images, places) if settings.by_steps else []
     stable = [value for value in stability if value is not None]
     depths = DEPTHS if settings.by_steps else DEPTHS[-1:]
-    test = randomisation_test(by_model, explained.model, images, settings.seed, depths=depths)
+    test = randomisation_test(by_model, explained.model, images, settings.seed, depths=depths, places=places)
     return ProvedExplainer(summary, test, float(np.mean(stable)) if stable else None)
 
 

@@ -9,15 +9,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from trainables.errors import ExplanationError
+
 
 def relevance_BNN(score: Tensor, blocks: Sequence[Tensor]) -> Tensor:  # noqa: N802
     """Return R - I; R begins as I and each block adds C R, with C the mean over heads of ReLU(gradient x attention).
 
     `score` is a sum over images of what was computed from attention_BHNN of the blocks; parameters get no gradient.
-    What every token has of itself (I) is left out, so that no relevance is 0. Raises RuntimeError where the score does
-    not depend on a block's attention by autograd.
+    What every token has of itself (I) is left out, so that no relevance is 0. Raises ExplanationError where the score
+    does not depend on a block's attention by autograd.
     """
-    gradients = torch.autograd.grad(score, list(blocks))
+    try:
+        gradients = torch.autograd.grad(score, list(blocks))
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0][:160]
+        raise ExplanationError(f"the class's logit has no gradient by every block's attention ({reason})") from error
     num_tokens = blocks[0].shape[-1]
     identity_NN = torch.eye(num_tokens, device=blocks[0].device)
     relevance_BNN = identity_NN.expand(len(blocks[0]), -1, -1)

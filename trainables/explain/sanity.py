@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainables.explain.cell_places import CellPlaces
 from trainables.explain.localisation import head_mask, is_blank, to_image_grid
 from trainables.explain.rank_correlation import rank_correlation
 
@@ -55,10 +56,12 @@ def randomisation_test(
     seed: int,
     *,
     depths: tuple[float, ...] = DEPTHS,
+    places: CellPlaces | None = None,
 ) -> RandomisationTest:
     """Compare the maps of images_NCHW before and after layers are randomised, on copies: the model is left alone.
 
-    `explain` gives maps_Nhw of these images by the model that it is handed. Each step randomises all layers from the
+    `explain` gives maps_Nhw of these images by the model that it is handed, whose cells lie evenly unless `places` are
+    given. Each step randomises all layers from the
     head down to its depth, and the last step decides. It passes where the mean |rank correlation| is at most MOST_ALIKE
     there, or where every map vanished. Cascading form of Adebayo et al. 2018.
     """
@@ -69,7 +72,7 @@ def randomisation_test(
         return RandomisationTest(
             (), None, f"layer randomisation: maps of {cells_h} x {cells_w} cells are too coarse to tell"
         )
-    before = _inside(maps_Nhw, heads_NHW)
+    before = _inside(maps_Nhw, heads_NHW, places)
     kept = [row for row, values_P in enumerate(before) if not is_blank(values_P)]
     names = layer_names(model)
     if not kept or not names:
@@ -78,7 +81,7 @@ def randomisation_test(
     steps = []
     for number in sorted({round(depth * (len(names) - 1)) for depth in depths}):
         chosen = names[: number + 1]
-        after = _inside(explain(randomised_copy(model, chosen, seed)), heads_NHW)
+        after = _inside(explain(randomised_copy(model, chosen, seed)), heads_NHW, places)
         steps.append(_step(chosen, [(before[row], after[row]) for row in kept]))
     last = steps[-1]
     passed = last.alike is None or last.alike <= MOST_ALIKE
@@ -113,21 +116,24 @@ def randomised_copy(model: nn.Module, layers: list[str], seed: int) -> nn.Module
     return changed
 
 
-def shift_stability(explain: Callable[[torch.Tensor], np.ndarray], images_BCHW: torch.Tensor) -> list[float | None]:
+def shift_stability(
+    explain: Callable[[torch.Tensor], np.ndarray], images_BCHW: torch.Tensor, places: CellPlaces | None = None
+) -> list[float | None]:
     """Return for each image the rank correlation of its map with those of the image moved by 1 px, moved back.
 
     The mean over four directions, on the image's grid without its outermost pixels; 1 where the map follows the image.
-    `explain` gives maps_Bhw of the images it is handed. None where a map is blank, before or after: a map that
-    vanishes is worth a look of its own. It is reported, not judged: a layer that strides by 32 px may well jump.
+    `explain` gives maps_Bhw of the images it is handed, `places` as in `randomisation_test`. None where a map is blank,
+    before or after: a map that vanishes is worth a look of its own. It is reported, not judged: a layer that strides by
+    32 px may well jump.
     """
     heads_BHW = _heads(images_BCHW)
     heads_BHW[:, [0, -1], :] = heads_BHW[:, :, [0, -1]] = False
-    before = _inside(explain(images_BCHW), heads_BHW)
+    before = _inside(explain(images_BCHW), heads_BHW, places)
     found: list[list[float | None]] = [[] for _ in before]
     for down_px, right_px in SHIFTS_PX:
         moved_BCHW = torch.from_numpy(_moved(images_BCHW.detach().cpu().numpy(), down_px, right_px))
-        after_BHW = _on_image_grid(explain(moved_BCHW.to(images_BCHW)), heads_BHW)
-        after = _inside(_moved(after_BHW, -down_px, -right_px), heads_BHW)
+        after_BHW = _on_image_grid(explain(moved_BCHW.to(images_BCHW)), heads_BHW, places)
+        after = _inside(_moved(after_BHW, -down_px, -right_px), heads_BHW, None)
         for values, before_P, after_P in zip(found, before, after, strict=True):
             values.append(None if is_blank(before_P) or is_blank(after_P) else rank_correlation(before_P, after_P))
     return [_mean_of_all(values) for values in found]
@@ -141,15 +147,15 @@ def _heads(images_BCHW: torch.Tensor) -> np.ndarray:
     return heads_BHW
 
 
-def _inside(maps_Bhw: np.ndarray, heads_BHW: np.ndarray) -> list[np.ndarray]:
+def _inside(maps_Bhw: np.ndarray, heads_BHW: np.ndarray, places: CellPlaces | None) -> list[np.ndarray]:
     """Return each map's values_P at the pixels of its head."""
-    maps_BHW = _on_image_grid(maps_Bhw, heads_BHW)
+    maps_BHW = _on_image_grid(maps_Bhw, heads_BHW, places)
     return [map_HW[head_HW] for map_HW, head_HW in zip(maps_BHW, heads_BHW, strict=True)]
 
 
-def _on_image_grid(maps_Bhw: np.ndarray, heads_BHW: np.ndarray) -> np.ndarray:
+def _on_image_grid(maps_Bhw: np.ndarray, heads_BHW: np.ndarray, places: CellPlaces | None) -> np.ndarray:
     grid_HW = (heads_BHW.shape[1], heads_BHW.shape[2])
-    return np.stack([to_image_grid(map_hw, grid_HW) for map_hw in maps_Bhw])
+    return np.stack([to_image_grid(map_hw, grid_HW, places) for map_hw in maps_Bhw])
 
 
 def _step(chosen: list[str], pairs: list[tuple[np.ndarray, np.ndarray]]) -> RandomisedStep:

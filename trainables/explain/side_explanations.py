@@ -13,6 +13,7 @@ from trainables.evaluation.predictions import Predictions, case_digest
 from trainables.explain.case_panels import Case, Reference, write_panels, write_table
 from trainables.explain.cases import shown_cases
 from trainables.explain.explained import Explained
+from trainables.explain.map_warnings import verdict_warnings
 from trainables.explain.proof_figure import draw_proof
 from trainables.explain.proving import ProvedExplainer, prove
 from trainables.explain.settings import ExplanationSettings
@@ -42,13 +43,22 @@ def explain_side(
     cases = _cases(task, predictions, title, settings.mistakes)
     if explainers and cases:
         numbers = np.linspace(0, len(predictions.rows) - 1, min(MOST_REFERENCE, len(predictions.rows))).astype(int)
-        reference = Reference(explained.input_of(numbers.tolist()), "a mean image")
-        warnings = [text for one in proved for text in one.warnings]
+        reference = Reference(explained.input_of(numbers.tolist()), f"the mean features of {len(numbers)} test images")
+        names = [one.name for one in explainers]
+        warnings = verdict_warnings(names, {one.summary.explainer: one.verdict for one in proved})
+        warnings += [f"Not shown: {reason}" for reason in refused]
         write_panels(folder, explained, explainers, cases, reference, warnings)
     write_table(folder / PROOF_FILE, [asdict(row) for row in scores])
     if proved:
-        draw_proof(folder / PROOF_FIGURE, [one.summary for one in proved], f"{title}: what the maps are worth")
+        further = [_of_model(one) for one in proved]
+        draw_proof(folder / PROOF_FIGURE, [one.summary for one in proved], f"{title}: what the maps are worth", further)
     _write_summary(folder / EXPLANATIONS_FILE, explained, proved, refused)
+
+
+def _of_model(one: ProvedExplainer) -> str:
+    """Return what is said of a map beside the figures."""
+    still = "" if one.shift_stability is None else f"; rank correlation when moved by 1 px {one.shift_stability:.2f}"
+    return f"{one.summary.explainer}: {one.randomisation.sentence}{still}"
 
 
 def _cases(task: Task, predictions: Predictions, title: str, mistakes: int) -> list[Case]:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 import sqlite3
 import subprocess
 import sys
@@ -162,6 +163,10 @@ def test_finalists_are_judged_by_modality_and_class(client: MlflowClient, state:
         assert {"test/ece_calibrated", "test/operating_point/sensitivity"} <= set(metrics)
         files = {Path(item.path).name for item in client.list_artifacts(run.info.run_id, "evaluation")}
         assert files >= {"metrics.json", "summary_statistics.csv", "stroke_classification_results.csv"}
+        explained = {Path(item.path).name for item in client.list_artifacts(run.info.run_id, "evaluation/explanations")}
+        assert explained >= {"explanations.json", "proof.png", "cases.csv", "maps.npz"}
+        assert any(name.startswith("panel_") for name in explained)
+        assert any(re.fullmatch(r"explanations/.*/map/early_deletion", name) for name in metrics)
 
 
 def test_the_report_is_an_artifact_with_the_finalists_figures(
@@ -174,9 +179,9 @@ def test_the_report_is_an_artifact_with_the_finalists_figures(
     sent = {item.path for item in client.list_artifacts(state.tracked.run_id, "report")}
     assert sent == {"report/index.html", "report/figures"}
     for number in state.finalists:
-        name = f"figures/{number:04d}/test/roc.png"
-        assert f'src="{name}"' in text
-        assert (page.parent / name).is_file()
+        for name in (f"figures/{number:04d}/test/roc.png", f"figures/{number:04d}/explanations/proof.png"):
+            assert f'src="{name}"' in text
+            assert (page.parent / name).is_file()
 
 
 def test_no_trial_is_told_where_the_test_images_are(demo: tuple[Path, Finished]) -> None:

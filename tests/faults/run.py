@@ -162,6 +162,7 @@ def power(running: Running, rng: random.Random) -> None:
 
 
 def checkpoint(running: Running, rng: random.Random) -> None:
+    running.wait_for(lambda: any(running.folder.glob("trials/*/state_epoch_*.pt")), END_S)  # none may be there just now
     everything(running, rng)
     running.process.wait()
     trials = sorted((running.folder / "trials").glob("*"))

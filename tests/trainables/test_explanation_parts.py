@@ -18,6 +18,7 @@ from trainables.explain.components import branch_shares, map_agreement
 from trainables.explain.explained import Explained
 from trainables.explain.panels import Panel, panel_figure
 from trainables.explain.proof_figure import proof_figure
+from trainables.explain.proving import prove
 from trainables.explain.settings import explanation_settings
 from trainables.explain.side_explanations import explain_side
 from trainables.inference import predict_logits
@@ -209,3 +210,19 @@ def test_the_proof_figure_is_readable(explained_side: tuple[Path, Predictions]) 
         for n in range(8)
     ]  # fmt: skip
     check_readable(proof_figure(summarise_proof(scores), "stroke, trial 6: what the maps are worth"), width_cm=16)
+
+
+def test_a_model_of_noise_that_cannot_be_explained_costs_no_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    record = ARCHITECTURES["baseline_cnn"]
+    values = default_hyperparameters("baseline_cnn") | {"image_px": SIDE_PX}
+    images_NHW = np.random.default_rng(0).integers(0, 256, (3, SIDE_PX, SIDE_PX), dtype=np.uint8)
+    explained = Explained(record, build_model("baseline_cnn", values, 2).eval(), images_NHW)
+
+    def broken(*given: object, **options: object) -> None:
+        raise ExplanationError("the model's logits are no numbers")
+
+    monkeypatch.setattr("trainables.explain.proving.randomisation_test", broken)
+    rows = rows_of(*[(n % 2, "MR", f"p{n}") for n in range(3)])
+    _, (one,) = prove(explained, record.explainers, rows, {}, QUICK)
+    assert one.verdict.depends_on_model is None and one.verdict.of_noise.endswith("logits are no numbers")

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from trainables.data.split_rows import SplitRow
+from trainables.errors import ExplanationError
 from trainables.evaluation.predictions import case_digest
 from trainables.explain.cases import proved_cases, sanity_cases
 from trainables.explain.cell_places import CellPlaces
@@ -108,7 +109,10 @@ def _proved(
     stability = shift_stability(of_images, images, places) if settings.by_steps else []
     stable = [value for value in stability if value is not None]
     depths = DEPTHS if settings.by_steps else DEPTHS[-1:]
-    test = randomisation_test(by_model, explained.model, images, settings.seed, depths=depths, places=places)
+    try:
+        test = randomisation_test(by_model, explained.model, images, settings.seed, depths=depths, places=places)
+    except ExplanationError as error:  # of a model of noise: its logits may be no numbers
+        test = RandomisationTest((), None, f"layer randomisation: {error}")
     return ProvedExplainer(summary, test, float(np.mean(stable)) if stable else None)
 
 

@@ -154,6 +154,20 @@ def test_slices_of_a_patient_are_not_independent() -> None:
         assert summaries(rows)["cam"].beats_controls is expected
 
 
+def test_a_sure_difference_of_nothing_is_none() -> None:
+    """Of a model that hardly looks at its image every map takes away as much."""
+
+    def row(image: int, source: str, value: float) -> MapScores:
+        return MapScores(
+            explainer="cam", source=source, image=str(image), group=str(image), is_correct=True,  # type: ignore[arg-type]
+            has_mask=False, is_blank=False, early_deletion=value,
+        )  # fmt: skip
+
+    for gain, expected in ((0.005, False), (0.02, True)):
+        rows = [row(k, s, 0.51 - gain * (s == "map")) for k in range(12) for s in ("map", "random", "centre")]
+        assert summaries(rows)["cam"].beats_controls is expected
+
+
 def test_no_explainer_no_summary() -> None:
     assert summarise_proof([]) == []
 

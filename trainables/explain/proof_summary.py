@@ -4,9 +4,10 @@ The rule. Where lesions are known, explainers are judged by pointing, on images 
 a mask: of a wrong answer nobody knows where its cause should lie. Elsewhere by deletion of the first fifth of the
 pixels, on all images: over the whole range even a map of the lesion itself hardly wins, as most of the curve is of
 images without it. It must be better than each control: the 95 % interval of the paired difference, from draws of whole
-groups (patients), lies above zero for every one of them. That all must be beaten needs no correction for their number.
-With fewer than six groups nothing is said: even if an explainer won in each of five, chance would do so once in sixteen
-times.
+groups (patients), lies above zero for every one of them, and it is 0.01 at least: a model that answers the same
+whatever is hidden has maps that are surely better by nothing. That all must be beaten needs no correction for their
+number. With fewer than six groups nothing is said: even if an explainer won in each of five, chance would do so once in
+sixteen times.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from trainables.evaluation.intervals import DRAWS, ROUNDING, TAIL
 from trainables.explain.controls import CONTROLS
 from trainables.explain.proof import FIGURES, MapScores
 
+LEAST_DIFFERENCE = 0.01  # on the scale from 0 to 1 of all figures: what is surely less is surely of no use
 FEWEST_GROUPS = 6  # the sign test's two-sided p of as many wins is 2 / 2**6, the first below 0.05
 
 
@@ -106,7 +108,7 @@ def _summary(explainer: str, scores: Sequence[MapScores], seed: int) -> Explaine
     judged = _paired(judged, figure)
     groups = len({row.group for row in judged})
     differences = _differences(judged, figure, seed) if groups >= FEWEST_GROUPS else {}
-    beats = all(one.low > 0 for one in differences.values()) if differences else None
+    beats = all(one.low > 0 and one.value >= LEAST_DIFFERENCE for one in differences.values()) if differences else None
     what = f"{means['map'][figure].images} {'correct ' if has_masks else ''}images of {groups} groups"
     values = ", ".join(_value(source, figure, means) for source in ("map", *CONTROLS))
     sentence = f"{explainer} {_verdict(beats, groups)}: {values} ({what})"

@@ -22,10 +22,15 @@ def harness():
         yield module
 
 
+def never_waiting(folder: Path) -> dict:
+    process = SimpleNamespace(wait=lambda: 0)
+    return {"process": process, "folder": folder, "wait_for": lambda happened, within_s: happened()}
+
+
 @pytest.mark.parametrize("fault", ["actor", "raylet", "gcs", "sync", "checkpoint"])
 def test_a_fault_that_meets_nothing_is_told(harness, tmp_path: Path, monkeypatch, fault: str) -> None:
     monkeypatch.setattr(harness, "everything", lambda running, rng: None)
-    running = SimpleNamespace(pids=lambda title: [], process=SimpleNamespace(wait=lambda: 0), folder=tmp_path)
+    running = SimpleNamespace(pids=lambda title: [], **never_waiting(tmp_path))
     with pytest.raises(harness.NothingToBreakError):
         harness.FAULTS[fault](running, random.Random(0))
 
@@ -36,7 +41,7 @@ def test_damaged_checkpoints_are_the_newest(harness, tmp_path: Path, monkeypatch
     trial.mkdir(parents=True)
     for number in (1, 2):
         (trial / f"state_epoch_{number:04d}.pt").write_bytes(b"x" * 5000)
-    running = SimpleNamespace(process=SimpleNamespace(wait=lambda: 0), folder=tmp_path)
+    running = SimpleNamespace(**never_waiting(tmp_path))
     harness.FAULTS["checkpoint"](running, random.Random(0))
     sizes = [path.stat().st_size for path in sorted(trial.iterdir())]
     assert sizes[0] == 5000

@@ -19,6 +19,7 @@ def last_activation(seen: Trace, image_hw: tuple[int, int]) -> str:
     was activated (residual ones), the last block. Raises ExplanationError where neither is a module.
     """
     spatial = [one for one in seen.finished if _is_spatial(one, image_hw)]
+    spatial = [one for one in spatial if not _is_single(one)] or spatial  # a gate weighs places and holds no features
     if not spatial:
         raise ExplanationError("no layer of the model gives a map of more than one cell: name a layer")
     after = seen.finished[seen.finished.index(spatial[-1]) + 1 :]
@@ -36,11 +37,12 @@ def last_activation(seen: Trace, image_hw: tuple[int, int]) -> str:
 
 
 def _is_spatial(one: Finished, image_hw: tuple[int, int]) -> bool:
-    """Return whether these are feature maps; a single one is a gate, which weighs places and holds no features."""
-    if len(one.shape) == 4 and 1 in (one.shape[1], one.shape[3]):
-        return False
     found = layout_of(one.shape, image_hw) if len(one.shape) == 4 else None
     return found is not None and found[1][0] * found[1][1] > 1
+
+
+def _is_single(one: Finished) -> bool:
+    return 1 in (one.shape[1], one.shape[3])
 
 
 def _called_once(one: Finished, seen: Trace) -> str:

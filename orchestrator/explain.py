@@ -120,7 +120,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
         check_new_folder("--out", request.out)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "model")
-        found, classifier, out = _fetch(request, folder)
+        found, digest, classifier, out = _fetch(request, folder)
         named = f"{found.name} version {found.version}"
         with _told_of(named):
             packaged = load_packaged(folder / classifier)
@@ -129,7 +129,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
             judged = _judge(packaged, images, progress)
             explained = packaged.explained(judged.images_NHW)
             explainers, refused = explainers_for(explained, asked)
-            warnings = explainer_warnings(folder / FOLDER, [one.name for one in explainers])
+            warnings = explainer_warnings(folder / FOLDER, [one.name for one in explainers], digest)
             note_predictions(request.home, judged.sha256s, f"{found.name} v{found.version}", EXPLAIN)
             cases = _cases(judged, packaged.classes, class_index)
             with new_folder(out) as part:
@@ -174,23 +174,28 @@ def _listed(paths: Sequence[str]) -> list[UnlabelledImage]:
         raise BadInput(str(error)) from error
 
 
-def _fetch(request: ExplainRequest, folder: Path) -> "tuple[FoundModel, Path, Path]":
-    """Write a version's files into a folder; return which it is, where its classifier lies there, and where panels go.
+def _fetch(request: ExplainRequest, folder: Path) -> "tuple[FoundModel, str | None, Path, Path]":
+    """Write a version's files into a folder.
+
+    Return which it is, the digest of its evidence, where its classifier lies there, and where panels go.
 
     That these can be written there is known before anything is fetched.
     """
     from orchestrator.tracking.downloads import CLASSIFIER, download_version
+    from orchestrator.tracking.promotion import evidence_digest
     from orchestrator.tracking.registry import find_model
     from orchestrator.tracking.store import open_store, told_as_bad_input
 
     with told_as_bad_input(request.home, request.tracking_uri):
-        found = find_model(open_store(request.home, request.tracking_uri), request.reference)
+        client = open_store(request.home, request.tracking_uri)
+        found = find_model(client, request.reference)
+        digest = evidence_digest(client, found.name, found.version)
         out = request.out
         if out is None:
             out = Path(f"explanations-{found.name}-v{found.version}")
             check_new_folder("--out", out)
         download_version(found, folder)
-    return found, CLASSIFIER, out
+    return found, digest, CLASSIFIER, out
 
 
 def _check_inputs(packaged: "Packaged", named: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import search_spaces
 from orchestrator.yaml_file import read_yaml
-from trainables.catalog import TIMM
+from trainables.configs.timm_model import TIMM
 
 
 def with_generic_spaces(architectures: Mapping[Any, Any]) -> dict[Any, Any]:

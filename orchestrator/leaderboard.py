@@ -11,6 +11,7 @@ from orchestrator.journal import FinalistEvaluated, FoldEvaluated, Metrics, Over
 from orchestrator.space import Scalar
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.catalog import default_hyperparameters
+from trainables.errors import ArchitectureError
 from trainables.evaluation.intervals import FEW_GROUPS, Interval, few_groups_warning
 from trainables.evaluation.metrics import rank_key
 
@@ -161,7 +162,7 @@ def changed_from_published(trial: TrialState) -> dict[str, Scalar]:
     """Return the hyperparameters that differ from the architecture's published defaults."""
     try:
         published = default_hyperparameters(trial.architecture)
-    except KeyError:  # the journal of another version of this project
+    except (KeyError, ArchitectureError):  # another version's, or of a package that is gone
         published = {}
     return {k: v for k, v in trial.hyperparameters.items() if k not in published or published[k] != v}
 

@@ -6,15 +6,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-import search_spaces
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.generic_space import with_generic_spaces
-from orchestrator.home import is_name_of_sweeps
 from orchestrator.points import not_on_a_grid, parse_points
 from orchestrator.space import Scalar, Space, SpaceFaults, parse_space
 from orchestrator.sweep_sections import PRESETS, Budget, Preset, Scheduler, Search, Section
 from orchestrator.yaml_file import parse_yaml, read_yaml, shortened
-from trainables.catalog import ARCHITECTURES, TASKS, TIMM, Architecture, Task, architecture
+from trainables.catalog import TASKS, Task, architecture, architecture_names
+from trainables.configs.record import Architecture
+from trainables.configs.timm_model import TIMM
+from trainables.errors import ArchitectureError
 
 
 class SweepFile(BaseModel):
@@ -34,28 +35,6 @@ class SweepFile(BaseModel):
 SECTIONS: Mapping[str, type[Section]] = {"budget": Budget, "search": Search, "scheduler": Scheduler}
 _NO_SCALAR = {"bool_type": "bool", "int_type": "int", "float_type": "float", "string_type": "str"}
 KEYS = {"task", "architectures", "presets", *SECTIONS}
-
-
-def sweep_names() -> list[str]:
-    """Return the names of the sweeps that come with the project."""
-    return sorted(path.stem for path in _packaged_folder().glob("*.yaml"))
-
-
-def find_sweep_file(name: str) -> Path:
-    """Return the file of a sweep's name, or the given YAML file. Raises BadInput."""
-    if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        if path.is_dir():
-            raise BadInput(f"sweep file {name}: is a folder; name a sweep file in it")
-        if not path.is_file():
-            raise BadInput(f"sweep file {name}: no such file")
-        if not is_name_of_sweeps(path.stem):
-            rule = "expected letters, digits, points, dashes and underscores, at most 79; rename the file"
-            raise BadInput(f"sweep file {name}: its name becomes the sweep's: {rule}")
-        return path
-    if name not in sweep_names():
-        raise BadInput(unknown_name("sweep", name, sweep_names()))
-    return _packaged_folder() / f"{name}.yaml"
 
 
 def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | None = None) -> SweepFile:
@@ -199,8 +178,10 @@ def known_architecture(name: object) -> Architecture:
     try:
         return architecture(str(name))
     except KeyError:
-        known = [*ARCHITECTURES, f"{TIMM}<name>"]
+        known = [*architecture_names(), f"{TIMM}<name>"]
         raise BadInput(unknown_name("architecture", str(name), known)) from None
+    except ArchitectureError as error:
+        raise BadInput(str(error)) from error
 
 
 def misfit(record: Architecture, task: Task) -> str:
@@ -208,7 +189,7 @@ def misfit(record: Architecture, task: Task) -> str:
     takes, has = record.images_per_case, task.images_per_case
     if takes == has:
         return ""
-    fit = [known.name for known in ARCHITECTURES.values() if known.images_per_case == has]
+    fit = [name for name in architecture_names() if known_architecture(name).images_per_case == has]
     way_out = f"known for it: {', '.join(fit)}" if fit else "no architecture here takes as many"
     noun = "image" if takes == 1 else "images"
     return f"takes {_count(takes)} {noun} per case, task {task.name} has {_count(has)}; {way_out}"
@@ -216,10 +197,6 @@ def misfit(record: Architecture, task: Task) -> str:
 
 def _count(number: int) -> str:
     return {1: "one", 2: "two"}.get(number, str(number))
-
-
-def _packaged_folder() -> Path:
-    return Path(search_spaces.__file__).parent
 
 
 def _preset(raw: Mapping[str, Any], preset: str) -> dict[str, Any]:

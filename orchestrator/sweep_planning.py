@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.inspecting import architectures
-from orchestrator.inspecting.architectures import image_sides
+from orchestrator.inspecting.architectures import image_views
 from orchestrator.inspecting.data import find_data, prepare_data
 from orchestrator.inspecting.machine import count_gpus
 from orchestrator.inspecting.timm_models import resolve_timm
 from orchestrator.plan import DataKind, DataSummary, SweepPlan
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.space import Space, defaults
-from orchestrator.sweep_file import SweepFile, find_sweep_file, load_sweep_file
+from orchestrator.sweep_file import SweepFile, load_sweep_file
+from orchestrator.sweep_files import find_sweep_file
 from orchestrator.sweep_request import SweepRequest
 from orchestrator.sweep_sections import MOST
 from trainables.catalog import TASKS, Task, Weights, architecture, default_hyperparameters
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.tuning.resources import Slots
     from trainables.data.decoding import Progress
     from trainables.data.prepare import PreparedData
+    from trainables.data.views import View
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     architectures.check_weights(file.architectures, pretrained=False)  # names are known before data are read
     file = file.model_copy(update={"architectures": resolve_timm(file.architectures)})
     folder, whence = find_data(task, request.data, request.data_root, request.home)
-    sides_px = image_sides(file.architectures)
-    data = _prepare(task, folder, whence, sides_px, request, progress)
+    views = image_views(file.architectures)
+    data = _prepare(task, folder, whence, views, request, progress)
     kind = data_kind(data)
     random = file.preset == "quick" or kind == "phantom"
     weights: Weights = request.weights or ("random" if random else "pretrained")
@@ -99,13 +101,13 @@ def check_metric(metric: str | None, task: Task) -> None:
 
 
 def _prepare(
-    task: Task, folder: Path, whence: str, sides_px: list[int], request: SweepRequest, progress: "Progress"
+    task: Task, folder: Path, whence: str, views: "list[View]", request: SweepRequest, progress: "Progress"
 ) -> "PreparedData":
     from trainables.data.sides import SplitRequest
 
     split = SplitRequest(kind=request.split, folds=request.folds, seed=child_seed(request.seed, SeedPath.SPLIT))
     who = f"sweep {Path(request.name).stem}"
-    return prepare_data(task, folder, whence, sides_px, split, request.home, who, progress)
+    return prepare_data(task, folder, whence, views, split, request.home, who, progress)
 
 
 def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:

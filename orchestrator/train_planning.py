@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.cache_upkeep import MAX_CACHE_BYTES
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home
-from orchestrator.inspecting.architectures import check_architecture, check_weights, image_sides
+from orchestrator.inspecting.architectures import check_architecture, check_weights, image_views
 from orchestrator.inspecting.data import find_data, prepare_data
 from orchestrator.inspecting.machine import count_gpus
 from orchestrator.inspecting.timm_models import resolve_timm
@@ -19,18 +19,14 @@ from orchestrator.space import Fixed, Space, SpaceFaults, defaults, parse_space
 from orchestrator.sweep_file import known_architecture, misfit
 from orchestrator.sweep_planning import check_metric, check_metric_name, data_kind, summarise_data
 from orchestrator.yaml_file import parse_yaml
-from trainables.catalog import (
-    TASKS,
-    Architecture,
-    Task,
-    Weights,
-    default_hyperparameters,
-)
+from trainables.catalog import TASKS, Task, Weights, default_hyperparameters
+from trainables.configs.record import Architecture
 
 if TYPE_CHECKING:
     from trainables.data.decoding import Progress
     from trainables.data.prepare import PreparedData
     from trainables.data.sides import SplitKind
+    from trainables.data.views import View
 
 MOST_EPOCHS = 1_000_000
 EPOCHS = 10  # where no project published how many
@@ -85,7 +81,7 @@ def plan_training(request: TrainRequest, progress: "Progress") -> PlannedTrainin
     _check_folder(request)
     check_weights({record.name: space}, pretrained=False)
     spaces = resolve_timm({record.name: space})
-    data = _prepare(request, task, image_sides(spaces), progress)
+    data = _prepare(request, task, image_views(spaces), progress)
     kind = data_kind(data)
     weights = request.weights or ("random" if kind == "phantom" or not record.backbones else "pretrained")
     if weights == "pretrained":
@@ -224,9 +220,9 @@ def _open_folder(planned: PlannedTraining) -> None:
         raise BadInput(f"--out {planned.folder}: {error.strerror}; name a folder that can be written") from error
 
 
-def _prepare(request: TrainRequest, task: Task, sides_px: list[int], progress: "Progress") -> "PreparedData":
+def _prepare(request: TrainRequest, task: Task, views: "list[View]", progress: "Progress") -> "PreparedData":
     from trainables.data.sides import SplitRequest
 
     folder, whence = find_data(task, request.data, request.data_root, request.home)
     split = SplitRequest(kind=request.split, folds=1, seed=child_seed(request.seed, SeedPath.SPLIT))
-    return prepare_data(task, folder, whence, sides_px, split, request.home, f"train {request.architecture}", progress)
+    return prepare_data(task, folder, whence, views, split, request.home, f"train {request.architecture}", progress)

@@ -4,13 +4,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pkgutil import iter_modules
 from typing import Any, Literal
 
-from trainables.configs.architectures import BaselineCNNConfig, ResNetViTConfig, timm_config
-from trainables.configs.training import TrainingConfig
-from trainables.explain.explainers import BranchPair, Explainer
+from trainables import configs
+from trainables.configs.record import Architecture
+from trainables.configs.timm_model import TIMM, timm_record
+from trainables.errors import ArchitectureError
 
 Weights = Literal["pretrained", "random"]
+ENTRY_POINTS = "orchestrator.architectures"  # what a package declares to bring some
 
 
 @dataclass(frozen=True)
@@ -38,27 +43,6 @@ class Task:
     def severity_K(self) -> tuple[int, ...]:  # noqa: N802
         """Return each class's rank by severity, 0 the least; empty where the classes have no order."""
         return tuple(self.severity.index(name) for name in self.classes) if self.severity else ()
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A model family: its schema, the dotted path of its builder, and the fields that name timm backbones.
-
-    `smoke` is a configuration small enough to build, train and export within seconds; `published_epochs` is None where
-    no project published the defaults; `explainers` are what shows why it said so, the first one best; `pair` are
-    two of them whose branches are compared.
-    """
-
-    name: str
-    config: type[TrainingConfig]
-    builder: str
-    backbones: tuple[str, ...]
-    published_epochs: int | None
-    source: str
-    smoke: Mapping[str, Any] = field(hash=False)
-    images_per_case: int = 1
-    explainers: tuple[Explainer, ...] = (Explainer(name="model", shows="where the image speaks for the class"),)
-    pair: BranchPair | None = None
 
 
 _LAYOUTS = "trainables.data.layouts"
@@ -121,49 +105,30 @@ TASKS: Mapping[str, Task] = {
     ),
 }
 
-ARCHITECTURES: Mapping[str, Architecture] = {
-    "resnet_vit": Architecture(
-        name="resnet_vit",
-        config=ResNetViTConfig,
-        builder="trainables.architectures.resnet_vit:build",
-        backbones=("resnet", "vit"),
-        published_epochs=35,
-        source="ResNet50 + ViT-B/16 stroke notebook (design facts: features concatenated, one hidden layer)",
-        smoke={"resnet": "test_resnet", "vit": "test_vit", "image_px": 32, "hidden": 16},
-        explainers=(
-            Explainer("gradcam", "cnn", "ResNet", "where the ResNet's features speak for the class"),
-            Explainer("hirescam", "cnn.layer2", "ResNet fine", "the same, finer: by an earlier layer of the ResNet"),
-            Explainer("relevance", "vit", "ViT", "which patches the ViT's attention takes in that speak for the class"),
-            Explainer(
-                "rollout", "vit", "ViT attention", "which patches the ViT's attention takes in, whatever the class"
-            ),
-        ),
-        pair=BranchPair(first="ResNet", second="ViT", branches=("cnn", "vit"), weight=0.6),
-    ),
-    "baseline_cnn": Architecture(
-        name="baseline_cnn",
-        config=BaselineCNNConfig,
-        builder="trainables.architectures.baseline_cnn:build",
-        backbones=(),
-        published_epochs=10,
-        source="BaselineCNN of an Alzheimer MRI project (design facts: two 3 x 3 convolutions, one hidden layer)",
-        smoke={"image_px": 32},
-        explainers=(Explainer("gradcam", "features.-2", "CNN", "where the last activations speak for the class"),),
-    ),
-}
+
+def _own_records() -> dict[str, Architecture]:
+    """Return the records of this project: every file of `trainables.configs` that has one."""
+    modules = [import_module(f"{configs.__name__}.{found.name}") for found in iter_modules(configs.__path__)]
+    records = [module.RECORD for module in modules if hasattr(module, "RECORD")]
+    return {record.name: record for record in records}
 
 
-TIMM = "timm/"  # before the name of any timm classifier
+ARCHITECTURES: Mapping[str, Architecture] = _own_records()
+
+
+def architecture_names() -> list[str]:
+    """Return the names of this project's architectures, then of those that installed packages bring."""
+    return [*ARCHITECTURES, *(name for name in _entry_points() if name not in ARCHITECTURES)]
 
 
 def architecture(name: str) -> Architecture:
     """Return the record of an architecture; `timm/<name>` needs no entry, whether timm knows it is not asked here.
 
-    Raises KeyError for a name that is neither.
+    Raises KeyError for a name that nobody brings, ArchitectureError for a package's that cannot be loaded.
     """
     if re.fullmatch(rf"{TIMM}\w[\w.-]*", name):
-        return _timm_architecture(name.removeprefix(TIMM))
-    return ARCHITECTURES[name]
+        return timm_record(name.removeprefix(TIMM))
+    return ARCHITECTURES[name] if name in ARCHITECTURES else _installed(_entry_points()[name])
 
 
 def default_hyperparameters(name: str) -> dict[str, Any]:
@@ -172,14 +137,19 @@ def default_hyperparameters(name: str) -> dict[str, Any]:
 
 
 @cache
-def _timm_architecture(timm_name: str) -> Architecture:
-    return Architecture(
-        name=TIMM + timm_name,
-        config=timm_config(timm_name),
-        builder="trainables.architectures.timm_model:build",
-        backbones=("timm_name",),
-        published_epochs=None,
-        source=f"timm's {timm_name} with a new last layer",
-        smoke={"image_px": 32},
-        explainers=(Explainer("auto", "backbone", "backbone", "where the image speaks for the class"),),
-    )
+def _entry_points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+@cache
+def _installed(point: EntryPoint) -> Architecture:
+    """Return the record that an entry point names."""
+    where = f"architecture {point.name}: {point.value} ({point.dist.name if point.dist else 'no package'})"
+    try:
+        record = point.load()
+    except Exception as error:  # the package's own code may raise anything
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ArchitectureError(f"{where} cannot be loaded: {reason}") from error
+    if not isinstance(record, Architecture) or record.name != point.name:
+        raise ArchitectureError(f"{where} is not an Architecture of that name (CONTRIBUTING.md says how)")
+    return record

@@ -47,11 +47,11 @@ class SideImages:
 
 @dataclass(frozen=True)
 class Explaining:
-    """How the answers on test are explained; `find_mask` (path of a row, side_px) gives a lesion where one is known."""
+    """How the answers on test are explained; `find_mask` (path of a row) gives a lesion where one is known."""
 
     architecture: str
     settings: ExplanationSettings
-    find_mask: Callable[[str, int], np.ndarray | None]
+    find_mask: Callable[[str], np.ndarray | None]
 
 
 def judge(
@@ -101,7 +101,7 @@ def _explain(
     from trainables.explain.side_explanations import explain_side
 
     side_px = images_NHW.shape[1]
-    found = {n: explaining.find_mask(row.path, side_px) for n, row in enumerate(predictions.rows)}
+    found = {n: explaining.find_mask(row.path) for n, row in enumerate(predictions.rows)}
     masks = {n: mask_HW for n, mask_HW in found.items() if mask_HW is not None}
     explained = Explained(architecture(explaining.architecture), model, images_NHW)
     threads = torch.get_num_threads()

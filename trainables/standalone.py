@@ -39,6 +39,8 @@ class Classifier:
         self.temperature: float = config["temperature"]
         self.digests: dict[str, str] = config["digests"]
         self.side_px: int = config["hyperparameters"]["image_px"]
+        crops = config["hyperparameters"].get("crop_brain", False)
+        self._crop_margin_px: int | None = config["hyperparameters"]["crop_margin_px"] if crops else None
         self._images = load_module(folder / "images.py")
         architecture = load_module(folder / "architecture.py")
         self.model: torch.nn.Module = architecture.build(config["hyperparameters"], len(self.classes), False)
@@ -92,7 +94,7 @@ class Classifier:
         squares = []
         for name, image in zip(self.inputs, images, strict=True):
             try:
-                squares.append(self._images.resize_square(self._grey(image), self.side_px))
+                squares.append(self._images.square(self._grey(image), self.side_px, self._crop_margin_px))
             except ValueError as error:
                 reason = " ".join(str(error).split())[:REASON_LENGTH]
                 raise ValueError(reason if len(images) == 1 else f"{name}: {reason}") from None

@@ -5,8 +5,10 @@ from typing import Annotated
 import typer
 
 from orchestrator.errors import BadInput, unknown_name
-from orchestrator.sweep_file import sweep_names
-from trainables.catalog import ARCHITECTURES, TASKS, TIMM
+from orchestrator.sweep_file import known_architecture
+from orchestrator.sweep_files import sweep_names
+from trainables.catalog import TASKS, architecture_names
+from trainables.configs.timm_model import TIMM
 
 KINDS = ("tasks", "architectures", "sweeps", "runs")
 
@@ -42,9 +44,10 @@ def _defined(what: str) -> list[dict[str, str]]:
             for task in TASKS.values()
         ]
     if what == "architectures":
-        own = [{"architecture": record.name, "source": record.source} for record in ARCHITECTURES.values()]
+        own = [{"architecture": name, "source": known_architecture(name).source} for name in architecture_names()]
         return [*own, {"architecture": f"{TIMM}<name>", "source": "any classifier of timm with a new last layer"}]
-    from orchestrator.sweep_file import find_sweep_file, load_sweep_file
+    from orchestrator.sweep_file import load_sweep_file
+    from orchestrator.sweep_files import find_sweep_file
 
     files = [load_sweep_file(find_sweep_file(name), "full") for name in sweep_names()]
     return [

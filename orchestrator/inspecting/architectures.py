@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from trainables.errors import WeightsError
 
 if TYPE_CHECKING:
     from trainables.data.prepare import PreparedPart
+    from trainables.data.views import View
     from trainables.training.learner import Learner
     from trainables.training.run import TrainingRun
 
@@ -62,6 +64,7 @@ def check_architecture(
     """
     import torch
 
+    from trainables.training.batches import shown_images
     from trainables.training.run import TrainingRun
 
     hyperparameters = default_hyperparameters(architecture) | defaults(space)
@@ -88,6 +91,7 @@ def check_architecture(
         raise BadInput(f"architectures.{architecture}: cannot be trained with its defaults: {reason[:300]}") from error
     if device == "cuda":
         torch.cuda.empty_cache()
+    shown = shown_images(training_images, bool(hyperparameters["plain_copies"]))
     if not math.isfinite(measured.first_loss):
         raise BadInput(f"architectures.{architecture}: the first batch already gives a loss of {measured.first_loss}")
     return ArchitectureChecked(
@@ -96,7 +100,7 @@ def check_architecture(
         total_parameters=measured.total_parameters,
         step_s=measured.step_s,
         peak_memory_mib=measured.peak_mib,
-        steps_per_epoch=-(-training_images // int(hyperparameters["batch_size"])),
+        steps_per_epoch=-(-shown // int(hyperparameters["batch_size"])),
     )
 
 
@@ -119,11 +123,12 @@ def _measure_with_room(run: "TrainingRun", development: "PreparedPart") -> _Meas
 
 
 def _measure(run: "TrainingRun", development: "PreparedPart") -> _Measured:
+    from trainables.data.views import View
     from trainables.models import count_parameters
     from trainables.training.development import load_development
     from trainables.training.learner import Learner
 
-    data = load_development(development.rows, development.arrays[run.hyperparameters["image_px"]], run.device)
+    data = load_development(development.rows, development.arrays[View.of(run.hyperparameters).name], run.device)
     before_mib = _peak_memory_mib(run.device, reset=True)
     learner = Learner(run, data)
     losses, steps_s = _take_steps(learner)
@@ -189,15 +194,21 @@ def batch_growth(architecture: str, space: Space) -> float:
     return max(1.0, float(largest) / default)
 
 
-def image_sides(spaces: dict[str, Space]) -> list[int]:
-    """Return every image size that a trial of these spaces may ask for."""
-    sides: set[int] = set()
+def image_views(spaces: dict[str, Space]) -> "list[View]":
+    """Return every view of the images that a trial of these spaces may ask for."""
+    from trainables.data.views import View
+
+    views: set[View] = set()
     for architecture, space in spaces.items():
-        parameter = space.get("image_px")
-        if parameter is not None and parameter.kind in ("int", "float"):
-            raise BadInput(f"architectures.{architecture}.image_px: sizes are decoded ahead, so use choice: [..]")
-        sides |= {int(side) for side in _values(parameter, default_hyperparameters(architecture)["image_px"])}
-    return sorted(sides)
+        published, asked = default_hyperparameters(architecture), []
+        for name in ("image_px", "crop_brain", "crop_margin_px"):
+            parameter = space.get(name)
+            if parameter is not None and parameter.kind in ("int", "float"):
+                raise BadInput(f"architectures.{architecture}.{name}: images are decoded ahead, so use choice: [..]")
+            asked.append(_values(parameter, published[name]))
+        for side, crops, margin in product(*asked):
+            views.add(View.of({"image_px": side, "crop_brain": crops, "crop_margin_px": margin}))
+    return sorted(views)
 
 
 def _values(parameter: Parameter | None, published: Scalar) -> list[Scalar]:

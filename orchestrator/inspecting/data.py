@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trainables.data.examine import ExaminedData
     from trainables.data.prepare import PreparedData
     from trainables.data.sides import SplitRequest
+    from trainables.data.views import View
 
 PHANTOM_PATIENTS = 72
 PHANTOM_SEED = 0
@@ -60,7 +61,7 @@ def prepare_data(
     task: Task,
     folder: Path,
     whence: str,
-    sides_px: Sequence[int],
+    views: "Sequence[View]",
     request: "SplitRequest",
     home: Home,
     who: str,
@@ -75,8 +76,8 @@ def prepare_data(
 
     why = "hashed, decoded where new, audited for leaks"
     with _faults_of(whence, home), staging_folder(home.cache) as staging:
-        examined, noted = _examine(task, folder, sides_px, home, staging, (who, why), progress)
-        data = split_data(task, examined, sides_px, request, home.cache, staging, progress)
+        examined, noted = _examine(task, folder, views, home, staging, (who, why), progress)
+        data = split_data(task, examined, views, request, home.cache, staging, progress)
     if data.test_digest != noted:  # another test side than the usual one was asked for
         note_preparation(home.test_ledger, data.test_digest, len(data.test.rows), who, why)
     return data
@@ -85,7 +86,7 @@ def prepare_data(
 def _examine(
     task: Task,
     folder: Path,
-    sides_px: Sequence[int],
+    views: "Sequence[View]",
     home: Home,
     staging: Path,
     reader: tuple[str, str],
@@ -108,7 +109,7 @@ def _examine(
         progress(what, done, of)
 
     try:
-        examined = examine_data(task, folder, sides_px, home.cache, staging, heard)
+        examined = examine_data(task, folder, views, home.cache, staging, heard)
     except BaseException:
         if images_read:
             note_preparation(ledger, "", images_read, who, f"{WHOLE_SET}: broken off before it was audited")
@@ -177,12 +178,13 @@ def write_data_report(
     from trainables.data.augmentation import Augmentation
     from trainables.data.reporting import draw_sheets, report_data
     from trainables.data.split_rows import write_rows
+    from trainables.data.views import View
 
     report_data(folder, task, data.examined, data.as_split)
     write_rows(folder / "split.csv", data.rows)
     values = default_hyperparameters(architecture) | defaults(space)
     strongest = values | {name: _largest(parameter) for name, parameter in space.items()}
-    draw_sheets(folder, task, data, values["image_px"], Augmentation.of(strongest), seed)
+    draw_sheets(folder, task, data, View.of(values), Augmentation.of(strongest), seed)
 
 
 def _largest(parameter: Parameter) -> Scalar:

@@ -5,7 +5,8 @@ from itertools import product
 from orchestrator.errors import BadInput
 from orchestrator.generic_space import generic_space
 from orchestrator.space import Choice, Fixed, FloatRange, IntRange, Parameter, Scalar, Space, defaults, parse_space
-from trainables.catalog import TIMM, architecture, default_hyperparameters
+from trainables.catalog import architecture, default_hyperparameters
+from trainables.configs.timm_model import TIMM
 from trainables.errors import ArchitectureError, WeightsError
 
 

@@ -23,6 +23,7 @@ from orchestrator.promotion.model_card import write_model_card
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.catalog import TASKS, architecture
 from trainables.data.sources import SOURCES
+from trainables.errors import ArchitectureError
 from trainables.evaluation.evaluation_files import (
     COST_FILE,
     EXPLANATIONS,
@@ -69,7 +70,7 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
         metric=TASKS[plan.task].primary_metric,
         chosen_by=plan.metric,
         architecture=trial.architecture,
-        source=architecture(trial.architecture).source,
+        source=_source(trial.architecture),
         hyperparameters=dict(trial.hyperparameters),
         sweep_id=state.started.sweep_id,
         trial=trial.number,
@@ -116,6 +117,13 @@ def _evaluated_weights(evaluated: Path, weights: Path, folder: Path) -> str:
         shutil.rmtree(folder, ignore_errors=True)
         raise BadInput(f"{weights}: are not the weights that were evaluated; resume the sweep")
     return told
+
+
+def _source(name: str) -> str:
+    try:
+        return architecture(name).source
+    except (KeyError, ArchitectureError):
+        return "of a package that is not installed here"
 
 
 def _licence(state: SweepState) -> str:

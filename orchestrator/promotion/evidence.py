@@ -137,5 +137,5 @@ def digest_of(path: Path) -> str:
 def _first(error: Exception) -> str:
     if isinstance(error, ValidationError):
         fault = error.errors()[0]
-        return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+        return ": ".join([*filter(None, [".".join(map(str, fault["loc"]))]), fault["msg"]])
     return getattr(error, "strerror", None) or str(error)

@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.errors import BadInput
-from orchestrator.promotion.evidence import EVIDENCE_FILE, EvidenceFolder
+from orchestrator.promotion.evidence import EVIDENCE_FILE, EvidenceFolder, digest_of
 from trainables.explain.map_warnings import MapVerdict, verdict_warnings
 
 
-def explainer_warnings(evidence: Path, shown: Sequence[str]) -> list[str]:
-    """Return what panels must say of explainers by these names: what they failed, and of which nothing is known."""
+def explainer_warnings(evidence: Path, shown: Sequence[str], digest: str | None) -> list[str]:
+    """Return what panels must say of explainers by these names: what they failed, and of which nothing is known.
+
+    `digest` is what the registry keeps of the evidence, None where it keeps none: other evidence says nothing.
+    """
     if not (evidence / EVIDENCE_FILE).is_file():
         return verdict_warnings(shown, {})
+    if digest_of(evidence / EVIDENCE_FILE) != (digest or ""):
+        return [f"{EVIDENCE_FILE} of the version was changed: what these maps are worth is not known."]
     try:
         verdicts = EvidenceFolder(evidence).evidence.explanations
     except BadInput:

@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from orchestrator.errors import BadInput, EvidenceAltered, PromotionRefused
 from orchestrator.promotion.checks import Check, RivalAnswers, on_same_images
 from orchestrator.promotion.decision import Decision, decide
-from orchestrator.promotion.evidence import FOLDER, EvidenceFolder
+from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, EvidenceFolder, digest_of
 from orchestrator.promotion.policy import Policy
 from orchestrator.promotion.verification import check_files
 from orchestrator.tracking.model_files import model_checks
@@ -143,7 +143,8 @@ def evidence_of(client: MlflowClient, name: str, version: str, must_hold: bool =
                 raise
             raise BadInput(f"{name} version {version}: its evidence cannot be read; put its files back") from error
         folder = EvidenceFolder(Path(path))
-        if must_hold and not all(check.passed for check in check_files(folder, digest)):
+        is_same = digest_of(folder.path / EVIDENCE_FILE) == digest  # else it may be no JSON any more
+        if must_hold and not (is_same and all(check.passed for check in check_files(folder, digest))):
             raise EvidenceAltered(
                 f"{name} version {version}: its evidence was changed: orchestrate verify {name}@{version}"
             )

@@ -25,8 +25,8 @@ class TestData(BaseModel):
     rows: Path
     rows_digest: str
     test_digest: str
-    arrays: dict[int, Path]
-    array_digests: dict[int, str]
+    arrays: dict[str, Path]
+    array_digests: dict[str, str]
     ledger: Path
     who: str
     root: Path  # of the set: a phantom there knows where its lesions are
@@ -50,11 +50,11 @@ class TestData(BaseModel):
             explaining=explaining,
         )
 
-    def open(self, model: str, side_px: int, why: str) -> tuple[list[SplitRow], np.ndarray]:
+    def open(self, model: str, view: str, why: str) -> tuple[list[SplitRow], np.ndarray]:
         """Return rows and images_NHW after a line in the ledger. Raises DataError where either was changed."""
         rows = read_rows(self.rows, self.rows_digest)
-        if digest_file(self.arrays[side_px]) != self.array_digests[side_px]:
-            raise DataError(f"{self.arrays[side_px]}: the decoded test images were changed since the plan")
+        if digest_file(self.arrays[view]) != self.array_digests[view]:
+            raise DataError(f"{self.arrays[view]}: the decoded test images were changed since the plan")
         record_test_read(
             self.ledger,
             TestRead(
@@ -66,4 +66,4 @@ class TestData(BaseModel):
                 why=why,
             ),
         )
-        return rows, open_images(self.arrays[side_px])
+        return rows, open_images(self.arrays[view])

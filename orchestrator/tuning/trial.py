@@ -4,6 +4,7 @@ import gc
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.catalog import TASKS
 from trainables.data.cache import open_images
 from trainables.data.split_rows import SplitRow, read_rows
+from trainables.data.views import View
 from trainables.errors import OutOfMemory, StateError
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS
 from trainables.models import build_model, load_weights
@@ -39,9 +41,9 @@ def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | N
     torch.set_num_threads(setup.threads)
     folder = setup.trial_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
-    side_px = int(config.hyperparameters["image_px"])
+    view = View.of(config.hyperparameters)
     rows = read_rows(setup.development, setup.development_digest)
-    data = load_development(_of_fold(rows, config), setup.arrays[side_px], setup.device)
+    data = load_development(_of_fold(rows, config), setup.arrays[view.name], setup.device)
     task = TASKS[setup.task]
     run = TrainingRun(
         architecture=config.architecture,
@@ -138,21 +140,22 @@ def judge_trial(
         model.to(setup.device)
     except torch.OutOfMemoryError as error:
         raise OutOfMemory("evaluation: the device has no room for the model; free it and resume") from error
-    side_px = int(config.hyperparameters["image_px"])
+    view = View.of(config.hyperparameters)
     rows = read_rows(setup.development, setup.development_digest)
     return judge(
         folder,
         task,
         model,
         f"{task.name}, {name}",
-        SideImages.of(rows, open_images(setup.arrays[side_px]), "validation"),
-        None if test is None else SideImages(*test.open(name, side_px, why)),
-        None if test is None else _explaining(config, test),
+        SideImages.of(rows, open_images(setup.arrays[view.name]), "validation"),
+        None if test is None else SideImages(*test.open(name, view.name, why)),
+        None if test is None else _explaining(config, test, view),
     )
 
 
-def _explaining(config: TrialConfig, test: TestData) -> "Explaining":
+def _explaining(config: TrialConfig, test: TestData, view: View) -> "Explaining":
     from trainables.explain.masks import LesionMasks
     from trainables.judging import Explaining
 
-    return Explaining(config.architecture, test.explaining, LesionMasks(test.root).find)
+    find = partial(LesionMasks(test.root).find, view=view)
+    return Explaining(config.architecture, test.explaining, find)

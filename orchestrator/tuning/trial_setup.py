@@ -22,7 +22,7 @@ class TrialSetup(BaseModel):
     task: str
     development: Path  # CSV of rows, in the order of the arrays
     development_digest: str
-    arrays: dict[int, Path]  # side_px -> decoded development images
+    arrays: dict[str, Path]  # name of the view -> decoded development images
     pretrained: bool
     epochs: int
     metric: str

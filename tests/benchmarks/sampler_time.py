@@ -14,7 +14,8 @@ import numpy as np
 from optuna.trial import TrialState
 from sweep_support import make_plan
 
-from orchestrator.sweep_file import find_sweep_file, load_sweep_file
+from orchestrator.sweep_file import load_sweep_file
+from orchestrator.sweep_files import find_sweep_file
 from orchestrator.tuning.studies import Studies
 
 LAST = 50

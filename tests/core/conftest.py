@@ -3,7 +3,8 @@ from plan_support import data_summary
 
 from orchestrator.journal import SweepStarted
 from orchestrator.plan import SweepPlan
-from orchestrator.sweep_file import find_sweep_file, load_sweep_file
+from orchestrator.sweep_file import load_sweep_file
+from orchestrator.sweep_files import find_sweep_file
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ import pytest
 from orchestrator.errors import BadInput
 from orchestrator.points import grid, parse_points
 from orchestrator.space import IntRange, SpaceFaults, parse_space
-from orchestrator.sweep_file import find_sweep_file, load_sweep_file
+from orchestrator.sweep_file import load_sweep_file
+from orchestrator.sweep_files import find_sweep_file
 from trainables.catalog import ARCHITECTURES
 
 SCHEMA = ARCHITECTURES["resnet_vit"].config

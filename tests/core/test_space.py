@@ -3,7 +3,7 @@ import time
 import pytest
 
 from orchestrator.space import Choice, Fixed, FloatRange, IntRange, SpaceFaults, defaults, is_active, parse_space
-from trainables.configs.architectures import ResNetViTConfig
+from trainables.configs.resnet_vit import ResNetViTConfig
 
 
 def parse(**raw):

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import BadInput
-from orchestrator.sweep_file import find_sweep_file, load_sweep_file, sweep_names
+from orchestrator.sweep_file import load_sweep_file
+from orchestrator.sweep_files import find_sweep_file, sweep_names
 from trainables.catalog import default_hyperparameters
 
 GOOD = """

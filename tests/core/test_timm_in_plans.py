@@ -69,7 +69,7 @@ def test_a_plan_holds_the_size_and_nothing_is_decoded_for_a_wrong_name(tmp_path:
     planned = plan_sweep(request, lambda what, done, of: None)
     sizes = {name: space["image_px"].default for name, space in planned.plan.architectures.items()}
     assert sizes == {"timm/test_resnet": 160, "timm/test_vit": 32}
-    assert set(planned.data.development.arrays) == {32, 160}
+    assert set(planned.data.development.arrays) == {"32", "160"}
     assert planned.plan.published == {"timm/test_resnet": False, "timm/test_vit": False}, "no project published them"
     file.write_text("task: stroke\narchitectures: {timm/test_resnett: }\n")
     other = Home(tmp_path / "other")

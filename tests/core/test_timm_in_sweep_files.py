@@ -5,7 +5,8 @@ import pytest
 from orchestrator.errors import BadInput
 from orchestrator.generic_space import generic_space
 from orchestrator.space import Choice, Fixed, FloatRange, defaults, parse_space
-from orchestrator.sweep_file import find_sweep_file, load_sweep_file, sweep_names
+from orchestrator.sweep_file import load_sweep_file
+from orchestrator.sweep_files import find_sweep_file, sweep_names
 from trainables.catalog import architecture
 
 VIT, TAGGED = "timm/vit_tiny_patch16_224", "timm/vit_tiny_patch16_224.augreg_in21k"

@@ -20,6 +20,7 @@ from trainables.data.phantom.stroke import write_stroke_phantom
 from trainables.data.read import read_data_set
 from trainables.data.records import ImageRecord
 from trainables.data.split_rows import SplitRow
+from trainables.data.views import View
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 from trainables.explain.engine import Explanation, explain
 from trainables.explain.explainers import Explainer
@@ -74,7 +75,7 @@ def held_out(folder: Path, side_px: int) -> HeldOut:
         for record, digest in zip(records, digests, strict=True)
     ]
     found = LesionMasks(folder)
-    masks = {n: found.find(row.path, side_px) for n, row in enumerate(rows)}
+    masks = {n: found.find(row.path, View(side_px)) for n, row in enumerate(rows)}
     return HeldOut(images_NHW, rows, {n: mask_HW for n, mask_HW in masks.items() if mask_HW is not None})
 
 

@@ -17,8 +17,9 @@ from orchestrator.promotion.policy import DEFAULT_POLICY
 from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.registry import register_winner
 from orchestrator.tracking.store import ensure_experiment, open_store
-from trainables.catalog import ARCHITECTURES, Architecture, default_hyperparameters
-from trainables.configs.architectures import BaselineCNNConfig
+from trainables.catalog import ARCHITECTURES, default_hyperparameters
+from trainables.configs.baseline_cnn import BaselineCNNConfig
+from trainables.configs.record import Architecture
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 from trainables.models import build_model, save_weights
 from trainables.packaging import write_standalone

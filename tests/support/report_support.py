@@ -20,7 +20,8 @@ from orchestrator.journal import (
 from orchestrator.leaderboard import choose_finalists
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Choice, Fixed, IntRange, Parameter, Scalar, Space, is_active
-from orchestrator.sweep_file import SweepFile, find_sweep_file, load_sweep_file
+from orchestrator.sweep_file import SweepFile, load_sweep_file
+from orchestrator.sweep_files import find_sweep_file
 from orchestrator.sweep_state import SweepState, replay
 from trainables.catalog import default_hyperparameters
 from trainables.evaluation.metrics import METRICS

@@ -11,7 +11,8 @@ from orchestrator.journal import EpochEnded, SweepStarted, TrialStarted, TrialSu
 from orchestrator.open_sweep import OpenSweep, opened
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Space
-from orchestrator.sweep_file import SweepFile, find_sweep_file, load_sweep_file
+from orchestrator.sweep_file import SweepFile, load_sweep_file
+from orchestrator.sweep_files import find_sweep_file
 
 EPOCHS = 6
 

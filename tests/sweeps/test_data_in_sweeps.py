@@ -192,16 +192,16 @@ def test_decoded_test_images_and_test_tables_that_changed_are_not_opened(tmp_pat
     array = tmp_path / "images.npy"
     np.save(array, np.zeros((1, 8, 8), dtype=np.uint8))
     test = TestData(
-        rows=tmp_path / "test.csv", rows_digest=digest_rows(rows), test_digest="t", arrays={8: array},
-        array_digests={8: digest_file(array)}, ledger=tmp_path / "ledger.jsonl", who="s",
+        rows=tmp_path / "test.csv", rows_digest=digest_rows(rows), test_digest="t", arrays={"8": array},
+        array_digests={"8": digest_file(array)}, ledger=tmp_path / "ledger.jsonl", who="s",
         root=tmp_path, explaining=explanation_settings(quick=True, seed=0),
     )  # fmt: skip
-    assert test.open("trial 0", 8, "to see")[0] == rows
+    assert test.open("trial 0", "8", "to see")[0] == rows
     np.save(array, np.ones((1, 8, 8), dtype=np.uint8))
     with pytest.raises(DataError, match="decoded test images were changed since the plan"):
-        test.open("trial 1", 8, "to see")
+        test.open("trial 1", "8", "to see")
     np.save(array, np.zeros((1, 8, 8), dtype=np.uint8))
     write_rows(tmp_path / "test.csv", [replace(rows[0], label=1)])
     with pytest.raises(DataError, match=r"test\.csv: the split was changed since the plan"):
-        test.open("trial 2", 8, "to see")
+        test.open("trial 2", "8", "to see")
     assert (tmp_path / "ledger.jsonl").read_text().count("\n") == 1

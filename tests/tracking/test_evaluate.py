@@ -19,6 +19,7 @@ from orchestrator.test_ledger import count_in_words, read_ledger
 from orchestrator.tracking.registry import find_model, load_model, predict
 from trainables.data.phantom.stroke import write_stroke_phantom
 from trainables.data.records import image_files
+from trainables.data.views import View
 
 LEFT_OUT = "deep/test/normalMR/torn.png"
 
@@ -152,7 +153,7 @@ def test_the_digest_is_the_one_that_a_sweep_would_give(data: Path, tmp_path: Pat
     from trainables.data.examine import examine_data
 
     (tmp_path / "staging").mkdir()
-    examined = examine_data(TASKS["stroke"], data, (16,), tmp_path, tmp_path / "staging", lambda *about: None)
+    examined = examine_data(TASKS["stroke"], data, (View(16),), tmp_path, tmp_path / "staging", lambda *about: None)
     assert told(capsys, "stroke", data=str(data))["data_digest"] == examined.digest
 
 

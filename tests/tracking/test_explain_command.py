@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from tests_support import Finished, run_here
 from orchestrator.errors import BadInput
 from orchestrator.explain import ExplainedImages, ExplainRequest, explain_images
 from orchestrator.home import Home
-from orchestrator.promotion.evidence import EVIDENCE_FILE, ExplainerVerdict
+from orchestrator.promotion.evidence import EVIDENCE_FILE, ExplainerVerdict, digest_of
 from orchestrator.promotion.explanation_verdicts import explainer_warnings
 from orchestrator.test_ledger import EXPLAIN
-from orchestrator.tracking import downloads, registry
+from orchestrator.tracking import downloads, promotion, registry
 from trainables.catalog import ARCHITECTURES
 from trainables.explain.engine import explain
 from trainables.inference import to_input
@@ -246,17 +247,23 @@ def test_panels_say_what_the_evidence_holds_against_their_explainers(
         "ResNet": verdict(False, False),  # not shown: it cannot be used at this size
     }
     fetch, notes = downloads.download_version, []
+    made = write_evidence(tmp_path / "made", Model(), TestSet(patients=20))
+    text = made.evidence.model_copy(update={"explanations": verdicts}).model_dump_json()
+    (made.path / EVIDENCE_FILE).write_text(text)
 
     def with_verdicts(found: registry.FoundModel, folder: Path) -> None:
         fetch(found, folder)
-        evidence = write_evidence(folder / "evidence", Model(), TestSet(patients=20))
-        text = evidence.evidence.model_copy(update={"explanations": verdicts}).model_dump_json()
-        (evidence.path / EVIDENCE_FILE).write_text(text)
+        shutil.rmtree(folder / "evidence", ignore_errors=True)
+        shutil.copytree(made.path, folder / "evidence")
 
     monkeypatch.setattr(downloads, "download_version", with_verdicts)
     monkeypatch.setattr(
         "trainables.explain.case_panels.draw_panel", lambda path, panel, colormap: notes.append(list(panel.notes))
     )
+    changed = explained(scan, out=tmp_path / "changed")
+    assert changed.warnings == ["evidence.json of the version was changed: what these maps are worth is not known."]
+    notes.clear()
+    monkeypatch.setattr(promotion, "evidence_digest", lambda *version: digest_of(made.path / EVIDENCE_FILE))
     done = explained(scan)
     assert done.warnings == [
         "ResNet fine: passed False",
@@ -270,7 +277,10 @@ def test_panels_say_what_the_evidence_holds_against_their_explainers(
 
 @pytest.mark.parametrize("text", ["", "[]", '{"explanations": {"ViT": {}}}', "\x00"])
 def test_damaged_and_missing_verdicts_are_told_of(tmp_path: Path, text: str) -> None:
-    assert explainer_warnings(tmp_path, ["ViT"]) == unknown("ViT")
+    assert explainer_warnings(tmp_path, ["ViT"], None) == unknown("ViT")
     (tmp_path / EVIDENCE_FILE).write_text(text)
-    (warning,) = explainer_warnings(tmp_path, ["ViT"])
+    (warning,) = explainer_warnings(tmp_path, ["ViT"], digest_of(tmp_path / EVIDENCE_FILE))
     assert warning.startswith("evidence.json of the version is damaged")
+    for digest in ("another", None):
+        (warning,) = explainer_warnings(tmp_path, ["ViT"], digest)
+        assert warning.startswith("evidence.json of the version was changed")

@@ -180,6 +180,12 @@ def test_evidence_that_was_changed_decides_nothing(registry: Registry) -> None:
     with pytest.raises(EvidenceAltered, match=told) as refused:
         registry.promote(second)
     assert refused.value.exit_code == 4, "as verify's"
+    (evidence,) = registry.folder.glob("model-1/**/evidence.json")
+    whole = evidence.read_text()
+    evidence.write_text("{")
+    with pytest.raises(EvidenceAltered, match=told):
+        registry.promote(second)
+    evidence.write_text(whole)
     registry.alter(1)
     third = registry.add(BETTER)
     assert [check.name for check in registry.promote(third).decision.failed] == ["against the champion"]

@@ -52,7 +52,7 @@ def gradcam(model: nn.Module, x_BCHW: Tensor, targets: list[int] | Tensor) -> Ex
     return explain(model, x_BCHW, targets, Explainer("gradcam", "cnn.layer3"))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "gate"])  # which this model has not
 def test_the_model_is_as_before_and_a_map_does_not_depend_on_its_batch(method: str, model: nn.Module) -> None:
     model.train()
     model.cnn.bn1.eval()
@@ -268,4 +268,6 @@ def test_every_explainer_of_an_architecture_works(name: str) -> None:
         assert found.maps_BHW.shape[0] == 2
         assert found.grid[0] * found.grid[1] > 1
         assert explainer.shows
-    assert found.method == {"timm/test_vit": "relevance", "resnet_vit": "rollout"}.get(name, "gradcam")
+    assert found.method == {"timm/test_vit": "relevance", "resnet_vit": "rollout", "attention_cnn": "gate"}.get(
+        name, "gradcam"
+    )

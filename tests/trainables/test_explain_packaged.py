@@ -9,8 +9,9 @@ import pytest
 import torch
 from packaged_support import noise, png, write_smoke
 
-from trainables.catalog import ARCHITECTURES, Architecture, default_hyperparameters
-from trainables.configs.architectures import BaselineCNNConfig
+from trainables.catalog import ARCHITECTURES, default_hyperparameters
+from trainables.configs.baseline_cnn import BaselineCNNConfig
+from trainables.configs.record import Architecture
 from trainables.errors import ExplanationError
 from trainables.explain.case_panels import Case, write_panels
 from trainables.explain.explainers import Explainer
@@ -126,7 +127,12 @@ def test_both_branches_are_compared_with_a_black_image_in_batches(
     assert notes[0][-1].startswith("ResNet: Grad-CAM at cnn.layer4, where")
     (alone := tmp_path / "alone").mkdir()
     write_panels(alone, explained, explainers[:1], cases, packaged.black_image())
+    by_method, refused = explainers_for(explained, Explainer("relevance"))
+    assert ([one.name for one in by_method], refused) == (["ViT"], []), "the record knows where"
     assert notes[-1][0].startswith("Logit above that of a black image"), "also where one branch's map is shown alone"
+    assert [row.pop("no_positive_evidence") for row in tables[0]] == [
+        row.pop("no_positive_evidence") for row in tables[1]
+    ]
     for one, other in zip(*tables, strict=True):
         assert [float(value or -9) for value in one.values()] == pytest.approx(
             [float(value or -9) for value in other.values()], abs=1e-6

@@ -48,7 +48,8 @@ def scored(metric: str, epochs: int, changes: tuple[tuple[str, object], ...]) ->
         (PLATEAU, {"plateau_factor": 0.01}), (PLATEAU, {"plateau_patience": 5}),
         ({}, {"batch_size": 16}), ({}, {"micro_batch_size": 4}), ({}, {"grad_clip": 0.01}), ({}, {"ema_decay": 0.9}),
         ({"ema_decay": 0.9}, {"ema_decay": 0.2}), ({}, {"label_smoothing": 0.2}),
-        ({}, {"imbalance": "class_weight"}), ({}, {"imbalance": "weighted_sampler"}), ({}, FOCAL), ({}, HEM),
+        ({}, {"imbalance": "class_weight"}), ({}, {"imbalance": "pos_weight"}),
+        ({}, {"plain_copies": True}), ({}, {"imbalance": "weighted_sampler"}), ({}, FOCAL), ({}, HEM),
         (FOCAL, {"focal_gamma": 5.0}), (HEM, {"hem_fraction": 0.3}), (HEM, {"hem_mode": "reuse_loss"}),
         (HEM, {"hem_warmup_epochs": 1}),
         ({}, FROZEN), ({}, {"freeze": "resnet_stem"}), ({}, {"freeze": "vit_half"}), (FROZEN, {"unfreeze_epoch": 2}),
@@ -69,6 +70,7 @@ def test_the_list_above_names_every_hyperparameter_of_training() -> None:
 
     cases = test_no_hyperparameter_is_ignored.pytestmark[0].args[1]
     named = {name for _, change in cases for name in change} | {"early_stop_patience", "image_px"}
+    named |= {"crop_brain", "crop_margin_px"}  # of the image before it is trained on: test_views.py
     later = {"fusion", "normalise", "grey_input"}  # held by the architecture's own tests
     assert set(ARCHITECTURES["resnet_vit"].config.model_fields) == named | later
 
@@ -163,12 +165,12 @@ def test_the_sampler_draws_each_class_as_often() -> None:
     labels_N = torch.tensor([0] * 900 + [1] * 100)
     generator = torch.Generator().manual_seed(0)
     rows = torch.arange(1000)
-    drawn = torch.cat(epoch_batches(rows, labels_N, 32, balanced=True, generator=generator))
+    drawn = torch.cat(epoch_batches(rows, labels_N, 32, balanced=True, generator=generator).rows)
     assert len(drawn) == 1000
     assert 430 < int(labels_N[drawn].sum()) < 570
-    plain = torch.cat(epoch_batches(rows, labels_N, 32, balanced=False, generator=generator))
+    plain = torch.cat(epoch_batches(rows, labels_N, 32, balanced=False, generator=generator).rows)
     assert sorted(plain.tolist()) == rows.tolist()
-    sizes = {len(batch) for batch in epoch_batches(rows, labels_N, 32, balanced=False, generator=generator)}
+    sizes = {len(batch) for batch in epoch_batches(rows, labels_N, 32, balanced=False, generator=generator).rows}
     assert sizes <= {31, 32}
 
 

@@ -7,6 +7,7 @@ from set_support import write_images, write_table
 from trainables.catalog import TASKS
 from trainables.data.examine import examine_data
 from trainables.data.labelled import LabelledSet, data_digest, digests_of
+from trainables.data.views import View
 
 PAIRED = [f"{tree}/{name} ({n}).png" for tree in ("CT", "MRI") for n in (1, 2) for name in ("Healthy/h", "Tumor/t")]
 
@@ -46,7 +47,7 @@ def test_a_case_of_two_images_has_both_and_the_digest_of_a_sweeps_data(tmp_path:
     rows = images.rows(digests_of(batch), range(4))
     assert rows[0].second_path == first.second_path and rows[0].second_sha256 != rows[0].sha256
     (tmp_path / "staging").mkdir()
-    examined = examine_data(task, tmp_path / "set", (8,), tmp_path, tmp_path / "staging", lambda *about: None)
+    examined = examine_data(task, tmp_path / "set", (View(8),), tmp_path, tmp_path / "staging", lambda *about: None)
     assert data_digest(rows) == examined.digest
     (tmp_path / "set" / str(first.second_path)).unlink()
     (again,) = images.batches(9)

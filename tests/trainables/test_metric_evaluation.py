@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,6 +159,16 @@ def test_names_of_trackers(stroke: tuple[Predictions, Predictions, Evaluation]) 
     assert not [name for name in named_metrics(evaluate(STROKE, validation, odd)) if "T1" in name], "all of test"
     mixed = Predictions(test.logits_NK, [replace(test.rows[0], modality="../T1 (3T)"), *test.rows[1:]])
     assert "test/___T1 _3T_/accuracy" in named_metrics(evaluate(STROKE, validation, mixed))
+
+
+def test_class_names_that_a_tracker_refuses_are_cleaned_and_kept_apart(
+    stroke: tuple[Predictions, Predictions, Evaluation],
+) -> None:
+    validation, test, _ = stroke
+    task = replace(STROKE, classes=('<script>"x"</script>' + "y" * 99, "<script>?x?</script>" + "y" * 99))
+    names = [name for name in named_metrics(evaluate(task, validation, test)) if "/class_" in name]
+    assert all(re.fullmatch(r"test/class_[12] [\w -]{1,60}/\w+", name) for name in names)
+    assert len(names) == 8
 
 
 def test_a_folder_holds_everything_and_is_the_same_every_time(

@@ -15,20 +15,22 @@ from trainables.data.decoding import decode_images
 from trainables.data.images import RECIPE, decode_grey, resize_square
 from trainables.data.prepare import changed_since, prepare_data
 from trainables.data.sides import SplitRequest
+from trainables.data.views import View
 from trainables.errors import DataError
 
 
 def prepare(root: Path, cache: Path, sides_px=(32,), seed=0, kind=None, folds=1):
     calls: list[str] = []
     request = SplitRequest(kind=kind, folds=folds, seed=seed)
-    data = prepare_data(TASKS["stroke"], root, sides_px, request, cache, lambda what, done, of: calls.append(what))
+    views = [View(side_px) for side_px in sides_px]
+    data = prepare_data(TASKS["stroke"], root, views, request, cache, lambda what, done, of: calls.append(what))
     return data, calls
 
 
 def test_rows_and_arrays_are_in_one_order(stroke_set: Path, tmp_path: Path) -> None:
     data, _ = prepare(stroke_set, tmp_path / "cache", (16, 32))
     for part in (data.development, data.test):
-        for side_px, path in part.arrays.items():
+        for side_px, path in ((int(view), path) for view, path in part.arrays.items()):
             images_NHW = open_images(path)
             assert images_NHW.shape == (len(part.rows), side_px, side_px)
             for row, record in enumerate(part.rows):
@@ -48,8 +50,8 @@ def test_a_second_sweep_decodes_nothing(stroke_set: Path, tmp_path: Path) -> Non
 
 def test_test_images_lie_in_a_cache_of_their_own(stroke_set: Path, tmp_path: Path) -> None:
     data, _ = prepare(stroke_set, tmp_path / "cache")
-    assert data.development.arrays[32].is_relative_to(tmp_path / "cache" / "development")
-    assert data.test.arrays[32].is_relative_to(tmp_path / "cache" / "test")
+    assert data.development.arrays["32"].is_relative_to(tmp_path / "cache" / "development")
+    assert data.test.arrays["32"].is_relative_to(tmp_path / "cache" / "test")
     assert {row.side for row in data.development.rows} == {"training", "validation"}
 
 
@@ -181,7 +183,9 @@ def test_a_parquet_file_of_test_images_that_changed_since_the_plan_is_found(tmp_
     test_file = tmp_path / "set/data/test-0.parquet"
     write_rows(test_file, [row % 4 for row in range(8)])
     request = SplitRequest(kind=None, folds=1, seed=0)
-    data = prepare_data(TASKS["alzheimer"], tmp_path / "set", [8], request, tmp_path / "cache", lambda *heard: None)
+    data = prepare_data(
+        TASKS["alzheimer"], tmp_path / "set", [View(8)], request, tmp_path / "cache", lambda *heard: None
+    )
     assert changed_since(data) == []
     rows = pq.read_table(test_file)
     test_file.unlink()
@@ -258,16 +262,16 @@ def test_a_test_side_that_is_drawn_is_the_same_for_every_seed(stroke_set: Path, 
 def test_a_damaged_cache_is_made_anew(stroke_set: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     whole, _ = prepare(stroke_set, cache)
-    expected_NHW = np.array(open_images(whole.test.arrays[32]))
+    expected_NHW = np.array(open_images(whole.test.arrays["32"]))
     for damaged in [*cache.rglob("images.npy"), *cache.rglob("facts.json"), *cache.rglob("audits/*.json")]:
         damaged.write_bytes(damaged.read_bytes()[:100])
     again, _ = prepare(stroke_set, cache)
     assert again.rows == whole.rows
-    assert (open_images(again.test.arrays[32]) == expected_NHW).all()
+    assert (open_images(again.test.arrays["32"]) == expected_NHW).all()
     for removed in [*cache.rglob("thumbnails.npy"), *cache.rglob("test/*/images.npy")]:
         removed.unlink()
     third, _ = prepare(stroke_set, cache)
-    assert (open_images(third.test.arrays[32]) == expected_NHW).all()
+    assert (open_images(third.test.arrays["32"]) == expected_NHW).all()
 
 
 @pytest.mark.parametrize("fault", ["unread", "replaced", "half-written"])
@@ -331,11 +335,14 @@ def test_another_recipe_has_another_place_in_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     def folders() -> set[Path]:
-        return {part_folder(tmp_path, part, digest, 32) for part in ("development", "test") for digest in ("ab", "cd")}
+        return {
+            part_folder(tmp_path, part, digest, View(32)) for part in ("development", "test") for digest in ("ab", "cd")
+        }
 
     before = folders()
     assert len(before) == 4
-    assert part_folder(tmp_path, "test", "ab", 32) != part_folder(tmp_path, "test", "ab", 48)
+    assert part_folder(tmp_path, "test", "ab", View(32)) != part_folder(tmp_path, "test", "ab", View(48))
+    assert part_folder(tmp_path, "test", "ab", View(32)) != part_folder(tmp_path, "test", "ab", View(32, 0))
     monkeypatch.setitem(RECIPE, setting, "other")
     assert not before & folders()
 

@@ -17,6 +17,7 @@ from trainables.data.prepare import PreparedData, prepare_data
 from trainables.data.records import ImageRecord
 from trainables.data.sides import SplitRequest
 from trainables.data.split_rows import digest_rows, digest_test
+from trainables.data.views import View
 
 TASK = TASKS["tumor_ct_mri"]
 PAIRS_PER_CLASS = 16
@@ -35,7 +36,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PreparedDa
                     slice_HW[[0, -1]] = slice_HW[:, [0, -1]] = 255
                 Image.fromarray(slice_HW).save(root / "Dataset" / tree / name / f"{name} ({number}).png")
     request = SplitRequest(kind=None, folds=1, seed=0)
-    return root, prepare_data(TASK, root, [16], request, root.parent / "cache", lambda *heard: None)
+    return root, prepare_data(TASK, root, [View(16)], request, root.parent / "cache", lambda *heard: None)
 
 
 def test_each_image_is_audited_as_of_its_own_modality(prepared: tuple[Path, PreparedData]) -> None:

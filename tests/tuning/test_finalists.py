@@ -39,7 +39,7 @@ def test_a_finalist_of_ordered_classes(tmp_path: Path) -> None:
     rows, images = write_side(tmp_path, "development", development)
     test_rows, test_images = write_side(tmp_path, "test", held_out)
     setup = TrialSetup(
-        development=rows, development_digest=digest_rows(development), arrays={SIDE_PX: images},
+        development=rows, development_digest=digest_rows(development), arrays={str(SIDE_PX): images},
         pretrained=False, epochs=1, metric="quadratic_kappa", device="cpu", threads=torch.get_num_threads(),
         trials=tmp_path / "trials", task="alzheimer",
     )  # fmt: skip
@@ -51,8 +51,8 @@ def test_a_finalist_of_ordered_classes(tmp_path: Path) -> None:
     (record,) = begin_training(config, setup)
     assert record.metrics["val/quadratic_kappa"] is not None
     test = TestData(
-        rows=test_rows, rows_digest=digest_rows(held_out), test_digest="t" * 32, arrays={SIDE_PX: test_images},
-        array_digests={SIDE_PX: digest_file(test_images)}, ledger=tmp_path / "ledger.jsonl", who="s",
+        rows=test_rows, rows_digest=digest_rows(held_out), test_digest="t" * 32, arrays={str(SIDE_PX): test_images},
+        array_digests={str(SIDE_PX): digest_file(test_images)}, ledger=tmp_path / "ledger.jsonl", who="s",
         root=tmp_path, explaining=explanation_settings(quick=True, seed=0),
     )  # fmt: skip
     event = evaluate_finalist(config, setup, test, tmp_path / "finalist")

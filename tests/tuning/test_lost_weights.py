@@ -37,7 +37,7 @@ def setup(tmp_path: Path) -> TrialSetup:
         write_rows(tmp_path / f"{name}.csv", rows)
     setup = TrialSetup(
         task="stroke", development=tmp_path / "rows.csv", development_digest=digest_rows(rows_of("rows", 60, 20)),
-        arrays={SIDE_PX: tmp_path / "rows.npy"}, pretrained=False, epochs=EPOCHS, metric="auroc", device="cpu",
+        arrays={str(SIDE_PX): tmp_path / "rows.npy"}, pretrained=False, epochs=EPOCHS, metric="auroc", device="cpu",
         threads=torch.get_num_threads(), trials=tmp_path / "trials", keep_state_s=0.0,
     )  # fmt: skip
     (tmp_path / "setup.json").write_text(setup.model_dump_json())
@@ -48,7 +48,7 @@ def setup(tmp_path: Path) -> TrialSetup:
 def test_data(setup: TrialSetup, tmp_path: Path) -> TestData:
     return TestData(
         rows=tmp_path / "test.csv", rows_digest=digest_rows(rows_of("test", 20, 0)), test_digest="t" * 32,
-        arrays={SIDE_PX: tmp_path / "test.npy"}, array_digests={SIDE_PX: digest_file(tmp_path / "test.npy")},
+        arrays={str(SIDE_PX): tmp_path / "test.npy"}, array_digests={str(SIDE_PX): digest_file(tmp_path / "test.npy")},
         ledger=tmp_path / "ledger.jsonl", who="s", root=tmp_path, explaining=explanation_settings(quick=True, seed=0),
     )  # fmt: skip
 

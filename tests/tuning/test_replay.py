@@ -32,11 +32,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     home = Home(tmp_path / "home")
     folder = home.root / "sweeps" / "s"
     folder.mkdir(parents=True)
-    arrays = {SIDE_PX: tmp_path / "images.npy"}
-    np.save(arrays[SIDE_PX], np.random.default_rng(0).integers(0, 256, (len(ROWS), SIDE_PX, SIDE_PX), dtype=np.uint8))
+    arrays = {str(SIDE_PX): tmp_path / "images.npy"}
+    np.save(
+        arrays[str(SIDE_PX)], np.random.default_rng(0).integers(0, 256, (len(ROWS), SIDE_PX, SIDE_PX), dtype=np.uint8)
+    )
     setup = TrialSetup(
         task="stroke", development=tmp_path / "old" / "development.csv", development_digest=digest_rows(ROWS),
-        arrays={SIDE_PX: tmp_path / "old" / "images.npy"}, pretrained=False, epochs=EPOCHS, metric="auroc",
+        arrays={str(SIDE_PX): tmp_path / "old" / "images.npy"}, pretrained=False, epochs=EPOCHS, metric="auroc",
         device="cpu", threads=torch.get_num_threads(), trials=tmp_path / "old" / "trials", keep_state_s=0.0,
     )  # fmt: skip
     (folder / "trial_setup.json").write_text(setup.model_dump_json())

@@ -31,7 +31,7 @@ def setup(tmp_path: Path) -> TrialSetup:
     write_rows(tmp_path / "rows.csv", ROWS)
     setup = TrialSetup(
         task="stroke", development=tmp_path / "rows.csv", development_digest=digest_rows(ROWS),
-        arrays={SIDE_PX: tmp_path / "images.npy"}, pretrained=False, epochs=2, metric="auroc", device="cpu",
+        arrays={str(SIDE_PX): tmp_path / "images.npy"}, pretrained=False, epochs=2, metric="auroc", device="cpu",
         threads=torch.get_num_threads(), trials=tmp_path / "trials", keep_every_epochs=1,
     )  # fmt: skip
     (tmp_path / "setup.json").write_text(setup.model_dump_json())

@@ -29,8 +29,8 @@ def setup(tmp_path: Path) -> TrialSetup:
     write_rows(tmp_path / "rows.csv", rows)
     setup = TrialSetup(
         development=tmp_path / "rows.csv", development_digest=digest_rows(rows),
-        arrays={SIDE_PX: tmp_path / "images.npy"}, pretrained=False, epochs=3, metric="auroc", device="cpu", threads=1,
-        trials=tmp_path / "trials", task="alzheimer", keep_state_s=0.0,
+        arrays={str(SIDE_PX): tmp_path / "images.npy"}, pretrained=False, epochs=3, metric="auroc", device="cpu",
+        threads=1, trials=tmp_path / "trials", task="alzheimer", keep_state_s=0.0,
     )  # fmt: skip
     (tmp_path / "setup.json").write_text(setup.model_dump_json())
     return setup

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["none", "cosine", "onecycle", "plateau"]
-Imbalance = Literal["none", "class_weight", "weighted_sampler", "focal", "hem"]
+Imbalance = Literal["none", "class_weight", "pos_weight", "weighted_sampler", "focal", "hem"]
 RATES_END: tuple[Schedule, ...] = ("cosine", "onecycle")  # schedules that reach their end with the last epoch
 HemMode = Literal["reforward", "reuse_loss"]
 
@@ -56,6 +56,9 @@ class TrainingConfig(BaseModel):
     hem_warmup_epochs: Annotated[int, Field(ge=0, le=1000), UsedWhen("imbalance", "hem")] = 0
     early_stop_patience: Annotated[int, Field(ge=0, le=1000)] = 0  # epochs without a better one; 0: never stopped
     image_px: Annotated[int, Field(ge=16, le=2048)] = 224
+    crop_brain: bool = False  # to the largest bright thing, before an image becomes a square
+    crop_margin_px: Annotated[int, Field(ge=0, le=200), UsedWhen("crop_brain", True)] = 0  # of the image as it is
+    plain_copies: bool = False  # every epoch shows each image twice: as it is, and augmented
     hflip: bool = True
     rotation_deg: Annotated[float, Field(ge=0, le=180)] = 10.0
     shift_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # of the side

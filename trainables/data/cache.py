@@ -22,11 +22,13 @@ from pydantic import TypeAdapter
 
 from trainables.audit.facts import FACTS_VERSION, THUMBNAIL_PX, ImageFacts
 from trainables.data.decoding import DecodedImages, Progress, decode_images
-from trainables.data.images import RECIPE
+from trainables.data.images import BRAIN_THRESHOLD, RECIPE
 from trainables.data.records import Part, Read
+from trainables.data.views import View
 from trainables.errors import DataError
 
 ROWS_PER_COPY = 4096
+THUMBNAIL = View(THUMBNAIL_PX)
 UNREADABLE = "unreadable"  # begins what stands for the digest of a file that cannot be read
 
 
@@ -89,12 +91,12 @@ def know_images(
     read: Read,
     paths: Sequence[str],
     digests: Sequence[str],
-    sides_px: Sequence[int],
+    views: Sequence[View],
     staging: Path,
     progress: Progress,
 ) -> KnownImages:
     """Return facts and thumbnails of every image: from the cache, else by decoding the set into `staging`."""
-    folder = cache / "facts" / _key(digests, THUMBNAIL_PX, f"facts-{FACTS_VERSION}")
+    folder = cache / "facts" / _key(digests, THUMBNAIL, f"facts-{FACTS_VERSION}")
     found = _identity(folder)
     with suppress(OSError, ValueError):  # not there yet, or damaged
         known = _load_facts(folder)
@@ -102,11 +104,11 @@ def know_images(
             mark_as_used(folder)
             return known
     _remove_damaged(folder, found)
-    staged = decode_images(read, paths, sorted({*sides_px, THUMBNAIL_PX}), staging, progress)
+    staged = decode_images(read, paths, sorted({*views, THUMBNAIL}), staging, progress)
     require_as_hashed(
         paths, digests, staged, [row for row in range(len(paths)) if not _same_fault(digests, staged, row)]
     )
-    thumbnails_NHW = np.array(np.load(staged.arrays[THUMBNAIL_PX], mmap_mode="r", allow_pickle=False))
+    thumbnails_NHW = np.array(np.load(staged.arrays[THUMBNAIL], mmap_mode="r", allow_pickle=False))
     _place(folder, lambda part: _write_facts(part, staged))
     return KnownImages(staged.facts, staged.unreadable, thumbnails_NHW, staged)
 
@@ -126,9 +128,9 @@ def require_as_hashed(paths: Sequence[str], digests: Sequence[str], staged: Deco
             raise DataError(f"{paths[row]}: {what} while the set was read; try again when nothing writes to it")
 
 
-def part_folder(cache: Path, part: Part, digests: Sequence[str], side_px: int) -> Path:
-    """Return where the images of these digests are, or will be, in one size."""
-    return cache / part / _key(digests, side_px)
+def part_folder(cache: Path, part: Part, digests: Sequence[str], view: View) -> Path:
+    """Return where the images of these digests are, or will be, in one view."""
+    return cache / part / _key(digests, view)
 
 
 def write_part(folder: Path, source: Path, rows: Sequence[int]) -> None:
@@ -182,15 +184,16 @@ def _load_facts(folder: Path) -> KnownImages:
 
 
 def _write_facts(part: Path, decoded: DecodedImages) -> None:
-    shutil.copyfile(decoded.arrays[THUMBNAIL_PX], part / "thumbnails.npy")
+    shutil.copyfile(decoded.arrays[THUMBNAIL], part / "thumbnails.npy")
     (part / "facts.json").write_bytes(_SAVED.dump_json(_SavedFacts(decoded.facts, decoded.unreadable)))
 
 
-def _key(digests: Sequence[str], side_px: int, *more: str) -> str:
-    """Name content, size and recipe: anything that would give other pixels gives another name."""
+def _key(digests: Sequence[str], view: View, *more: str) -> str:
+    """Name content, view and recipe: anything that would give other pixels gives another name."""
     content = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:24]
-    recipe = hashlib.sha256(json.dumps([RECIPE, *more], sort_keys=True).encode()).hexdigest()[:8]
-    return f"{content}-{side_px}px-{RECIPE['mode']}-{recipe}"
+    crop = [] if view.crop_margin_px is None else [f"brain above {BRAIN_THRESHOLD}, {view.crop_margin_px} px around it"]
+    recipe = hashlib.sha256(json.dumps([RECIPE, *more, *crop], sort_keys=True).encode()).hexdigest()[:8]
+    return f"{content}-{view.side_px}px-{RECIPE['mode']}-{recipe}"
 
 
 def _place(folder: Path, write: Callable[[Path], None]) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from trainables.audit.facts import ImageFacts, measure
-from trainables.data.images import UnreadableImage, decode_grey, resize_square
+from trainables.data.images import UnreadableImage, decode_grey
 from trainables.data.records import Read
+from trainables.data.views import View
 from trainables.errors import DataError
 
 Progress = Callable[[str, int, int], None]  # what, done, of
@@ -24,12 +25,12 @@ Progress = Callable[[str, int, int], None]  # what, done, of
 class DecodedImages:
     """Every image of a set, decoded.
 
-    `arrays` (side_px -> images_NHW.npy) have a row per path; rows of unreadable images are black.
+    `arrays` (view -> images_NHW.npy) have a row per path; rows of unreadable images are black.
     """
 
     facts: list[ImageFacts | None]
     unreadable: dict[int, str]
-    arrays: dict[int, Path]
+    arrays: dict[View, Path]
     unreadable_sha256s: dict[int, str]  # of the bytes that could not be decoded; none where the disk gave no bytes
 
 
@@ -45,14 +46,14 @@ def staging_folder(cache: Path) -> Iterator[Path]:
 
 
 def decode_images(
-    read: Read, paths: Sequence[str], sides_px: Sequence[int], folder: Path, progress: Progress
+    read: Read, paths: Sequence[str], views: Sequence[View], folder: Path, progress: Progress
 ) -> DecodedImages:
-    """Decode every file once and write it in every size below `folder`. Raises DataError where the disk is too full."""
-    _require_space(folder, len(paths) * sum(side_px**2 for side_px in sides_px))
-    arrays = {side_px: folder / f"{side_px}px.npy" for side_px in sides_px}
+    """Decode every file once and write it in every view below `folder`. Raises DataError where the disk is too full."""
+    _require_space(folder, len(paths) * sum(view.side_px**2 for view in views))
+    arrays = {view: folder / f"{view.name}.npy" for view in views}
     slices = {
-        side_px: np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(paths), side_px, side_px))
-        for side_px, path in arrays.items()
+        view: np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(paths), view.side_px, view.side_px))
+        for view, path in arrays.items()
     }
     facts: list[ImageFacts | None] = [None] * len(paths)
     unreadable_sha256s: dict[int, str] = {}
@@ -68,8 +69,8 @@ def decode_images(
         except UnreadableImage as error:
             unreadable_sha256s[row] = hashlib.sha256(content).hexdigest()
             return str(error)
-        for side_px, array_NHW in slices.items():
-            array_NHW[row] = resize_square(slice_HW, side_px)
+        for view, array_NHW in slices.items():
+            array_NHW[row] = view.square(slice_HW)
         return None
 
     unreadable = {}

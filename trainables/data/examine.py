@@ -13,6 +13,7 @@ from trainables.data.grouping import CaseGroups, group_cases
 from trainables.data.read import read_data_set
 from trainables.data.records import DataSet, ImageRecord
 from trainables.data.split_rows import digest_case, digest_cases
+from trainables.data.views import View
 from trainables.errors import DataError
 
 MAX_UNREADABLE_FRACTION = 0.05
@@ -48,7 +49,7 @@ class ExaminedData:
 
 
 def examine_data(
-    task: Task, data: Path, sides_px: Sequence[int], cache: Path, staging: Path, progress: Progress
+    task: Task, data: Path, views: Sequence[View], cache: Path, staging: Path, progress: Progress
 ) -> ExaminedData:
     """Read, hash, decode and audit a data set; decoded images are staged where they were not known yet.
 
@@ -58,7 +59,7 @@ def examine_data(
     # In the order of the records: as text, row 10 comes before row 2, and a large table would be read many times.
     paths = list(dict.fromkeys(path for record in data_set.records for path in _paths(record)))
     digests = digest_images(data_set.read, paths, progress)
-    known = know_images(cache, data_set.read, paths, digests, sides_px, staging, progress)
+    known = know_images(cache, data_set.read, paths, digests, views, staging, progress)
     unreadable = {paths[row]: reason for row, reason in known.unreadable.items()}
     _refuse_many_unreadable(data_set.root, unreadable, len(paths))
     row_of = {path: row for row, path in enumerate(paths)}

@@ -14,18 +14,19 @@ from trainables.data.examine import ExaminedData, examine_data
 from trainables.data.records import Part, Side
 from trainables.data.sides import DecidedSides, SplitKind, SplitRequest, decide_sides
 from trainables.data.split_rows import SplitRow, digest_rows, digest_test
+from trainables.data.views import View
 
 
 @dataclass(frozen=True)
 class PreparedPart:
-    """Development or test cases: rows in the order of the decoded arrays (side_px -> file)."""
+    """Development or test cases: rows in the order of the decoded arrays (name of the view -> file)."""
 
     rows: list[SplitRow]
-    arrays: dict[int, Path]
+    arrays: dict[str, Path]
 
-    def array_digests(self) -> dict[int, str]:
+    def array_digests(self) -> dict[str, str]:
         """Return the digest of each array's file."""
-        return {side_px: digest_file(path) for side_px, path in self.arrays.items()}
+        return {view: digest_file(path) for view, path in self.arrays.items()}
 
 
 @dataclass(frozen=True)
@@ -45,21 +46,21 @@ class PreparedData:
 
 
 def prepare_data(
-    task: Task, data: Path, sides_px: Sequence[int], request: SplitRequest, cache: Path, progress: Progress
+    task: Task, data: Path, views: Sequence[View], request: SplitRequest, cache: Path, progress: Progress
 ) -> PreparedData:
     """Read, decode, audit and split a data set of the task's layout.
 
     Raises DataError for a wrong layout, for more than 5 % unreadable files, and for a split that cannot be made.
     """
     with staging_folder(cache) as staging:
-        examined = examine_data(task, data, sides_px, cache, staging, progress)
-        return split_data(task, examined, sides_px, request, cache, staging, progress)
+        examined = examine_data(task, data, views, cache, staging, progress)
+        return split_data(task, examined, views, request, cache, staging, progress)
 
 
 def split_data(
     task: Task,
     examined: ExaminedData,
-    sides_px: Sequence[int],
+    views: Sequence[View],
     request: SplitRequest,
     cache: Path,
     staging: Path,
@@ -77,7 +78,7 @@ def split_data(
         "development": [case for case, side in enumerate(decided.sides) if side != "test"],
         "test": [case for case, side in enumerate(decided.sides) if side == "test"],
     }
-    arrays = _write_parts(examined, parts, sides_px, cache, staging, progress)
+    arrays = _write_parts(examined, parts, views, cache, staging, progress)
     chosen = {part: PreparedPart([rows[case] for case in cases], arrays[part]) for part, cases in parts.items()}
     return PreparedData(
         examined=examined,
@@ -138,30 +139,30 @@ def _rows(examined: ExaminedData, as_split: AuditInput, decided: DecidedSides) -
 def _write_parts(
     examined: ExaminedData,
     parts: dict[Part, list[int]],
-    sides_px: Sequence[int],
+    views: Sequence[View],
     cache: Path,
     staging: Path,
     progress: Progress,
-) -> dict[Part, dict[int, Path]]:
-    """Make sure that each part's images are cached in every size; the set is decoded again only where they are not."""
+) -> dict[Part, dict[str, Path]]:
+    """Make sure that each part's images are cached in every view; the set is decoded again only where they are not."""
     images = {part: [row for case in cases for row in examined.cases[case].rows] for part, cases in parts.items()}
     folders = {
-        (part, side_px): part_folder(cache, part, [examined.digests[row] for row in rows], side_px)
+        (part, view): part_folder(cache, part, [examined.digests[row] for row in rows], view)
         for part, rows in images.items()
-        for side_px in sides_px
+        for view in views
     }
     missing = {
-        (part, side_px): folder
-        for (part, side_px), folder in folders.items()
-        if not is_whole(folder, len(images[part]), side_px)
+        (part, view): folder
+        for (part, view), folder in folders.items()
+        if not is_whole(folder, len(images[part]), view.side_px)
     }
     if missing:
         staged = examined.known.staged
         if staged is None:
-            wanted = sorted({side_px for _, side_px in missing})
+            wanted = sorted({view for _, view in missing})
             staged = decode_images(examined.data_set.read, examined.paths, wanted, staging, progress)
             written = {row for part, _ in missing for row in images[part]}
             require_as_hashed(examined.paths, examined.digests, staged, sorted(written))
-        for (part, side_px), folder in missing.items():
-            write_part(folder, staged.arrays[side_px], images[part])
-    return {part: {side_px: folders[part, side_px] / "images.npy" for side_px in sides_px} for part in parts}
+        for (part, view), folder in missing.items():
+            write_part(folder, staged.arrays[view], images[part])
+    return {part: {view.name: folders[part, view] / "images.npy" for view in views} for part in parts}

@@ -15,8 +15,9 @@ from trainables.audit.subjects import SubjectGroups
 from trainables.catalog import Task
 from trainables.data.augmentation import Augmentation, augment
 from trainables.data.examine import ExaminedData
-from trainables.data.images import decode_grey, resize_square
+from trainables.data.images import decode_grey
 from trainables.data.prepare import PreparedData
+from trainables.data.views import View
 from trainables.inference import to_input
 
 SAMPLES_PER_CLASS = 6
@@ -35,7 +36,7 @@ def report_data(folder: Path, task: Task, examined: ExaminedData, images: AuditI
 
 
 def draw_sheets(
-    folder: Path, task: Task, data: PreparedData, side_px: int, augmentation: Augmentation, seed: int
+    folder: Path, task: Task, data: PreparedData, view: View, augmentation: Augmentation, seed: int
 ) -> None:
     """Write samples.png (raw training images of each class) and preprocessing.png (raw, as a model gets it, augmented).
 
@@ -49,7 +50,7 @@ def draw_sheets(
     draw_sample_sheet(folder / "samples.png", samples, task.classes, f"{task.name}: training images as they are")
     few = [training[row] for row in choose_samples(labels, len(task.classes), PREPROCESSED_PER_CLASS, seed)]
     raw = [decode_grey(read(row.path)) for row in few]
-    squares_NHW = np.stack([resize_square(slice_HW, side_px) for slice_HW in raw])
+    squares_NHW = np.stack([view.square(slice_HW) for slice_HW in raw])
     generator = torch.Generator().manual_seed(seed)
     draws = [
         augment(to_input(torch.from_numpy(squares_NHW)), augmentation, generator)[:, 0].numpy()

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trainables.evaluation.evaluation import Evaluation, OperatingPoint, SideEvaluation
@@ -38,8 +38,9 @@ def explanation_metrics(folder: Path) -> dict[str, float]:
     except OSError:
         return {}
     found: dict[str, float | None] = {}
-    for name, one in told["explainers"].items():
-        prefix = f"explanations/{_speakable(name)}"
+    explainers = told["explainers"]
+    for one, shown in zip(explainers.values(), _all_speakable(list(explainers)), strict=True):
+        prefix = f"explanations/{shown}"
         for source, figures in one["summary"]["all_images"].items():
             found |= {f"{prefix}/{source}/{figure}": mean["value"] for figure, mean in figures.items()}
         found[f"{prefix}/shift_stability"] = one["shift_stability"]
@@ -49,13 +50,13 @@ def explanation_metrics(folder: Path) -> dict[str, float]:
 
 
 def _of_test(test: SideEvaluation) -> Iterator[tuple[str, float | None]]:
-    for one in test.per_class:
+    for one, shown in zip(test.per_class, _all_speakable([one.name for one in test.per_class]), strict=True):
         for name in ("precision", "recall", "f1"):
-            yield f"test/class_{one.name}/{name}", getattr(one, name)
-        yield f"test/class_{one.name}/support", one.support
+            yield f"test/class_{shown}/{name}", getattr(one, name)
+        yield f"test/class_{shown}/support", one.support
     if len(test.per_modality) > 1:
-        for modality, scores in test.per_modality.items():
-            yield from _of_modality(f"test/{_speakable(modality)}", scores)
+        for scores, shown in zip(test.per_modality.values(), _all_speakable(list(test.per_modality)), strict=True):
+            yield from _of_modality(f"test/{shown}", scores)
 
 
 def _of_modality(prefix: str, scores: Scores) -> Iterator[tuple[str, float | None]]:
@@ -77,6 +78,9 @@ def _with_bounds(name: str, interval: Interval) -> Iterator[tuple[str, float | N
     yield from zip((name, f"{name}_low", f"{name}_high"), interval, strict=True)
 
 
-def _speakable(modality: str) -> str:
-    """Return a user's word without what a tracker refuses in a metric's name."""
-    return re.sub(r"[^\w -]", "_", modality)[:NAME_LENGTH].strip() or "unnamed"
+def _all_speakable(names: Sequence[str]) -> list[str]:
+    """Return users' words without what a tracker refuses in a metric's name; numbered where two became the same."""
+    short = [re.sub(r"[^\w -]", "_", name, flags=re.ASCII)[:NAME_LENGTH].strip() or "unnamed" for name in names]
+    if len({name.lower() for name in short}) == len(names):
+        return short
+    return [f"{place} {name}" for place, name in enumerate(short, start=1)]

@@ -102,6 +102,8 @@ def _write_batch(
         )
         own = {name: one.on_image(place, (image_HW.shape[0], image_HW.shape[1])) for name, one in maps.items()}
         fused = None
+        blank = [name for name, one in maps.items() if one.no_positive_evidence_B[place]]
+        row["no_positive_evidence"] = ", ".join(blank)
         if pair is not None:
             alike = None
             if {pair.first, pair.second} <= set(maps):

@@ -12,6 +12,7 @@ from trainables.explain.attention import AttentionPass, Vit, attention_pass, is_
 from trainables.explain.cams import cam_map
 from trainables.explain.cell_places import CellPlaces, evenly
 from trainables.explain.explainers import AUTO, METHODS, Explainer
+from trainables.explain.gate import gate_map
 from trainables.explain.layers import backbone_at, is_vit, spatial_layer
 from trainables.explain.localisation import to_image_grid
 from trainables.explain.occlusion import occlusion_map
@@ -103,6 +104,12 @@ def _maps(
             [vit.patches_HW(_tokens_NN(seen, vit, method, explainer)).cpu().numpy() for seen in passes],
             vit.path,
         )
+    elif METHODS[method].family == "gate":
+        if not path:
+            raise ExplanationError("gate: which gate? name its layer")
+        layer = spatial_layer(subjects[0], path)
+        maps = [gate_map(subject, layer) for subject in subjects]
+        path, places = layer.path, layer.places
     elif path:
         raise ExplanationError(f"occlusion looks at the whole model: leave the layer {path!r} out")
     else:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainables.catalog import Architecture
+from trainables.configs.record import Architecture
 from trainables.errors import ExplanationError
 from trainables.explain.engine import Explanation, explain
 from trainables.explain.explainers import Explainer

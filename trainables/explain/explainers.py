@@ -13,13 +13,13 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Method:
-    """How maps are made: from a layer's maps (`cam`), from a ViT's attention, or by hiding parts of the image.
+    """How maps are made: from a layer's maps (`cam`), a ViT's attention, the model's own gate, or by hiding parts.
 
     Maps of a method that is not `class_specific` are the same whatever class is asked for.
     """
 
     title: str
-    family: Literal["cam", "attention", "occlusion"]
+    family: Literal["cam", "attention", "gate", "occlusion"]
     source: str
     class_specific: bool = True
 
@@ -43,6 +43,7 @@ METHODS: Mapping[str, Method] = {
     "randomcam": Method("random channel weights (a control)", "cam", "grad-cam library", class_specific=False),
     "rollout": Method("attention rollout", "attention", "Abnar and Zuidema 2020, arXiv:2005.00928", False),
     "relevance": Method("gradient-weighted attention relevance", "attention", "Chefer et al. 2021, arXiv:2103.15679"),
+    "gate": Method("spatial gate", "gate", "CBAM, Woo et al. 2018, arXiv:1807.06521", class_specific=False),
     "occlusion": Method("occlusion", "occlusion", "Zeiler and Fergus 2014, arXiv:1311.2901"),
 }
 

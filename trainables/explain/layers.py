@@ -57,7 +57,7 @@ def spatial_layer(subject: Subject, path: str) -> SpatialLayer:
     vit = backbone is not None and is_vit(backbone)
     seen = trace(subject.model, lambda: subject.logits_BK(subject.image_1CHW), None if vit else backbone)
     if backbone_path is None:
-        path = _full_path(subject.model, path) if path else last_activation(seen, subject.image_hw)
+        path = full_path(subject.model, path) if path else last_activation(seen, subject.image_hw)
     elif vit:
         path = _last_attention_input(subject.model, backbone_path)
     else:
@@ -71,7 +71,7 @@ def backbone_at(model: nn.Module, path: str) -> str | None:
     Raises ExplanationError for a path that leads nowhere, and for an empty one where there are several backbones.
     """
     if path:
-        path = _full_path(model, path)
+        path = full_path(model, path)
         return path if _is_backbone(model.get_submodule(path)) else None
     paths = _outermost_backbones(model, "")
     if len(paths) > 1:
@@ -106,7 +106,7 @@ def _outermost_backbones(module: nn.Module, path: str) -> list[str]:
     return [found for name, child in children for found in _outermost_backbones(child, name)]
 
 
-def _full_path(model: nn.Module, path: str) -> str:
+def full_path(model: nn.Module, path: str) -> str:
     """Return the path with numbers from the end counted from the start. Raises ExplanationError with what there is."""
     module = model
     done: list[str] = []
@@ -116,10 +116,10 @@ def _full_path(model: nn.Module, path: str) -> str:
             part = names[int(part)]
         if part not in names:
             where = ".".join(done) or "the model"
-            has = ", ".join(names[:12]) or "no modules"
+            has = f"but {', '.join(names[:12])}" if names else "as it holds no layers"
             near = get_close_matches(part, names, n=1)
             meant = f"; did you mean {'.'.join([*done, *near])}?" if near else ""
-            raise ExplanationError(f"no layer {path!r}: {where} has no {part!r}, but {has}{meant}")
+            raise ExplanationError(f"no layer {path!r}: {where} has no {part!r}, {has}{meant}")
         module = module.get_submodule(part)
         done.append(part)
     return ".".join(done)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from trainables.explain.explainers import AUTO, METHODS, Explainer
 
 IDLE_FRACTION = 0.05  # of both branches' parts in the answer: a branch with less of it hardly took part
+LEAST_WHOLE = 0.01  # of a logit, both parts together: less is nothing that could be shared
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def idle_branch(parts: Mapping[str, float], explainers: Mapping[str, Sequence[st
     whole = sum(abs(part) for part in parts.values())
     return [
         f"{', '.join(explainers[branch])}: this branch gives {abs(part) / whole:.0%} of what both give to this answer, "
-        "so its map does not show what the answer rests on."
+        "so its map, and what it adds to a fused view, do not show what the answer rests on."
         for branch, part in parts.items()
-        if whole > 0 and abs(part) < IDLE_FRACTION * whole and explainers[branch]
+        if whole >= LEAST_WHOLE and abs(part) < IDLE_FRACTION * whole and explainers[branch]
     ]

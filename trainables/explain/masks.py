@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.data.images import UnreadableImage, decode_grey, resize_square
+from trainables.data.images import UnreadableImage, brain_box, decode_grey, resize_square
 from trainables.data.layouts.parquet_files import read_column
 from trainables.data.records import is_marked
+from trainables.data.views import View
 from trainables.errors import DataError
 
 FOLDER = "masks"
@@ -23,11 +24,11 @@ class LesionMasks:
         self._root = root
         self._columns: dict[Path, list[object]] = {}
 
-    def find(self, path: str, side_px: int) -> np.ndarray | None:
-        """Return mask_HW (bool, side_px x side_px); None where the set is no phantom, or nothing is planted here.
+    def find(self, path: str, view: View) -> np.ndarray | None:
+        """Return mask_HW (bool, of the view's size); None where the set is no phantom, or nothing is planted here.
 
         `path` is that of a `SplitRow` or `ImageRecord`, "data/train.parquet#17" for a row of a table. The mask is
-        resized as `resize_square` resizes the image: a pixel belongs to the lesion where more than half of it does;
+        cropped and resized as the image is: a pixel belongs to the lesion where more than half of it does;
         of a lesion that covers half a pixel nowhere, the most covered pixels stay. In Alzheimer's phantoms the mask is
         of the ventricles, at every stage. Raises DataError for a mask that cannot be read.
         """
@@ -40,7 +41,18 @@ class LesionMasks:
             return None
         except (OSError, UnreadableImage) as error:
             raise DataError(f"{file}: the mask cannot be read ({error}); make the phantom again") from error
-        return shrink_mask(mask_HW, side_px) if mask_HW.any() else None
+        if view.crop_margin_px is not None:
+            mask_HW = mask_HW[brain_box(self._image_HW(path), view.crop_margin_px)]
+        return shrink_mask(mask_HW, view.side_px) if mask_HW.any() else None
+
+    def _image_HW(self, path: str) -> np.ndarray:  # noqa: N802
+        table, _, row = path.rpartition("#")
+        if table.lower().endswith(".parquet") and row.isdecimal() and not (self._root / path).is_file():
+            content = read_column(self._root / table, "image.bytes")[int(row)]
+        else:
+            content = (self._root / path).read_bytes()
+        assert isinstance(content, bytes)
+        return decode_grey(content)
 
     def _file(self, path: str) -> Path | None:
         table, _, row = path.rpartition("#")

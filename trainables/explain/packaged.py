@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trainables.catalog import Architecture
 from trainables.catalog import architecture as architecture_record
+from trainables.configs.record import Architecture
 from trainables.configs.training import TrainingConfig
-from trainables.errors import ExplanationError
+from trainables.errors import ArchitectureError, ExplanationError
 from trainables.explain.case_panels import Reference
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import METHODS, Explainer
@@ -92,13 +92,17 @@ def explainers_for(explained: Explained, asked: Explainer | None) -> tuple[list[
     """Return what explains a model, each under a name of its own, and why other explainers of its record cannot.
 
     These are its architecture's record, or the one that is asked for (without a name), by the record's name where it
-    stands there.
+    stands there; a method without a layer means the record's of that method.
     Raises ExplanationError where none can be used.
     """
     if asked is None:
         works, refused = explained.usable(explained.architecture.explainers)
         if not works:
             raise ExplanationError(f"no explainer can be used on this model: {'; '.join(refused)}")
+        return works, refused
+    same = [known for known in explained.architecture.explainers if known.method == asked.method and not asked.layer]
+    works, refused = explained.usable(same)
+    if works:  # the record knows where this method is right
         return works, refused
     found = explained.maps([asked], [0], [0])[asked.name]
     for known in explained.usable(explained.architecture.explainers)[0]:
@@ -114,5 +118,5 @@ def _record(architecture: str) -> Architecture:
     """Return the catalog's record; of an architecture that it knows no more, one with the default explainer."""
     try:
         return architecture_record(architecture)
-    except KeyError:
+    except (KeyError, ArchitectureError):
         return Architecture(architecture, TrainingConfig, "", (), None, "no longer in the catalog", {})

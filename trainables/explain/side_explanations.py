@@ -12,6 +12,7 @@ from trainables.evaluation.evaluation_files import EXPLANATIONS_FILE
 from trainables.evaluation.predictions import Predictions, case_digest
 from trainables.explain.case_panels import Case, Reference, write_panels, write_table
 from trainables.explain.cases import shown_cases
+from trainables.explain.channel_gates import write_channel_gates
 from trainables.explain.explained import Explained
 from trainables.explain.map_warnings import verdict_warnings
 from trainables.explain.proof_figure import draw_proof
@@ -35,10 +36,13 @@ def explain_side(
     """Write the folder: panel_*.png, cases.csv, maps.npz, proof.csv, proof.png and explanations.json.
 
     Explained is the predicted class. `masks` as in `prove`. An explainer that cannot be used on this model is named in
-    explanations.json with the reason.
+    explanations.json with the reason. Of an architecture with gates of channels also channel_gates.csv and .png.
     """
     folder.mkdir(parents=True, exist_ok=True)
     explainers, refused = explained.usable(explained.architecture.explainers)
+    labels_N = predictions.labels_N
+    no_gates = write_channel_gates(folder, explained, labels_N, task.classes)
+    refused += [no_gates] if no_gates else []
     scores, proved = prove(explained, explainers, predictions.rows, masks, settings)
     cases = _cases(task, predictions, title, settings.mistakes)
     if explainers and cases:

@@ -12,7 +12,7 @@ from torch import nn
 from trainables.data.augmentation import Augmentation, augment
 from trainables.inference import EVALUATION_BATCH, predict_logits, to_input
 from trainables.models import build_model, load_weights
-from trainables.training.batches import epoch_batches
+from trainables.training.batches import epoch_batches, shown_images
 from trainables.training.development import DevelopmentData
 from trainables.training.objective import Objective, hardest
 from trainables.training.parameters import build_optimizer, freeze_parameters, frozen_names, hold_batchnorm
@@ -48,7 +48,9 @@ class Learner:
         self._order = torch.Generator().manual_seed(run.seed)
         self._draws = torch.Generator(run.device).manual_seed(run.seed)
         self._step = 0
-        batches = -(-len(data.training_rows) // self._by["batch_size"])
+        self._plain_copies: bool = self._by.get("plain_copies", False)  # of older journals
+        self.shown = shown_images(len(data.training_rows), self._plain_copies)
+        batches = -(-self.shown // self._by["batch_size"])
         self.rates = RateSchedule.of(self._by, batches * run.epochs)
 
     @property
@@ -61,14 +63,20 @@ class Learner:
         self._prepare(epoch)
         balanced = self._by["imbalance"] == "weighted_sampler"
         batches = epoch_batches(
-            self._data.training_rows, self._labels_N, self._by["batch_size"], balanced=balanced, generator=self._order
+            self._data.training_rows,
+            self._labels_N,
+            self._by["batch_size"],
+            balanced=balanced,
+            plain_copies=self._plain_copies,
+            generator=self._order,
         )
         totals_2 = torch.zeros(2, device=self._data.labels_N.device)  # read at the end: every read waits for the device
-        for number, (rows_B, labels_B) in enumerate(self._data.epoch(batches), start=1):
-            totals_2 += len(rows_B) * self._take_step(rows_B, labels_B, epoch)
+        shown = zip(self._data.epoch(batches.rows), batches.plain, strict=True)
+        for number, ((rows_B, labels_B), plain_B) in enumerate(shown, start=1):
+            totals_2 += len(rows_B) * self._take_step(rows_B, labels_B, plain_B, epoch)
             if watch:
-                watch(number, len(batches))
-        loss, accuracy = (totals_2 / len(self._data.training_rows)).tolist()
+                watch(number, len(batches.rows))
+        loss, accuracy = (totals_2 / self.shown).tolist()
         return loss, accuracy
 
     def validate(self) -> np.ndarray:
@@ -82,7 +90,7 @@ class Learner:
         """Train on the first batch once and return the loss: proof that the model builds, fits and trains."""
         self._prepare(1)
         ((rows_B, labels_B),) = self._data.epoch([self._data.training_rows[: self._by["batch_size"]]])
-        return float(self._take_step(rows_B, labels_B, 1)[0])
+        return float(self._take_step(rows_B, labels_B, torch.zeros(len(rows_B), dtype=torch.bool), 1)[0])
 
     def state(self) -> dict[str, Any]:
         """Return tensors and plain values from which `restore` goes on exactly."""
@@ -120,9 +128,15 @@ class Learner:
             if self._by["freeze_batchnorm"]:
                 hold_batchnorm(self.model)
 
-    def _take_step(self, rows_B: torch.Tensor, labels_B: torch.Tensor, epoch: int) -> torch.Tensor:
+    def _take_step(
+        self, rows_B: torch.Tensor, labels_B: torch.Tensor, plain_B: torch.Tensor, epoch: int
+    ) -> torch.Tensor:
         """Return (mean objective, share of right answers) of one batch, still on the device."""
-        x_BCHW = augment(to_input(self._data.take(rows_B)), self._augmentation, self._draws)
+        x_BCHW = to_input(self._data.take(rows_B))
+        changed_BCHW = augment(x_BCHW, self._augmentation, self._draws)
+        if self._plain_copies:
+            changed_BCHW = torch.where(plain_B.to(x_BCHW.device).view(-1, 1, 1, 1), x_BCHW, changed_BCHW)
+        x_BCHW = changed_BCHW
         set_rates(self._optimizer, self.rates.factor(self._step))
         self._optimizer.zero_grad(set_to_none=True)
         mining = self._by["imbalance"] == "hem" and epoch > self._by["hem_warmup_epochs"]

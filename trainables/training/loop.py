@@ -59,7 +59,7 @@ def train(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None = No
             "train/accuracy": accuracy,
             **{f"val/{name}": value for name, value in scores.items()},
             "perf/epoch_s": time.perf_counter() - started_s,
-            "perf/images_per_s": len(data.training_rows) / trained_s,
+            "perf/images_per_s": learner.shown / trained_s,
             **usage.measured(),
             **(sizes if epoch == 1 else {}),
         }

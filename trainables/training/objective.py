@@ -15,7 +15,9 @@ class Objective:
         imbalance = hyperparameters["imbalance"]
         self._smoothing: float = hyperparameters["label_smoothing"]
         self._gamma: float | None = hyperparameters["focal_gamma"] if imbalance == "focal" else None
-        self._weight_K = balanced_weights(training_labels_N, num_classes) if imbalance == "class_weight" else None
+        weights = {"class_weight": balanced_weights, "pos_weight": positive_weights}.get(imbalance)
+        self._weight_K = None if weights is None else weights(training_labels_N, num_classes)
+        self._by_weight = imbalance == "class_weight"
 
     def losses(self, logits_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
         """Return losses_B: cross entropy, smoothed, weighted by class, or focal (Lin et al. 2017, arXiv:1708.02002)."""
@@ -28,8 +30,8 @@ class Objective:
         return (1 - torch.exp(-losses_B)).clamp(min=0) ** self._gamma * losses_B
 
     def divisor(self, labels_B: torch.Tensor) -> torch.Tensor:
-        """Return what the sum over a batch is divided by for its mean: images, or their class weights."""
-        if self._weight_K is None:
+        """Return what the sum over a batch is divided by for its mean: images, or their balanced weights."""
+        if self._weight_K is None or not self._by_weight:
             return torch.tensor(float(len(labels_B)))
         return self._weight_K[labels_B].sum()
 
@@ -39,6 +41,14 @@ def balanced_weights(training_labels_N: torch.Tensor, num_classes: int) -> torch
     counts_K = torch.bincount(training_labels_N, minlength=num_classes).float()
     weight_K = len(training_labels_N) / (num_classes * counts_K)
     return torch.where(counts_K > 0, weight_K, 0.0)
+
+
+def positive_weights(training_labels_N: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Return weight_K = n_0 / n_k: of two classes what torch's BCEWithLogitsLoss calls pos_weight, negatives over
+    positives. A class without training image weighs nothing.
+    """
+    counts_K = torch.bincount(training_labels_N, minlength=num_classes).float()
+    return torch.where(counts_K > 0, counts_K[0].clamp(min=1) / counts_K, 0.0)
 
 
 def hardest(losses_B: torch.Tensor, fraction: float) -> torch.Tensor:

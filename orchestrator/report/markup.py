@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 _VOID = ("img", "input", "meta")
+_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")  # would turn what follows around
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def joined(parts: Iterable[Child]) -> Markup:
     """Return parts one after the other, texts escaped."""
     return Markup(
         "".join(
-            part.html if isinstance(part, Markup) else escape(str(part), quote=False)
+            part.html if isinstance(part, Markup) else escape(str(part).translate(_TURNING), quote=False)
             for part in parts
             if part is not None
         )

@@ -40,7 +40,7 @@ def test_no_name_becomes_an_element_or_an_attribute_and_every_name_is_told(tmp_p
     hostile = named_sweep(tmp_path / "'\"><img src=x onerror=alert(1)>&amp;", HOSTILE)
     assert hostile.elements == plain.elements
     for word in HOSTILE:
-        assert hostile.text.count(word) >= 5, word
+        assert hostile.text.count(word.replace("\u202e", "\ufffd").replace("\u202c", "\ufffd")) >= 5, word
         assert word in json.dumps(hostile.data, ensure_ascii=False) or word in [
             one["why"] for one in hostile.data["trials"]
         ]

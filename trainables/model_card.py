@@ -11,7 +11,7 @@ For research only: this is not a medical device.
 | | |
 |---|---|
 | a case | {inputs}: files as bytes, base64 text or `pathlib.Path`, or arrays (uint8 HW or HW3, else numbers HW) |
-| seen as | one grey channel of {side_px} x {side_px} px, decoded and resized as in training (`images.py`) |
+| seen as | one grey channel of {side_px} x {side_px} px, decoded{crop} and resized as in training (`images.py`) |
 | gives | probabilities of {classes}; logits are divided by a temperature of {temperature:.4g}, fitted on validation |
 | trained on | {digests} |
 
@@ -39,12 +39,15 @@ print(dict(zip(classifier.classes, probs_BK[0].tolist())))"""
 
 def model_card(config: Mapping[str, Any]) -> str:
     """Return the card, in Markdown, of a folder with this config.json."""
+    values = config["hyperparameters"]
+    crop = f", cropped to the brain with {values['crop_margin_px']} px around it" if values.get("crop_brain") else ""
     digests = ", ".join(f"{name} {digest}" for name, digest in config["digests"].items())
     return CARD.format(
         architecture=config["architecture"],
         classes=", ".join(config["classes"]),
         inputs=", ".join(config["inputs"]),
-        side_px=config["hyperparameters"]["image_px"],
+        side_px=values["image_px"],
+        crop=crop,
         temperature=config["temperature"],
         digests=digests or "not noted",
         snippet=plain_pytorch(config["inputs"]),

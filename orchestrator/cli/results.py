@@ -46,10 +46,16 @@ def _defined(what: str) -> list[dict[str, str]]:
     if what == "architectures":
         own = [{"architecture": name, "source": known_architecture(name).source} for name in architecture_names()]
         return [*own, {"architecture": f"{TIMM}<name>", "source": "any classifier of timm with a new last layer"}]
+    from orchestrator.cli.console import messages
     from orchestrator.sweep_file import load_sweep_file
     from orchestrator.sweep_files import find_sweep_file
 
-    files = [load_sweep_file(find_sweep_file(name), "full") for name in sweep_names()]
+    files = []
+    for name in sweep_names():
+        try:
+            files.append(load_sweep_file(find_sweep_file(name), "full"))
+        except BadInput as error:  # of an installed package: others are not harmed
+            messages().print(str(error), soft_wrap=True)
     return [
         {
             "sweep": file.name,

@@ -69,11 +69,11 @@ def test_a_package_that_is_wrong_is_told_in_one_line(tmp_path: Path, value: str,
     home, packages = tmp_path / "home", tmp_path / "packages"
     with_store(home)
     packages.mkdir()
-    install(
-        packages, **{"orchestrator.architectures": {"tiny_net": value}, "orchestrator.search_spaces": {"x": "gone"}}
-    )
+    sweeps = {"x": "gone", "tiny_net": "tiny_net"}
+    install(packages, **{"orchestrator.architectures": {"tiny_net": value}, "orchestrator.search_spaces": sweeps})
     for arguments in (["list", "architectures"], ["train", "tiny_net", "--task", "tumor_4class"]):
         done = run(home, packages, *arguments)
         assert done.exit_code == 2 and told in done.stderr, done.stderr
         assert len(done.stderr.splitlines()) == 1
-    assert "stroke_hybrid" in run(home, packages, "list", "sweeps").stdout, "others are not harmed"
+    listed = run(home, packages, "list", "sweeps")
+    assert "stroke_hybrid" in listed.stdout and told in listed.stderr, "others are not harmed"

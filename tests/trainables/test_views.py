@@ -70,6 +70,7 @@ def test_a_registered_model_crops_as_in_training(tmp_path: Path) -> None:
     write_standalone(
         folder, architecture="vit", hyperparameters=values, classes=["no", "yes"], weights=tmp_path / "w.safetensors"
     )
+    assert "decoded, cropped to the brain with 5 px around it and resized" in (folder / "MODEL_CARD.md").read_text()
     (given_B1HW,) = Classifier(folder).tensors([png(head())])
     assert np.array_equal((given_B1HW[0, 0] * 255).round().numpy(), square(head(), 32, 5))
     assert not np.array_equal((given_B1HW[0, 0] * 255).round().numpy(), square(head(), 32))

@@ -45,5 +45,21 @@ def run(
     )
 
 
+def run_of(architecture: str, folder: Path, epochs: int, **changes) -> TrainingRun:
+    """Return a run of any architecture on `blobs`."""
+    torch.set_num_threads(1)
+    return TrainingRun(
+        architecture=architecture,
+        hyperparameters=default_hyperparameters(architecture) | changes,
+        num_classes=2,
+        pretrained=False,
+        epochs=epochs,
+        seed=0,
+        metric="auroc",
+        device="cpu",
+        folder=folder,
+    )
+
+
 def scores(records) -> list[dict]:
     return [{k: v for k, v in record.metrics.items() if not k.startswith("perf/")} for record in records]

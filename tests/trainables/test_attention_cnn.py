@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_support import blobs
+from training_support import blobs, run_of
 
 from trainables.architectures.attention_cnn import ChannelAttention, SpatialAttention
 from trainables.catalog import architecture, default_hyperparameters
@@ -15,7 +15,6 @@ from trainables.explain.explained import Explained
 from trainables.explain.explainers import Explainer
 from trainables.models import build_model, count_parameters
 from trainables.training.loop import train
-from trainables.training.run import TrainingRun
 
 PLAIN = 422_788
 WIDTHS = (32, 64, 128, 256)
@@ -131,16 +130,5 @@ def test_without_gates_it_says_so(explained: Explained, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("attention", ["none", "se", "spatial", "cbam"])
 def test_a_planted_difference_is_learned(tmp_path: Path, attention: str) -> None:
-    torch.set_num_threads(1)
-    run = TrainingRun(
-        architecture="attention_cnn",
-        hyperparameters=default_hyperparameters("attention_cnn") | TINY | {"attention": attention},
-        num_classes=2,
-        pretrained=False,
-        epochs=6,
-        seed=0,
-        metric="auroc",
-        device="cpu",
-        folder=tmp_path,
-    )
+    run = run_of("attention_cnn", tmp_path, 6, **TINY, attention=attention)
     assert max(record.metrics["val/auroc"] or 0 for record in train(run, blobs())) > 0.95

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from training_support import run_of
 
 from trainables.catalog import default_hyperparameters
 from trainables.models import build_model, count_parameters, save_weights
@@ -10,7 +11,6 @@ from trainables.packaging import write_standalone
 from trainables.standalone import Classifier
 from trainables.training.development import DevelopmentData
 from trainables.training.loop import train
-from trainables.training.run import TrainingRun
 
 
 @pytest.mark.parametrize(("image_px", "expected"), [(128, 8_408_132), (64, 2_116_676), (50, 1_199_172)])
@@ -47,17 +47,7 @@ def test_a_planted_difference_is_learned(tmp_path: Path) -> None:
         training_rows=rows[:48],
         validation_rows=rows[48:],
     )
-    run = TrainingRun(
-        architecture="baseline_cnn",
-        hyperparameters=default_hyperparameters("baseline_cnn") | {"image_px": 32, "batch_size": 8},
-        num_classes=2,
-        pretrained=False,
-        epochs=5,
-        seed=0,
-        metric="auroc",
-        device="cpu",
-        folder=tmp_path,
-    )
+    run = run_of("baseline_cnn", tmp_path, 5, image_px=32, batch_size=8)
     assert max(record.metrics["val/auroc"] or 0 for record in train(run, data)) > 0.95
 
 

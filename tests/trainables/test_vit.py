@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
-from training_support import blobs
+from training_support import blobs, run_of
 
 from trainables.catalog import TASKS, architecture, default_hyperparameters
 from trainables.explain.engine import explain
@@ -106,18 +106,7 @@ def test_plain_copies_are_not_augmented(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def tiny_run(folder: Path, **changes: object) -> TrainingRun:
-    torch.set_num_threads(1)
-    return TrainingRun(
-        architecture="vit",
-        hyperparameters=default_hyperparameters("vit") | TINY | {"lr": 2e-3} | changes,
-        num_classes=2,
-        pretrained=False,
-        epochs=6,
-        seed=0,
-        metric="auroc",
-        device="cpu",
-        folder=folder,
-    )
+    return run_of("vit", folder, 6, **TINY | {"lr": 2e-3} | changes)
 
 
 @pytest.mark.parametrize("changes", [{}, {"one_logit": False, "plain_copies": False, "imbalance": "none"}])

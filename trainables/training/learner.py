@@ -71,7 +71,9 @@ class Learner:
             generator=self._order,
         )
         totals_2 = torch.zeros(2, device=self._data.labels_N.device)  # read at the end: every read waits for the device
-        shown = zip(self._data.epoch(batches.rows), batches.plain, strict=True)
+        sizes = [len(rows_B) for rows_B in batches.rows]
+        plain = torch.cat(batches.plain).to(self._data.labels_N.device).split(sizes)  # at once, as the rows
+        shown = zip(self._data.epoch(batches.rows), plain, strict=True)
         for number, ((rows_B, labels_B), plain_B) in enumerate(shown, start=1):
             totals_2 += len(rows_B) * self._take_step(rows_B, labels_B, plain_B, epoch)
             if watch:
@@ -90,7 +92,7 @@ class Learner:
         """Train on the first batch once and return the loss: proof that the model builds, fits and trains."""
         self._prepare(1)
         ((rows_B, labels_B),) = self._data.epoch([self._data.training_rows[: self._by["batch_size"]]])
-        return float(self._take_step(rows_B, labels_B, torch.zeros(len(rows_B), dtype=torch.bool), 1)[0])
+        return float(self._take_step(rows_B, labels_B, torch.zeros_like(labels_B, dtype=torch.bool), 1)[0])
 
     def state(self) -> dict[str, Any]:
         """Return tensors and plain values from which `restore` goes on exactly."""
@@ -135,7 +137,7 @@ class Learner:
         x_BCHW = to_input(self._data.take(rows_B))
         changed_BCHW = augment(x_BCHW, self._augmentation, self._draws)
         if self._plain_copies:
-            changed_BCHW = torch.where(plain_B.to(x_BCHW.device).view(-1, 1, 1, 1), x_BCHW, changed_BCHW)
+            changed_BCHW = torch.where(plain_B.view(-1, 1, 1, 1), x_BCHW, changed_BCHW)
         x_BCHW = changed_BCHW
         set_rates(self._optimizer, self.rates.factor(self._step))
         self._optimizer.zero_grad(set_to_none=True)

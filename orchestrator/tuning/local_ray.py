@@ -22,6 +22,7 @@ LOST_GRACE_S = 12.0  # a lost Ray leaves calls that never return; those who made
 SHUTDOWN_S = 2.0  # our own end of Ray looks like its loss for a moment
 STOPPING_GRACE_S = 14.0  # a Ray that was asked to end with its driver takes long to be lost
 CORE_PROCESSES = ("gcs_server", "raylet")
+STARTS = 2  # Ray gives its node 30 s; on a machine that is busy for a moment the second start is in time
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -45,21 +46,13 @@ def local_ray(
 
     The first Ctrl-C or SIGTERM, the file `stop_request`, and the loss of Ray ask `stopping` for the end. A second
     signal ends this process at once, and so does a lost Ray that lets no call return: after `last_words`, which hears
-    the reason. Ray's processes follow.
+    the reason. Ray's processes follow. Raises Interrupted where Ray does not start.
     """
     os.environ.update(ENVIRONMENT)
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # what ends a trial is told by the journal, in one line
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     previous = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}  # nohup
-    ray.init(
-        address="local",
-        num_cpus=slots.count,
-        num_gpus=slots.gpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-        object_store_memory=OBJECT_STORE_BYTES,
-    )
+    _start(slots)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stopping.requested:
@@ -83,6 +76,27 @@ def local_ray(
         ended.set()
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _start(slots: Slots) -> None:
+    for attempt in range(STARTS):
+        before = core_processes()
+        try:
+            ray.init(
+                address="local",
+                num_cpus=slots.count,
+                num_gpus=slots.gpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                object_store_memory=OBJECT_STORE_BYTES,
+            )
+            return
+        except Exception as fault:  # a node that is late raises just that, one without a port something else
+            _kill({pid: name for pid, name in core_processes().items() if pid not in before})
+            if attempt == STARTS - 1:
+                reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+                raise Interrupted(f"Ray did not start in {STARTS} tries ({reason}); is this machine busy?") from fault
 
 
 def core_processes() -> dict[int, str]:
@@ -134,14 +148,18 @@ def _watch(
 
 
 def _end_at_once(core: dict[int, str]) -> None:
-    """End this process and Ray's, agents among them: those would wait a minute for a core that is gone."""
+    _kill(core)
+    os._exit(Interrupted.exit_code)
+
+
+def _kill(core: dict[int, str]) -> None:
+    """End Ray's processes, agents among them: those would wait a minute for a core that is gone."""
     parents = dict(_parents())
     for pid in [pid for pid in parents if _descends(pid, core, parents)] + list(core):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    os._exit(Interrupted.exit_code)
 
 
 def _parents() -> Iterator[tuple[int, int]]:

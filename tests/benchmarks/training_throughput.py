@@ -70,6 +70,7 @@ def measure(architecture: str, by: dict, device: str, images: int, rounds: int) 
     batches = list(rows.to(device).split(by["batch_size"]))
     take = max(1, min(len(batches), 256 // by["batch_size"] if device == "cpu" else len(batches)))
     ready_BCHW = augment(to_input(images_NHW[batches[0]]), learner._augmentation, learner._draws)
+    plain_B = torch.zeros(by["batch_size"], dtype=torch.bool, device=device)
     files = [png(generator) for _ in range(by["batch_size"])]
     transforms = v2.Compose(
         [v2.Grayscale(), v2.Resize((side_px, side_px)), v2.RandomHorizontalFlip(), v2.RandomRotation(10),
@@ -77,7 +78,7 @@ def measure(architecture: str, by: dict, device: str, images: int, rounds: int) 
     )  # fmt: skip
 
     def ours(batch: int) -> None:
-        learner._take_step(batches[batch], data.labels_N[batches[batch]], 1)
+        learner._take_step(batches[batch], data.labels_N[batches[batch]], plain_B[: len(batches[batch])], 1)
 
     def bare(batch: int) -> None:
         step(learner, ready_BCHW, data.labels_N[: len(ready_BCHW)])

@@ -150,7 +150,7 @@ def test_a_step_on_a_gpu_waits_for_nothing(tmp_path: Path) -> None:
     ((rows_B, labels_B),) = on_gpu.epoch([data.training_rows[:8]])
     torch.cuda.set_sync_debug_mode("error")
     try:
-        learner._take_step(rows_B, labels_B, 1)
+        learner._take_step(rows_B, labels_B, torch.zeros_like(labels_B, dtype=torch.bool), 1)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

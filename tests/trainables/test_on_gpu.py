@@ -1,0 +1,132 @@
+"""What a GPU does otherwise than a CPU: half precision, random numbers of its own, memory that ends."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from explain_support import BlobNet, blob_images
+from torch import nn
+from training_support import blobs, run, scores
+
+from orchestrator.tuning.trial import _with_room
+from trainables.catalog import architecture, architecture_names, default_hyperparameters
+from trainables.explain.engine import explain
+from trainables.explain.explainers import METHODS, Explainer
+from trainables.inference import image_ms, predict_logits
+from trainables.models import build_model
+from trainables.training.development import DevelopmentData
+from trainables.training.loop import train
+from trainables.training.run import TrainingRun
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+ALL = {"ema_decay": 0.9, "lr_schedule": "plateau", "optimizer": "sgd", "noise": 0.1, "imbalance": "weighted_sampler"}
+PART_OF_MEMORY_MIB = 400
+
+
+def on_gpu(data: DevelopmentData) -> DevelopmentData:
+    return replace(data, images_NHW=data.images_NHW.cuda(), labels_N=data.labels_N.cuda())
+
+
+def gpu_run(folder: Path, epochs: int = 4, **changes) -> TrainingRun:
+    folder.mkdir(exist_ok=True)
+    return replace(run(folder, epochs=epochs, keep_state_s=0, **changes), device="cuda")
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """Leave this process a few hundred MiB of the GPU."""
+    torch.cuda.empty_cache()
+    total_mib = torch.cuda.get_device_properties(0).total_memory / 2**20
+    torch.cuda.set_per_process_memory_fraction(PART_OF_MEMORY_MIB / total_mib)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        torch.cuda.empty_cache()
+
+
+def test_a_planted_difference_is_learned_and_the_gpu_s_memory_is_told(tmp_path: Path) -> None:
+    last = list(train(gpu_run(tmp_path, epochs=6), on_gpu(blobs())))[-1].metrics
+    assert last["val/auroc"] > 0.9
+    assert last["perf/gpu_peak_mib"] > 0
+    assert "perf/process_peak_mib" not in last
+
+
+def test_images_that_stay_in_the_machine_s_memory_train_alike(tmp_path: Path) -> None:
+    data = blobs()
+    there = scores(train(gpu_run(tmp_path / "there"), on_gpu(data)))
+    here = scores(train(gpu_run(tmp_path / "here"), replace(data, labels_N=data.labels_N.cuda())))
+    for ours, theirs in zip(here, there, strict=True):
+        assert ours == pytest.approx(theirs, abs=0.02)
+
+
+@pytest.mark.parametrize("changes", [{}, ALL])
+def test_an_interrupted_run_goes_on_from_its_state(tmp_path: Path, changes: dict) -> None:
+    data = on_gpu(blobs(24))
+    whole = scores(train(gpu_run(tmp_path / "whole", **changes), data))
+    first = train(gpu_run(tmp_path / "broken", **changes), data)
+    before = scores(next(first) for _ in range(2))
+    first.close()
+    torch.rand(9, device="cuda")
+    again = replace(gpu_run(tmp_path / "broken", **changes), known_epochs=2)
+    for ours, theirs in zip(before + scores(train(again, data)), whole, strict=True):
+        assert ours == pytest.approx(theirs, abs=0.02)  # a GPU adds in any order
+
+
+@pytest.mark.parametrize("name", architecture_names())
+def test_every_architecture_trains_and_then_predicts_as_on_the_cpu(tmp_path: Path, name: str) -> None:
+    smoke = default_hyperparameters(name) | dict(architecture(name).smoke)
+    side_px = smoke["image_px"]
+    plain = blobs(24)
+    images_NHW = nn.functional.interpolate(plain.images_NHW[:, None].float(), side_px)[:, 0].byte()
+    changed = replace(gpu_run(tmp_path, epochs=2), architecture=name, hyperparameters=smoke)
+    records = list(train(changed, on_gpu(replace(plain, images_NHW=images_NHW))))
+    assert np.isfinite(records[-1].metrics["val/log_loss"])
+    torch.manual_seed(0)
+    model = build_model(name, smoke, 2).eval()
+    rows = torch.arange(8)
+    here_NK = predict_logits(model, images_NHW, rows, 4)
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        there_NK = predict_logits(model.cuda(), images_NHW, rows, 4)
+        assert image_ms(model, side_px) > 0
+    finally:
+        torch.backends.cudnn.allow_tf32 = True
+    assert there_NK == pytest.approx(here_NK, abs=1e-3)
+
+
+def test_where_memory_ends_half_as_many_images_are_taken_at_once(tmp_path: Path, little_memory: None) -> None:
+    data = blobs(512)
+    large_NHW = nn.functional.interpolate(data.images_NHW[:, None].float(), 128)[:, 0].byte()
+    data = on_gpu(replace(data, images_NHW=large_NHW))
+    wide = gpu_run(tmp_path, epochs=1, batch_size=256, image_px=128, resnet="resnet18", vit="vit_tiny_patch16_224")
+    (record,) = _with_room(wide, data, None)
+    assert 0 < record.metrics["perf/micro_batch_size"] < 256
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"randomcam", "gate"}))
+def test_maps_are_those_of_the_cpu(method: str) -> None:
+    if METHODS[method].family == "attention":
+        pytest.skip("of a network without attention there is none")
+    images, explainer = blob_images((2, 5)), Explainer(method)
+    here = explain(BlobNet(), images, [1], explainer)
+    model = BlobNet().cuda().train()
+    before = torch.cuda.get_rng_state()
+    there = explain(model, images, [1], explainer)
+    assert torch.equal(before, torch.cuda.get_rng_state())
+    assert model.training
+    assert there.maps_BHW == pytest.approx(here.maps_BHW, rel=1e-2, abs=1e-2 * float(np.abs(here.maps_BHW).max()))
+
+
+@pytest.mark.parametrize("method", sorted(name for name, method in METHODS.items() if method.family == "attention"))
+def test_attention_maps_are_those_of_the_cpu(method: str) -> None:
+    torch.manual_seed(0)
+    model = build_model("vit", default_hyperparameters("vit") | dict(architecture("vit").smoke), 2).eval()
+    side_px = dict(architecture("vit").smoke)["image_px"]
+    x_B1HW = torch.rand(2, 1, side_px, side_px)
+    here = explain(model, x_B1HW, [0, 1], Explainer(method))
+    there = explain(model.cuda(), x_B1HW, [0, 1], Explainer(method))
+    assert there.maps_BHW == pytest.approx(here.maps_BHW, rel=2e-2, abs=2e-2 * float(np.abs(here.maps_BHW).max()))

@@ -117,9 +117,10 @@ def _measure_with_room(run: "TrainingRun", development: "PreparedPart") -> _Meas
     """Measure a run; where memory ends with half as many images at a time, as a trial then goes on with."""
     import torch
 
-    with suppress(torch.OutOfMemoryError):
-        return _measure(run, development)
-    return _measure(_halved(run), development)  # here the first attempt's frames, and what they held, are gone
+    while True:
+        with suppress(torch.OutOfMemoryError):
+            return _measure(run, development)
+        run = _halved(run)  # here the attempt's frames, and what they held, are gone
 
 
 def _measure(run: "TrainingRun", development: "PreparedPart") -> _Measured:

@@ -94,25 +94,24 @@ def train_weights_again(config: TrialConfig, setup: TrialSetup) -> None:
 
 
 def _with_room(run: TrainingRun, data: DevelopmentData, watch: BatchWatch | None) -> Iterator[EpochRecord]:
-    yielded = run.known_epochs
-    halved = 0
-    try:
-        for record in train(run, data, watch):
-            yielded = record.epoch
-            yield record
-    except OutOfMemory:
-        halved = half_at_once(run.hyperparameters)
-        if not halved:
-            raise
-    if not halved:
-        return
-    gc.collect()  # what the failed step held
-    if run.device == "cuda":
-        torch.cuda.empty_cache()
-    smaller = replace(run, hyperparameters={**run.hyperparameters, "micro_batch_size": halved}, known_epochs=yielded)
-    for record in train(smaller, data, watch):
-        if record.epoch > yielded:
-            yield replace(record, metrics={**record.metrics, MICRO_BATCH: float(halved)})
+    """Yield the epochs of a run; where memory ends it goes on with half as many images at once, as often as needed."""
+    forced: dict[str, float | None] = {}
+    while True:
+        try:
+            for record in train(run, data, watch):
+                if record.epoch > run.known_epochs:
+                    yield replace(record, metrics={**record.metrics, **forced})
+                    run = replace(run, known_epochs=record.epoch)
+            return
+        except OutOfMemory:
+            halved = half_at_once(run.hyperparameters)
+            if not halved:
+                raise
+        gc.collect()  # what the failed step held
+        if run.device == "cuda":
+            torch.cuda.empty_cache()
+        run = replace(run, hyperparameters={**run.hyperparameters, "micro_batch_size": halved})
+        forced = {MICRO_BATCH: float(halved)}
 
 
 def _of_fold(rows: list[SplitRow], config: TrialConfig) -> list[SplitRow]:

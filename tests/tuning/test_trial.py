@@ -72,8 +72,16 @@ def test_where_memory_ends_a_trial_goes_on_with_half_as_many_images_at_a_time(se
     assert [record.metrics["train/loss"] for record in records] == pytest.approx(whole, rel=0.2), "the same batch"
 
 
-def test_where_half_has_no_room_either_the_trial_fails_with_the_way_out(setup, tmp_path, room_for) -> None:
+def test_where_half_has_no_room_either_it_is_halved_again(setup, tmp_path, room_for) -> None:
     room_for(BATCH // 4)
+    records = list(begin_training(config(tmp_path), setup))
+    assert [(record.epoch, record.metrics["perf/micro_batch_size"]) for record in records] == [
+        (epoch, BATCH // 4) for epoch in (1, 2, 3)
+    ]
+
+
+def test_where_a_single_image_has_no_room_the_trial_fails_with_the_way_out(setup, tmp_path, room_for) -> None:
+    room_for(0)
     with pytest.raises(OutOfMemory, match="epoch 1: out of memory; lower batch_size"):
         list(begin_training(config(tmp_path), setup))
 

@@ -11,7 +11,12 @@ from tests_support import AS_ON_TWO_CORES, REAL_DATA, Finished, Orchestrate, all
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each process of tests a core of its own: threads that wait for each other on shared ones crawl."""
+    """Give each process of tests a core of its own: threads that wait for each other on shared ones crawl.
+
+    All but `-m gpu` is as on a machine without a GPU: there the presets, and so what sweeps print, are others.
+    """
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if worker and sys.platform == "linux":
         cores = sorted(os.sched_getaffinity(0))

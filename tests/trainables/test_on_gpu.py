@@ -18,10 +18,14 @@ from trainables.explain.explainers import METHODS, Explainer
 from trainables.inference import image_ms, predict_logits
 from trainables.models import build_model
 from trainables.training.development import DevelopmentData
+from trainables.training.learner import Learner
 from trainables.training.loop import train
 from trainables.training.run import TrainingRun
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+]
 ALL = {"ema_decay": 0.9, "lr_schedule": "plateau", "optimizer": "sgd", "noise": 0.1, "imbalance": "weighted_sampler"}
 PART_OF_MEMORY_MIB = 400
 
@@ -53,6 +57,18 @@ def test_a_planted_difference_is_learned_and_the_gpu_s_memory_is_told(tmp_path: 
     assert last["val/auroc"] > 0.9
     assert last["perf/gpu_peak_mib"] > 0
     assert "perf/process_peak_mib" not in last
+
+
+def test_a_step_on_a_gpu_waits_for_nothing(tmp_path: Path) -> None:
+    data = on_gpu(blobs())
+    learner = Learner(gpu_run(tmp_path, grad_clip=1.0, ema_decay=0.9, noise=0.1), data)
+    learner.take_first_step()
+    ((rows_B, labels_B),) = data.epoch([data.training_rows[:8]])
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        learner._take_step(rows_B, labels_B, torch.zeros_like(labels_B, dtype=torch.bool), 1)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_images_that_stay_in_the_machine_s_memory_train_alike(tmp_path: Path) -> None:

@@ -141,20 +141,6 @@ def test_what_a_model_does_wrong_is_one_line(tmp_path: Path, monkeypatch: pytest
         next(train(run(tmp_path, batch_size=1), blobs(16)))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_step_on_a_gpu_waits_for_nothing(tmp_path: Path) -> None:
-    data = blobs()
-    on_gpu = replace(data, images_NHW=data.images_NHW.cuda(), labels_N=data.labels_N.cuda())
-    learner = Learner(replace(run(tmp_path, grad_clip=1.0, ema_decay=0.9, noise=0.1), device="cuda"), on_gpu)
-    learner.take_first_step()
-    ((rows_B, labels_B),) = on_gpu.epoch([data.training_rows[:8]])
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        learner._take_step(rows_B, labels_B, torch.zeros_like(labels_B, dtype=torch.bool), 1)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
 def test_a_loss_that_breaks_down_ends_with_epoch_and_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainables.training.learner.set_rates", lambda optimizer, factor: rates(optimizer, 1e30))
     with pytest.raises(TrainingFailed, match=r"epoch \d+: .*lr=0.001 with sgd is probably too high"):

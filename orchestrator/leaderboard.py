@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.journal import FinalistEvaluated, FoldEvaluated, Metrics, Over, SeedEvaluated
+from orchestrator.published_scores import FoundScore, published_score
 from orchestrator.space import Scalar
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.catalog import default_hyperparameters
@@ -51,6 +52,7 @@ class LeaderboardRow:
     is_winner: bool
     hyperparameters: dict[str, Any]
     changed: dict[str, Any]
+    published: FoundScore | None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -142,7 +144,10 @@ def _values(retrained: Iterable[FoldEvaluated | SeedEvaluated], name: str) -> li
 
 
 def score_columns(rows: Sequence[LeaderboardRow], metric: str) -> dict[str, list[str]]:
-    """Return title -> a text per row: validation, spread over seeds and folds, test, leak-free part where some leak."""
+    """Return title -> a text per row: validation, spread over seeds and folds, test, leak-free part where some leak.
+
+    Where a score was published, it and ours by the same metric follow.
+    """
     columns = {f"val {metric}": [format_metric(row.validation.get(metric)) for row in rows]}
     for over, spreads in (("seeds", [row.seeds for row in rows]), ("folds", [row.folds for row in rows])):
         if any(spreads):
@@ -150,6 +155,10 @@ def score_columns(rows: Sequence[LeaderboardRow], metric: str) -> dict[str, list
     columns[f"test {metric}"] = [_test(row.test, metric) for row in rows]
     if any(row.leak_free_images is not None and row.leak_free_images < row.test_images for row in rows):
         columns["leak-free test"] = [_leak_free(row, metric) for row in rows]
+    for other in dict.fromkeys(row.published.metric for row in rows if row.published):
+        if other != metric:
+            columns[f"test {other}"] = [_test(row.test, other) for row in rows]
+        columns[f"published {other}"] = [_published(row.published, other) for row in rows]
     return columns
 
 
@@ -242,6 +251,10 @@ def _test(scores: dict[str, Interval] | None, metric: str) -> str:
     return format_interval(scores[metric]) if scores and metric in scores else "-"
 
 
+def _published(found: FoundScore | None, metric: str) -> str:
+    return format_metric(found.score) if found is not None and found.metric == metric else "-"
+
+
 def _leak_free(row: LeaderboardRow, metric: str) -> str:
     if row.leak_free_images is None:
         return "-"
@@ -278,4 +291,5 @@ def _row(rank: int, is_tied: bool, trial: TrialState, state: SweepState) -> Lead
         is_winner=state.winner == trial.number,
         hyperparameters=dict(trial.hyperparameters),
         changed=changed_from_published(trial),
+        published=published_score(state.plan, trial),
     )

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.space import Space
-from orchestrator.sweep_sections import Budget, Preset, Scheduler, Search
+from orchestrator.sweep_sections import Budget, Preset, Published, Scheduler, Search
 from trainables.catalog import TASKS, Task, Weights
 
 DataKind = Literal["real", "phantom"]
@@ -52,11 +52,13 @@ class SweepPlan(_Frozen):
     seeds: int = 1  # from which each finalist is trained again, where there are several; the best mean wins
     search: Search
     scheduler: Scheduler
+    published_scores: Published = Published()  # of older journals: none
 
     @property
     def digest(self) -> str:
         """Return 16 hex digits that change with anything in the plan."""
-        deciding = self.model_dump(mode="json", exclude={"data": {"notes"}})  # words decide nothing
+        decide_nothing: Any = {"data": {"notes"}, "published_scores": True}  # words, and what others found
+        deciding = self.model_dump(mode="json", exclude=decide_nothing)
         canonical = json.dumps(deciding, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

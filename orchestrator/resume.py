@@ -124,6 +124,7 @@ def _is_done(sweep: OpenSweep, asked: SweepRequest) -> bool:
 def require_same_plan(sweep_id: str, before: SweepPlan, now: SweepPlan) -> None:
     """Raise BadInput with what differs between two plans, budget aside."""
     left_out: Any = {"data": {"notes"}, "budget": {"trials", "epochs", "time_s"}, "published": True}
+    left_out["published_scores"] = True  # what others found
     differences = _differences(
         before.model_dump(mode="json", exclude=left_out), now.model_dump(mode="json", exclude=left_out)
     )

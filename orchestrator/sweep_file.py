@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.generic_space import with_generic_spaces
-from orchestrator.points import not_on_a_grid, parse_points
-from orchestrator.space import Scalar, Space, SpaceFaults, parse_space
-from orchestrator.sweep_sections import PRESETS, Budget, Preset, Scheduler, Search, Section
+from orchestrator.space import Space, SpaceFaults, parse_space
+from orchestrator.sweep_sections import PRESETS, Budget, Preset, Published, PublishedScore, Scheduler, Search, Section
+from orchestrator.whole_points import with_whole_points
 from orchestrator.yaml_file import parse_yaml, read_yaml, shortened
 from trainables.catalog import TASKS, Task, architecture, architecture_names
 from trainables.configs.record import Architecture
@@ -30,9 +30,15 @@ class SweepFile(BaseModel):
     budget: Budget
     search: Search
     scheduler: Scheduler
+    published: Published
 
 
-SECTIONS: Mapping[str, type[Section]] = {"budget": Budget, "search": Search, "scheduler": Scheduler}
+SECTIONS: Mapping[str, type[Section]] = {
+    "budget": Budget,
+    "search": Search,
+    "scheduler": Scheduler,
+    "published": Published,
+}
 _NO_SCALAR = {"bool_type": "bool", "int_type": "int", "float_type": "float", "string_type": "str"}
 KEYS = {"task", "architectures", "presets", *SECTIONS}
 
@@ -65,30 +71,11 @@ def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | N
         },
         **{key: section(**merged.get(key, {})) for key, section in SECTIONS.items()},
     )
-    return file.model_copy(update={"search": with_whole_points(file, path.name)})
-
-
-def with_whole_points(file: SweepFile, source: str) -> Search:
-    """Return the search section with every enqueued point whole. Raises BadInput for what its spaces do not hold."""
-    faults: list[tuple[str, str]] = []
-    whole: dict[str, list[dict[str, Scalar]]] = {}
-    for name, points in file.search.enqueue.items():
-        where = f"search.enqueue.{name}"
-        if name not in file.architectures:
-            faults.append((where, unknown_name("architecture of this sweep", name, file.architectures)))
-            continue
-        try:
-            whole[name] = parse_points(points, file.architectures[name], architecture(name).config)
-        except SpaceFaults as error:
-            faults += [(f"{where}.{key}", message) for key, message in error.faults]
-    if file.search.algorithm == "grid":
-        for name, space in file.architectures.items():
-            faults += [
-                (f"architectures.{name}.{key}", "a grid has no ranges: use choice: [..], or another search.algorithm")
-                for key in not_on_a_grid(space)
-            ]
-    _raise(source, faults)
-    return file.search.model_copy(update={"enqueue": whole})
+    try:
+        search, published = with_whole_points(file.architectures, file.search, file.published)
+    except SpaceFaults as error:
+        raise BadInput("\n".join(f"{path.name}: {key}: {message}" for key, message in error.faults)) from error
+    return file.model_copy(update={"search": search, "published": published})
 
 
 class _Reading:
@@ -157,7 +144,8 @@ class _Reading:
                     continue
                 where = ".".join([key, *map(str, fault["loc"])])
                 if fault["type"] == "extra_forbidden":
-                    self.faults.append((where, unknown_name("key", str(fault["loc"][-1]), section.model_fields)))
+                    own = section if len(fault["loc"]) == 1 else PublishedScore  # the only section within one
+                    self.faults.append((where, unknown_name("key", str(fault["loc"][-1]), own.model_fields)))
                 else:
                     message = fault["msg"].removeprefix("Input ").replace("should be", "must be")
                     self.faults.append((where, f"{message}, got {shortened(fault['input'])}"))

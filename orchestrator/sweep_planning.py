@@ -81,6 +81,7 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
         seeds=request.seeds,
         search=file.search,
         scheduler=file.scheduler,
+        published_scores=file.published,
     )
     return PlannedSweep(plan, folder, data, find_slots(request.slots, gpus, request.gpu_share))
 
@@ -129,11 +130,13 @@ def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:
     budget = {**given, "time_s": request.time_budget_s}
     enqueue = {name: points for name, points in file.search.enqueue.items() if name in chosen}
     search = {"enqueue": enqueue, "allocation": request.allocation or file.search.allocation}
+    scores = [score for score in file.published.scores if score.architecture in chosen]
     return file.model_copy(
         update={
             "architectures": {name: file.architectures[name] for name in chosen},
             "budget": file.budget.model_copy(update={k: v for k, v in budget.items() if v is not None}),
             "search": file.search.model_copy(update=search),
+            "published": file.published.model_copy(update={"scores": scores}),
         }
     )
 

@@ -42,9 +42,10 @@ class Search(Section):
 
     `allocation`: equal gives each architecture the same number of trials, a study and a rule of its own; adaptive lets
     one study choose the architecture too. `enqueue`: by architecture, points that are tried after the defaults.
+    `fixed` tries nothing but those points and the published settings, of an architecture without any its defaults.
     """
 
-    algorithm: Literal["tpe", "random", "gp", "cmaes", "grid"] = "tpe"
+    algorithm: Literal["tpe", "random", "gp", "cmaes", "grid", "fixed"] = "tpe"
     allocation: Allocation = "equal"
     enqueue: dict[str, list[dict[str, Scalar]]] = {}
 
@@ -55,3 +56,21 @@ class Scheduler(Section):
     name: Literal["asha", "hyperband", "median", "none"] = "asha"
     grace_epochs: Annotated[int, Field(ge=1, le=MOST)] = 1
     reduction_factor: Annotated[int, Field(ge=2, le=MOST)] = 3
+
+
+class PublishedScore(Section):
+    """What was published of one model; `settings` are by what it differs from its architecture's defaults."""
+
+    name: str
+    architecture: str
+    score: Annotated[float, Field(allow_inf_nan=False)]
+    settings: dict[str, Scalar] = {}
+
+
+class Published(Section):
+    """Scores on a test set as others published them, which stand beside those of trials with the same settings."""
+
+    source: str = ""
+    metric: str = "accuracy"
+    images: Annotated[int, Field(ge=0, le=MOST)] = 0  # in that test set; 0: not told
+    scores: list[PublishedScore] = []

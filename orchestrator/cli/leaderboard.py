@@ -11,6 +11,9 @@ import typer
 if TYPE_CHECKING:
     from orchestrator.boards import Board
     from orchestrator.home import Home
+    from orchestrator.leaderboard import LeaderboardRow
+
+MOST_ROWS = 100  # of one board; --json and --csv have all
 
 
 def show_leaderboard(
@@ -48,7 +51,7 @@ def show_leaderboard(
                 results().print(
                     f"\n{board.sweeps[0].started.sweep_id} stands apart: {board.apart_reason}", style="bold"
                 )
-            show_rows(board.rows, board.metric)
+            show_rows(board.rows, board.metric, MOST_ROWS)
         for line in board.flags_in_words():
             (results() if is_table else messages()).print(line, soft_wrap=True)
     unknown = read_ledger(home.test_ledger, "")
@@ -83,6 +86,7 @@ def _print_csv(boards: "list[Board]") -> None:
     further = [*(f"test_leak_free_{metric}{end}" for end in ("", "_low", "_high")), "leak_free_images"]
     for over in ("seeds", "folds"):
         further += [f"{over}_{metric}_mean", f"{over}_{metric}_sd", over]
+    further += ["published_as", "published_metric", "published_score", "test_by_published_metric"]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([*about_trial, "is_tied", "apart_reason", *boards[0].flags, "test_reads", *further])
     for board in boards:
@@ -95,8 +99,16 @@ def _print_csv(boards: "list[Board]") -> None:
                     *(row.is_tied, board.apart_reason, *board.flags.values(), len(board.test_reads)),
                     *(*_three(row.test_leak_free, metric), row.leak_free_images),
                     *(*_three(row.seeds, metric), *_three(row.folds, metric)),
+                    *_published(row),
                 ]
             )
+
+
+def _published(row: "LeaderboardRow") -> list[object]:
+    if row.published is None:
+        return [None] * 4
+    found = row.published
+    return [found.name, found.metric, found.score, (row.test or {}).get(found.metric, [None])[0]]
 
 
 def _three(values: Mapping[str, tuple[float | None, float | None, float | None]] | None, metric: str) -> list[object]:

@@ -9,6 +9,7 @@ from rich.text import Text
 from orchestrator.cli.console import in_words, messages, print_json, results, visible
 from orchestrator.leaderboard import LeaderboardRow, changes_text, few_groups_note, leaderboard, shown_columns
 from orchestrator.plan import SweepPlan
+from orchestrator.published_scores import published_note
 from orchestrator.space import Choice, Fixed, Parameter
 from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState
@@ -86,7 +87,7 @@ def _why_not_registered(state: SweepState) -> str:
     return f"not registered: {state.tracked.fault}; {later}"
 
 
-def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
+def show_rows(rows: list[LeaderboardRow], metric: str, most: int = TOP_ROWS) -> None:
     """Print the first rows of a leaderboard."""
     columns = shown_columns(rows, metric, lambda row: row.architecture + (" *" if row.is_winner else ""))
     console = results()
@@ -97,18 +98,18 @@ def show_rows(rows: list[LeaderboardRow], metric: str) -> None:
     if console.width >= WIDEST_COLUMNS:
         columns["why it ended"] = [row.stop_reason for row in rows]
     table = Table(*columns, box=None)
-    for texts in islice(zip(*columns.values(), strict=True), TOP_ROWS):
+    for texts in islice(zip(*columns.values(), strict=True), most):
         table.add_row(*map(visible, texts))
     console.print(table)
-    if len(rows) > TOP_ROWS:
-        console.print(f"... and {len(rows) - TOP_ROWS} more")
+    if len(rows) > most:
+        console.print(f"... and {len(rows) - most} more")
     winners = [row for row in rows if row.is_winner]
     if winners:
         by = ", by the mean over seeds where there are some" if any(row.seeds for row in winners) else ""
         console.print(f"* winner, chosen by validation{by}")
-    note = few_groups_note(rows)
-    if note:
-        console.print(note)
+    for note in (few_groups_note(rows), published_note([row.published for row in rows])):
+        if note:
+            console.print(note, soft_wrap=True)
 
 
 def _shown(parameter: Parameter) -> str:

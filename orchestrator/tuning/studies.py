@@ -20,6 +20,7 @@ from orchestrator.space import Choice, Fixed, FloatRange, IntRange, Parameter, S
 
 ARCHITECTURE = "architecture"  # the parameter by which one study chooses among several
 TRIAL = "orchestrate.trial"  # user attribute in the file that optuna-dashboard opens
+ENDING = ("grid", "fixed")  # they have nothing to propose once their points are tried
 RELIVING = ("cmaes",)  # samplers that learn while they are asked: a replay must ask them again
 
 
@@ -134,12 +135,12 @@ class Studies:
         return {ARCHITECTURE: suggestion.architecture, **values} if self._shared else values
 
     def _has_more(self, name: str) -> bool:
-        return self._plan.search.algorithm != "grid" or self._counts[name] < len(self._points[name])
+        return self._plan.search.algorithm not in ENDING or self._counts[name] < len(self._points[name])
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         seed = child_seed(self._plan.seed, SeedPath.SAMPLER, number)
         match self._plan.search.algorithm:
-            case "random" | "grid":
+            case "random" | "grid" | "fixed":
                 return optuna.samplers.RandomSampler(seed=seed)
             case "gp":
                 return optuna.samplers.GPSampler(seed=seed)
@@ -232,8 +233,10 @@ def _ask(name: str, parameter: Parameter, trial: optuna.Trial) -> Scalar:
 
 def _fixed_points(plan: SweepPlan, name: str) -> list[dict[str, Scalar]]:
     """Return what is tried before the sampler is asked: the defaults, the file's points, and a grid's points."""
-    space = plan.architectures[name]
-    points = [defaults(space), *plan.search.enqueue.get(name, [])]
+    space, own = plan.architectures[name], plan.search.enqueue.get(name, [])
+    if plan.search.algorithm == "fixed":
+        return _without_repeats(own) or [defaults(space)]
+    points = [defaults(space), *own]
     if plan.search.algorithm == "grid":
         points += islice(grid(space), plan.budget.trials)
     return _without_repeats(points)

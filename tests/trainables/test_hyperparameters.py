@@ -69,7 +69,7 @@ def test_the_list_above_names_every_hyperparameter_of_training() -> None:
     from trainables.catalog import ARCHITECTURES
 
     cases = test_no_hyperparameter_is_ignored.pytestmark[0].args[1]
-    named = {name for _, change in cases for name in change} | {"early_stop_patience", "image_px"}
+    named = {name for _, change in cases for name in change} | {"early_stop_patience", "most_epochs", "image_px"}
     named |= {"crop_brain", "crop_margin_px"}  # of the image before it is trained on: test_views.py
     later = {"fusion", "normalise", "grey_input"}  # held by the architecture's own tests
     assert set(ARCHITECTURES["resnet_vit"].config.model_fields) == named | later
@@ -82,6 +82,14 @@ def test_early_stopping_says_why(tmp_path: Path) -> None:
     assert records[-1].epoch == best + 2
     assert records[-1].stop_reason == f"no better val/auroc for 2 epochs after epoch {best}"
     assert not any(record.stop_reason for record in records[:-1])
+
+
+def test_a_trial_may_have_fewer_epochs_than_the_sweep_and_its_rates_end_with_them(tmp_path: Path) -> None:
+    records = list(train(run(tmp_path, epochs=5, most_epochs=2, lr_schedule="cosine"), blobs()))
+    assert [record.stop_reason for record in records] == ["", "all of its own 2 epochs trained"]
+    learner = Learner(run(tmp_path, epochs=5, most_epochs=2, lr_schedule="cosine"), blobs())
+    assert learner.rates.total_steps == 2 * 6
+    assert [r.stop_reason for r in train(run(tmp_path, epochs=2, most_epochs=9), blobs())] == ["", ""]
 
 
 def test_parts_of_a_batch_add_up_to_the_batch() -> None:

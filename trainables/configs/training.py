@@ -55,6 +55,7 @@ class TrainingConfig(BaseModel):
     hem_mode: Annotated[HemMode, UsedWhen("imbalance", "hem")] = "reforward"
     hem_warmup_epochs: Annotated[int, Field(ge=0, le=1000), UsedWhen("imbalance", "hem")] = 0
     early_stop_patience: Annotated[int, Field(ge=0, le=1000)] = 0  # epochs without a better one; 0: never stopped
+    most_epochs: Annotated[int, Field(ge=0, le=1_000_000)] = 0  # of this trial, if fewer than the sweep's; 0: as many
     image_px: Annotated[int, Field(ge=16, le=2048)] = 224
     crop_brain: bool = False  # to the largest bright thing, before an image becomes a square
     crop_margin_px: Annotated[int, Field(ge=0, le=200), UsedWhen("crop_brain", True)] = 0  # of the image as it is

@@ -17,7 +17,7 @@ from trainables.training.development import DevelopmentData
 from trainables.training.objective import Objective, hardest
 from trainables.training.parameters import build_optimizer, freeze_parameters, frozen_names, hold_batchnorm
 from trainables.training.rates import RateSchedule, set_rates
-from trainables.training.run import TrainingRun
+from trainables.training.run import TrainingRun, epochs_of
 
 BatchWatch = Callable[[int, int], None]  # hears which batch of an epoch is done, and of how many
 VALIDATION_BATCHES = 4  # training batches in one of validation: without gradients, as much memory holds more images
@@ -51,7 +51,7 @@ class Learner:
         self._plain_copies: bool = self._by.get("plain_copies", False)  # of older journals
         self.shown = shown_images(len(data.training_rows), self._plain_copies)
         batches = -(-self.shown // self._by["batch_size"])
-        self.rates = RateSchedule.of(self._by, batches * run.epochs)
+        self.rates = RateSchedule.of(self._by, batches * epochs_of(run))
 
     @property
     def kept(self) -> nn.Module:

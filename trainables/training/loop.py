@@ -16,7 +16,7 @@ from trainables.models import count_parameters, save_weights
 from trainables.training.checkpoint import Checkpoint
 from trainables.training.development import DevelopmentData
 from trainables.training.learner import BatchWatch, Learner
-from trainables.training.run import EpochRecord, TrainingRun
+from trainables.training.run import EpochRecord, TrainingRun, epochs_of
 from trainables.training.usage import Usage
 
 
@@ -106,6 +106,8 @@ def _told(where: str) -> Iterator[None]:
 def _stop_reason(run: TrainingRun, epoch: int, best_epoch: int) -> str:
     patience = run.hyperparameters["early_stop_patience"]
     waited = epoch - best_epoch
+    if epoch == epochs_of(run) < run.epochs:
+        return f"all of its own {epoch} epochs trained"
     if patience and waited >= patience and epoch < run.epochs:
         return f"no better val/{run.metric} for {waited} epochs after epoch {best_epoch}"
     return ""

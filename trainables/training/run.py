@@ -47,6 +47,12 @@ class EpochRecord:
     stop_reason: str = ""
 
 
+def epochs_of(run: TrainingRun) -> int:
+    """Return how many epochs a run has at most: the sweep's, or its own where those are fewer."""
+    own: int = run.hyperparameters.get("most_epochs", 0)  # older journals have none
+    return min(run.epochs, own or run.epochs)
+
+
 def half_at_once(hyperparameters: Mapping[str, Any]) -> int:
     """Return half of the images at a time; 0 where that is none, or where the whole batch is needed at once."""
     whole = hyperparameters["imbalance"] == "hem" and hyperparameters["hem_mode"] == "reuse_loss"

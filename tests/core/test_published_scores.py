@@ -1,0 +1,115 @@
+"""Published scores: read with the sweep file, tried as fixed points, and shown beside what the same settings score."""
+
+from pathlib import Path
+
+import pytest
+from plan_support import data_summary
+from sweep_support import epoch, open_sweep
+
+from orchestrator.errors import BadInput
+from orchestrator.journal import FinalistEvaluated, TrialEnded, TrialStarted, TrialSuggested
+from orchestrator.leaderboard import leaderboard, score_columns, to_markdown
+from orchestrator.plan import SweepPlan
+from orchestrator.published_scores import published_note
+from orchestrator.sweep_file import SweepFile, load_sweep_file
+from orchestrator.tuning.studies import Studies
+from trainables.catalog import default_hyperparameters
+
+FILE = """
+task: alzheimer
+architectures:
+  baseline_cnn:
+    image_px: 64
+    batch_size: {choice: [16, 32], default: 32}
+    most_epochs: {choice: [0, 10, 20], default: 10}
+  timm/resnet10t: {image_px: 64}
+budget: {trials: 9, epochs: 30}
+search: {algorithm: fixed}
+published:
+  source: the table of a project
+  images: 1280
+  scores:
+    - {name: Base, architecture: baseline_cnn, score: 0.97}
+    - {name: Base_16, architecture: baseline_cnn, score: 0.98, settings: {batch_size: 16, most_epochs: 20}}
+"""
+
+
+def load(tmp_path: Path, text: str = FILE, overrides: dict | None = None) -> SweepFile:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return load_sweep_file(path, "full", overrides)
+
+
+def plan_of(file: SweepFile) -> SweepPlan:
+    return SweepPlan(
+        sweep="mine", task="alzheimer", classes=("a", "b", "c", "d"), preset="full", weights="random", seed=0,
+        data=data_summary("real"), metric="auroc", direction="max", architectures=file.architectures,
+        published=dict.fromkeys(file.architectures, False), budget=file.budget, search=file.search,
+        scheduler=file.scheduler, published_scores=file.published,
+    )  # fmt: skip
+
+
+def test_fixed_tries_the_published_settings_and_elsewhere_the_defaults_and_ends(tmp_path: Path) -> None:
+    file = load(tmp_path)
+    studies = Studies(plan_of(file), None)
+    asked = [studies.ask(number, list(file.architectures)) for number in range(4)]
+    assert asked[3] is None
+    tried = [(one.architecture, one.chosen.get("batch_size"), one.chosen.get("most_epochs")) for one in asked[:3]]
+    assert tried[0] == ("baseline_cnn", 32, 10)
+    assert tried[1][0] == "timm/resnet10t"
+    assert tried[2] == ("baseline_cnn", 16, 20)
+
+
+def test_an_override_changes_the_published_settings_alike(tmp_path: Path) -> None:
+    scores = load(tmp_path, overrides={"image_px": "32"}).published.scores
+    assert [score.settings["image_px"] for score in scores] == [32, 32]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("batch_size: 16", "batch_size: 7", "published.scores.1.settings.batch_size: 7 is not one of [16, 32]"),
+        ("batch_size: 16", "lr: 1", "published.scores.1.settings.lr: no parameter of this space 'lr'"),
+        ("architecture: baseline_cnn, score: 0.97", "architecture: base_cnn, score: 1", "did you mean 'baseline_cnn'"),
+        ("score: 0.98", "scor: 0.98", "published.scores.1.scor: no key 'scor'; did you mean 'score'"),
+        ("score: 0.98", "score: high", "published.scores.1.score: "),
+        ("images: 1280", "metric: accurcy", "published.metric: no metric 'accurcy'; did you mean 'accuracy'"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_published_score_is_one_line(tmp_path: Path, old: str, new: str, words: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        load(tmp_path, FILE.replace(old, new))
+    assert words in str(caught.value)
+
+
+def test_published_scores_decide_nothing(tmp_path: Path) -> None:
+    other = FILE.replace("score: 0.98", "score: 0.5").replace("the table of a project", "another")
+    assert plan_of(load(tmp_path)).digest == plan_of(load(tmp_path, other)).digest
+
+
+def test_the_leaderboard_shows_ours_beside_theirs(tmp_path: Path) -> None:
+    plan = plan_of(load(tmp_path))
+    with open_sweep(tmp_path / "s", plan) as sweep:
+        for number, changes in enumerate([{}, {"batch_size": 16, "most_epochs": 20}, {"batch_size": 16}]):
+            whole = default_hyperparameters("baseline_cnn") | {"image_px": 64, "most_epochs": 10} | changes
+            sweep.append(
+                TrialSuggested(
+                    trial=number, architecture="baseline_cnn", hyperparameters=whole, seed=0, published=False
+                )
+            )
+            sweep.append(TrialStarted(trial=number))
+            sweep.append(epoch(number, 1, 0.9 - number / 10))
+            sweep.append(TrialEnded(trial=number, state="completed", reason=""))
+        tested = {"auroc": 0.91, "accuracy": 0.93}
+        sweep.append(
+            FinalistEvaluated(trial=1, validation=tested, test=tested, test_intervals={"accuracy": (0.9, 0.96)})
+        )
+        rows = leaderboard([sweep.state])
+    columns = score_columns(rows, "auroc")
+    assert columns["published accuracy"] == ["0.9700", "0.9800", "-"]
+    assert columns["test accuracy"] == ["-", "0.9300 [0.90, 0.96]", "-"]
+    assert "published accuracy" in to_markdown(rows, "auroc")
+    assert rows[1].to_json()["published"]["name"] == "Base_16"
+    note = published_note([row.published for row in rows])
+    assert note == "published: the table of a project, on 1,280 test images; other images than these"
+    assert not published_note([None])

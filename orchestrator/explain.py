@@ -3,9 +3,9 @@
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +26,13 @@ from trainables.explain.map_warnings import of_any_class
 if TYPE_CHECKING:
     from orchestrator.tracking.registry import FoundModel
     from trainables.data.decoding import Progress
+    from trainables.data.views import View
     from trainables.explain.case_panels import Case
+    from trainables.explain.comparison import Compared
     from trainables.explain.packaged import Packaged
 
 BATCH = 64
+MOST_CLASS_WEIGHT = 10
 MOST_STEM_CHARACTERS = 48  # of up to 4 bytes each in a file's name, which may have 255
 
 
@@ -45,6 +48,8 @@ class ExplainRequest:
     layer: str | None = None
     class_name: str | None = None  # explained instead of the predicted one
     colormap: str = "inferno"
+    compare: Sequence[str] = ()  # methods, held side by side besides
+    class_weights: Mapping[str, float] = field(default_factory=dict)  # powers of what is drawn; 1 for none
     out: Path | None = None
 
 
@@ -81,6 +86,7 @@ class ExplainedImages:
     left_out: dict[str, str]  # image -> reason
     refused: list[str]  # explainers, with the reason
     warnings: list[str]  # of what the maps cannot tell
+    compared: "list[Compared]"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -93,6 +99,7 @@ class ExplainedImages:
             "left_out": self.left_out,
             "refused": self.refused,
             "warnings": self.warnings,
+            "compared": [asdict(one) for one in self.compared],
         }
 
 
@@ -113,6 +120,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
     Test images of known sweeps are noted in the ledger before anything is written.
     """
     from trainables.explain.case_panels import write_panels
+    from trainables.explain.comparison import explainers_to_compare, write_comparison
     from trainables.explain.packaged import explainers_for, load_packaged
 
     asked, images = _asked(request), _listed(request.paths)
@@ -126,15 +134,21 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
             packaged = load_packaged(folder / classifier)
             _check_inputs(packaged, named)
             class_index = _class_index(packaged.classes, request.class_name)
+            _check_class_weights(packaged.classes, request.class_weights)
             judged = _judge(packaged, images, progress)
             explained = packaged.explained(judged.images_NHW)
+            side_by_side = explainers_to_compare(explained, request.compare, request.layer) if request.compare else []
             explainers, refused = explainers_for(explained, asked)
             warnings = explainer_warnings(folder / FOLDER, [one.name for one in explainers], digest)
             note_predictions(request.home, judged.sha256s, f"{found.name} v{found.version}", EXPLAIN)
-            cases = _cases(judged, packaged.classes, class_index)
+            cases = _cases(judged, packaged.classes, class_index, request.class_weights)
+            compared: list[Compared] = []
             with new_folder(out) as part:
                 black, colormap = packaged.black_image(), request.colormap
                 write_panels(part, explained, explainers, cases, black, warnings, colormap, progress=progress)
+                if side_by_side:
+                    masks = _masks(judged.images, packaged.view)
+                    compared = write_comparison(part, explained, side_by_side, cases, masks, colormap)
     return ExplainedImages(
         name=found.name,
         version=found.version,
@@ -144,6 +158,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
         left_out=judged.left_out,
         refused=refused,
         warnings=warnings + (of_any_class(explainers) if request.class_name is not None else []),
+        compared=compared,
     )
 
 
@@ -235,7 +250,32 @@ def _judge(packaged: "Packaged", images: Sequence[UnlabelledImage], progress: "P
     return _Judged(kept, np.stack(squares), np.stack(probs), sha256s, left_out)
 
 
-def _cases(judged: _Judged, classes: Sequence[str], asked: int | None) -> "list[Case]":
+def _check_class_weights(classes: Sequence[str], weights: Mapping[str, float]) -> None:
+    for name, weight in weights.items():
+        if name not in classes:
+            raise BadInput(f"--class-weights: {unknown_name('class', name, classes)}")
+        if not 0 < weight <= MOST_CLASS_WEIGHT:
+            raise BadInput(f"--class-weights {name}={weight:g}: expected a number above 0, {MOST_CLASS_WEIGHT} at most")
+
+
+def _masks(images: Sequence[UnlabelledImage], view: "View") -> dict[int, np.ndarray]:
+    """Return the planted lesions of a phantom's images, by their number; of other images nothing is known."""
+    from trainables.explain.masks import LesionMasks
+
+    lesions = LesionMasks(Path("/"))
+    found = {}
+    for n, image in enumerate(images):
+        row = image.name.rpartition("#")[2] if image.file.suffix.lower() == ".parquet" else ""
+        path = f"{image.file.absolute()}#{row}" if row else str(image.file.absolute())
+        mask_HW = lesions.find(path, view)
+        if mask_HW is not None:
+            found[n] = mask_HW
+    return found
+
+
+def _cases(
+    judged: _Judged, classes: Sequence[str], asked: int | None, class_weights: Mapping[str, float]
+) -> "list[Case]":
     from trainables.explain.case_panels import Case
 
     cases = []
@@ -254,7 +294,7 @@ def _cases(judged: _Judged, classes: Sequence[str], asked: int | None) -> "list[
             "explained": classes[explained],
         }
         title = f"{Path(image.name).name}: {answer}; explained: {classes[explained]}{other}"
-        cases.append(Case(name, n, explained, title, about))
+        cases.append(Case(name, n, explained, title, about, class_weights.get(classes[explained], 1.0)))
     return cases
 
 

@@ -25,6 +25,13 @@ def explain(
         str | None, typer.Option("--class", metavar="NAME", help="explain this class instead of the predicted one")
     ] = None,
     colormap: Annotated[str, typer.Option(metavar="NAME", help="one of matplotlib's")] = "inferno",
+    compare: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="hold methods side by side with scores, e.g. gradcam,eigencam; or cams"),
+    ] = None,
+    class_weights: Annotated[
+        str | None, typer.Option(metavar="CLASS=X,...", help="draw a class's maps to the power of X; a display alone")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="a new folder; default: explanations-TASK-vN in this one")
     ] = None,
@@ -45,6 +52,8 @@ def explain(
         layer=layer,
         class_name=class_name,
         colormap=colormap,
+        compare=_methods(compare),
+        class_weights=_class_weights(class_weights),
         out=out,
     )
     with DataProgress() as progress:
@@ -58,6 +67,32 @@ def explain(
     print_json(explained.to_json()) if as_json else _show(explained)
 
 
+def _methods(given: str | None) -> list[str]:
+    """Return the methods to compare; `cams` are those that take seconds at most."""
+    from orchestrator.errors import BadInput
+    from trainables.explain.explainers import QUICK_CAMS
+
+    names = [name.strip() for name in (given or "").split(",")]
+    if given is not None and not all(names):
+        raise BadInput(f"--compare {given!r}: expected methods such as gradcam,eigencam, or cams")
+    return [] if given is None else list(QUICK_CAMS) if names == ["cams"] else names
+
+
+def _class_weights(given: str | None) -> dict[str, float]:
+    from orchestrator.errors import BadInput
+
+    weights = {}
+    for part in (given or "").split(",") if given is not None else []:
+        name, _, number = part.strip().rpartition("=")
+        try:
+            weights[name] = float(number)
+        except ValueError:
+            name = ""
+        if not name:
+            raise BadInput(f"--class-weights {part.strip()!r}: expected CLASS=NUMBER, e.g. mild=1.5")
+    return weights
+
+
 def _show(explained: "ExplainedImages") -> None:
     from rich.table import Table
 
@@ -69,3 +104,22 @@ def _show(explained: "ExplainedImages") -> None:
     for one in explained.panels:
         table.add_row(one.path, one.predicted, f"{one.probability:.4f}", one.explained, one.panel.name)
     results().print(table)
+    if explained.compared:
+        _show_compared(explained)
+
+
+def _show_compared(explained: "ExplainedImages") -> None:
+    """Print what each method is worth: its map, a random map, the centre."""
+    from rich.table import Table
+
+    from orchestrator.cli.console import results
+
+    table = Table("method", "layer", "deletion (lower is better)", "insertion", "pointing", "blank", box=None)
+    for one in explained.compared:
+        cells = []
+        for name in ("deletion", "insertion", "pointing"):
+            values = one.figures[name].values()
+            cells.append(" / ".join("-" if value is None else f"{value:.2f}" for value in values))
+        table.add_row(one.method, one.layer, *cells, f"{one.blank} of {one.images}")
+    results().print(table)
+    results().print("each: the map / a random map / the centre, mean over the images where the map shows something")

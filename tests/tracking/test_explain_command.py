@@ -284,3 +284,45 @@ def test_damaged_and_missing_verdicts_are_told_of(tmp_path: Path, text: str) -> 
     for digest in ("another", None):
         (warning,) = explainer_warnings(tmp_path, ["ViT"], digest)
         assert warning.startswith("evidence.json of the version was changed")
+
+
+def test_methods_are_held_side_by_side(command: Command, tmp_path: Path, scan: Path) -> None:
+    asked = ["--compare", "gradcam, eigencam", "--layer", "cnn.layer2", "--out", tmp_path / "out"]
+    done = command("stroke", scan, *asked, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert [(one["method"], one["layer"]) for one in done.json["compared"]] == [
+        ("gradcam", "cnn.layer2"), ("eigencam", "cnn.layer2")
+    ]  # fmt: skip
+    assert done.json["compared"][0]["figures"]["pointing"]["map"] is None, "of a real image no lesion is known"
+    with (tmp_path / "out" / "comparison.csv").open(encoding="utf-8") as table:
+        assert len(list(csv.DictReader(table))) == 2 * 3
+    shown = command("stroke", scan, *asked[:4], "--out", tmp_path / "other")
+    assert "deletion (lower is better)" in shown.stdout and "eigencam" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["--compare", "occlusion"], "occlusion has no layer to choose; compared can be gradcam"),
+        (["--compare", "gradcam,,"], "--compare 'gradcam,,': expected methods such as gradcam,eigencam, or cams"),
+        (["--class-weights", "strok=1.5"], "--class-weights: no class 'strok'; did you mean 'stroke'?"),
+        (["--class-weights", "stroke"], "--class-weights 'stroke': expected CLASS=NUMBER, e.g. mild=1.5"),
+        (["--class-weights", "stroke=0"], "--class-weights stroke=0: expected a number above 0, 10 at most"),
+        (["--class-weights", "stroke=nan"], "--class-weights stroke=nan: expected a number above 0, 10 at most"),
+    ],
+)
+def test_what_cannot_be_compared_or_weighted_is_one_line(
+    command: Command, tmp_path: Path, scan: Path, asked: list[str], told: str
+) -> None:
+    done = command("stroke", scan, *asked, "--out", tmp_path / "out")
+    assert done.exit_code == 2 and told in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_weight_changes_what_is_drawn_and_no_map(explained: Explain, scan: Path, tmp_path: Path) -> None:
+    plain = explained(scan, method="gradcam", layer="cnn.layer2", out=tmp_path / "plain")
+    drawn = {"normal": 3.0, "stroke": 3.0}
+    weighted = explained(scan, method="gradcam", layer="cnn.layer2", class_weights=drawn, out=tmp_path / "weighted")
+    with np.load(plain.out / "maps.npz") as one, np.load(weighted.out / "maps.npz") as other:
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert plain.panels[0].panel.read_bytes() != weighted.panels[0].panel.read_bytes()

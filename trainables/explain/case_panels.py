@@ -26,7 +26,8 @@ BATCH = 16  # cases at once: the model is copied for each batch and explainer
 class Case:
     """An image by its number in the side, the class that is explained, and what is said of it.
 
-    `name` begins its panel's file and its maps; `about` are cells of its row.
+    `name` begins its panel's file and its maps; `about` are cells of its row. `exponent` is what is drawn to the power
+    of, 1 for none.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Case:
     class_index: int
     title: str
     about: Mapping[str, str]
+    exponent: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,9 @@ def _write_batch(
             row |= _component_cells(pair, shares[place], alike)
             idle = idle_branch(dict(zip(pair.branches, shares[place].shapley, strict=True)), of_branches)
             notes = [_component_words(pair, shares[place], alike, reference.named), *idle, *notes]
-        panel = Panel(image_HW, own, case.title, notes, fused)
+        if case.exponent != 1:
+            notes = [*notes, f"Drawn to the power of {case.exponent:g}, its class's weight: a display, no evidence."]
+        panel = Panel(image_HW, own, case.title, notes, fused, case.exponent)
         draw_panel(folder / f"panel_{case.name}.png", panel, colormap)
         rows.append(row)
         raw |= {f"{case.name}/{name}": one.maps_BHW[place] for name, one in maps.items()}

@@ -47,6 +47,8 @@ METHODS: Mapping[str, Method] = {
     "occlusion": Method("occlusion", "occlusion", "Zeiler and Fergus 2014, arXiv:1311.2901"),
 }
 
+QUICK_CAMS = ("gradcam", "gradcam++", "hirescam", "layercam", "xgradcam", "eigencam")  # one pass or two an image
+
 _NOT_BUILT: Mapping[str, str] = {
     "fullgrad": "it adds maps that are scaled per image and layer, so there is no raw map",
     "refinecam": "it multiplies maps that are scaled per image, so there is no raw map",

@@ -14,6 +14,7 @@ import torch
 from trainables.catalog import architecture as architecture_record
 from trainables.configs.record import Architecture
 from trainables.configs.training import TrainingConfig
+from trainables.data.views import View
 from trainables.errors import ArchitectureError, ExplanationError
 from trainables.explain.case_panels import Reference
 from trainables.explain.explained import Explained
@@ -36,10 +37,11 @@ class Answers:
 
 @dataclass(frozen=True)
 class Packaged:
-    """A classifier loaded from its folder by the code that lies there, and the name of its architecture."""
+    """A classifier loaded from its folder by the code that lies there, its architecture's name, and what it sees."""
 
     classifier: Classifier
     architecture: str
+    view: View
 
     @property
     def classes(self) -> list[str]:
@@ -77,7 +79,8 @@ def load_packaged(folder: Path) -> Packaged:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if config.get("format_version", 1) < FORMAT_VERSION:
             raise ExplanationError("was registered before models could be explained; register it anew with a sweep")
-        return Packaged(load_module(folder / "standalone.py").Classifier(folder), config["architecture"])
+        classifier = load_module(folder / "standalone.py").Classifier(folder)
+        return Packaged(classifier, config["architecture"], View.of(config["hyperparameters"]))
     except ExplanationError:
         raise
     except Exception as error:  # its own code may raise anything

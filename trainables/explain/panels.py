@@ -72,15 +72,26 @@ def panel_figure(panel: Panel, colormap: str = COLORMAP) -> Figure:
     for place, (name, shown_HW) in enumerate(views.items(), start=1):
         axes = figure.add_subplot(grid[0, place])
         _draw_image(axes, panel.image_HW, name, tile_in)
-        if shown_HW is None:
-            say_instead(axes, _blank_words(panel.maps.get(name)))
-            axes.texts[-1].set_color("white")
-        else:
-            axes.imshow(shown_HW, cmap=colormap, vmin=0, vmax=1, alpha=MOST_OPAQUE * np.sqrt(shown_HW))
+        _lay_over(axes, shown_HW, colormap, panel.maps.get(name))
     _draw_scale(figure.add_subplot(grid[1, :]), colormap)
     if notes:
         words_below(figure, "\n".join(notes))
     return figure
+
+
+def draw_overlay(axes: Axes, image_HW: np.ndarray, map_HW: np.ndarray, colormap: str = COLORMAP) -> None:
+    """Draw uint8 image_HW with a raw map of its size over it, or why there is none to see."""
+    axes.imshow(image_HW, cmap="gray", vmin=0, vmax=255)
+    blank = is_blank(map_HW)
+    _lay_over(axes, None if blank else display_maps(map_HW[None], map_HW.shape)[0], colormap, map_HW)
+
+
+def _lay_over(axes: Axes, shown_HW: np.ndarray | None, colormap: str, raw_hw: np.ndarray | None) -> None:
+    if shown_HW is None:
+        say_instead(axes, _blank_words(raw_hw))
+        axes.texts[-1].set_color("white")
+    else:
+        axes.imshow(shown_HW, cmap=colormap, vmin=0, vmax=1, alpha=MOST_OPAQUE * np.sqrt(shown_HW))
 
 
 def _blank_words(map_hw: np.ndarray | None) -> str:

@@ -1,6 +1,6 @@
 """What the maps of a model are worth: its explainers beside controls, and held against models of noise."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,6 +16,7 @@ from trainables.explain.cell_places import CellPlaces
 from trainables.explain.engine import explain
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import Explainer
+from trainables.explain.faithfulness import Predict
 from trainables.explain.map_warnings import MapVerdict
 from trainables.explain.private_copy import private_copy
 from trainables.explain.proof import MapScores, ProofCase, ProofSettings, prove_image
@@ -59,7 +60,7 @@ def prove(
     proof = ProofSettings(steps=settings.removal_steps, seed=settings.seed)
     if explained.images_NHW.shape[1] > settings.most_road_px:
         proof = replace(proof, percentiles=())
-    predict = _predict(explained.model)
+    predict = predict_with(explained.model)
     classes = [int(k) for k in predict(explained.input_of(cases)).argmax(dim=1)]
     maps = explained.maps(explainers, cases, classes)
     places = {name: one.places for name, one in maps.items()}
@@ -83,7 +84,8 @@ def prove(
     ]
 
 
-def _predict(owned: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+def predict_with(owned: nn.Module) -> Predict:
+    """Return what gives a model's probabilities_BK of images_BCHW, both on the CPU; the model stays as it is."""
     model, device = private_copy(owned), next(owned.parameters()).device
 
     def predict(images_BCHW: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,91 @@
+"""Grids of random images of each class, and methods side by side: what they show is what was computed."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from explain_support import BlobNet, blob_images
+from figure_support import check_readable
+
+from trainables.catalog import architecture
+from trainables.errors import ExplanationError
+from trainables.explain.case_panels import Case
+from trainables.explain.class_grid import Tile, grid_figure, random_of_each_class
+from trainables.explain.comparison import comparison_figure, explainers_to_compare, write_comparison
+from trainables.explain.explained import Explained
+from trainables.explain.explainers import Explainer
+
+CLASSES = ("mild", "moderate", "non", "very mild, a name that is long")
+
+
+@pytest.fixture(scope="module")
+def blobs() -> Explained:
+    """A model that sees a blob, and five images of one at different corners."""
+    torch.set_num_threads(1)
+    x_B1HW = blob_images((2, 5), (6, 1), (3, 3), (5, 5), (1, 6))
+    return Explained(architecture("baseline_cnn"), BlobNet().eval(), (x_B1HW[:, 0] * 255).byte().numpy())
+
+
+def cases(number: int) -> list[Case]:
+    return [Case(f"{n}_x", n, 1, "", {"explained": "stroke"}) for n in range(number)]
+
+
+def test_images_of_each_class_are_drawn_whatever_was_predicted() -> None:
+    labels_N = np.array([2, 0, 2, 2, 0, 2, 3])
+    chosen = random_of_each_class(labels_N, 3, seed=0)
+    assert [int(labels_N[n]) for n in chosen] == [0, 0, 2, 2, 2, 3]
+    assert chosen == random_of_each_class(labels_N, 3, seed=0)
+    assert len({tuple(random_of_each_class(labels_N, 1, seed=seed)) for seed in range(20)}) > 3
+
+
+def test_a_grid_has_a_row_for_each_true_class_and_says_both_classes() -> None:
+    image_HW = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
+    map_HW = np.eye(32, dtype=np.float32)
+    tiles = [Tile(image_HW, map_HW * (n != 1), true, n % 4) for n, true in enumerate([0, 0, 0, 3, 3])]
+    figure = grid_figure(tiles, CLASSES, "alzheimer, trial 3 (baseline_cnn): random test images of each class")
+    check_readable(figure)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[0] == "true: mild\npred.: mild"
+    assert titles[4].startswith("true: very") and titles[4].endswith("mild") and titles[5] == ""
+    assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["no positive\nevidence"]
+
+
+def test_methods_are_scored_beside_controls_and_pointing_needs_a_lesion(tmp_path: Path, blobs: Explained) -> None:
+    masks = {0: np.zeros((32, 32), bool)}
+    masks[0][8:12, 20:24] = True  # the blob of cell (2, 5)
+    explainers = [Explainer(name, "features", name) for name in ("gradcam", "eigencam")]
+    compared = write_comparison(tmp_path, blobs, explainers, cases(5), masks)
+    assert [(one.method, one.layer, one.images, one.blank) for one in compared] == [
+        ("gradcam", "features", 5, 0), ("eigencam", "features", 5, 0)
+    ]  # fmt: skip
+    first = compared[0].figures
+    assert first["deletion"]["map"] < min(first["deletion"]["random"], first["deletion"]["centre"])
+    assert first["pointing"]["map"] == 1.0 and first["pointing"]["random"] < 0.5
+    rows = list(csv.DictReader((tmp_path / "comparison.csv").open()))
+    assert len(rows) == 5 * 2 * 3
+    own = [float(row["deletion"]) for row in rows if (row["method"], row["source"]) == ("gradcam", "map")]
+    assert np.mean(own) == pytest.approx(first["deletion"]["map"])
+    assert {row["pointing"] == "" for row in rows if row["image"] != "0_x"} == {True}
+    assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_figure_has_a_row_for_each_image_and_layer_and_the_deletion_above_each_map(blobs: Explained) -> None:
+    explainers = [Explainer(name, layer, f"{name} {layer}") for layer in ("features", "") for name in ("gradcam",)]
+    maps = blobs.maps(explainers, [0, 1], [1, 1])
+    figure = comparison_figure(blobs.images_NHW, cases(2), maps, [])
+    check_readable(figure, width_cm=16)
+    assert figure.axes[0].get_title() == "stroke"
+    assert figure.axes[1].get_title() == "Grad-CAM\n-"
+
+
+def test_every_method_is_tried_at_every_layer_of_the_record_or_at_the_one_asked_for(blobs: Explained) -> None:
+    layers = [one.layer for one in architecture("baseline_cnn").explainers]
+    found = explainers_to_compare(blobs, ["Grad-CAM", "hirescam", "gradcam"], None)
+    assert [(one.method, one.layer) for one in found] == [(m, at) for at in layers for m in ("gradcam", "hirescam")]
+    assert {one.layer for one in explainers_to_compare(blobs, ["fem"], "features.0")} == {"features.0"}
+    with pytest.raises(ExplanationError, match="occlusion has no layer to choose; compared can be gradcam, "):
+        explainers_to_compare(blobs, ["occlusion"], None)
+    with pytest.raises(ExplanationError, match="did you mean gradcam"):
+        explainers_to_compare(blobs, ["grad-kam"], None)

@@ -1,0 +1,170 @@
+"""Methods and layers side by side on the same images: what each map shows, and what it is worth there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from trainables.errors import ExplanationError
+from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, shortened, wrapped
+from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, words_below
+from trainables.explain.case_panels import Case, write_table
+from trainables.explain.engine import Explanation
+from trainables.explain.explained import Explained
+from trainables.explain.explainers import METHODS, Explainer, method_named
+from trainables.explain.panels import COLORMAP, draw_overlay
+from trainables.explain.proof import MapScores, ProofCase, ProofSettings, Source, prove_image
+from trainables.explain.proving import predict_with
+
+COMPARISON_FILE = "comparison.csv"
+COMPARISON_FIGURE = "comparison.png"
+MOST_IMAGES = 4  # of the figure; the table and the means have all
+MOST_METHODS = 7
+LAYER_IN = 0.5
+COMPARED = ("early_deletion", "deletion", "insertion", "pointing")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a method at a layer is worth on all images: mean figures of its map and of the controls on its grid.
+
+    None where no image has the figure: pointing needs a lesion that is known, all need a map that is not blank.
+    """
+
+    method: str
+    layer: str
+    images: int
+    blank: int
+    figures: Mapping[str, Mapping[Source, float | None]]
+
+
+def explainers_to_compare(explained: Explained, methods: Sequence[str], layer: str | None) -> list[Explainer]:
+    """Return every method at every layer where the architecture's record has such a map, or at the one asked for.
+
+    Raises ExplanationError for a method that is not known, or does not look at a layer.
+    """
+    names = list(dict.fromkeys(method_named(name) for name in methods))
+    for name in names:
+        if METHODS[name].family != "cam":
+            cams = ", ".join(key for key, method in METHODS.items() if method.family == "cam")
+            raise ExplanationError(f"{METHODS[name].title} has no layer to choose; compared can be {cams}")
+    of_record = [one.layer for one in explained.architecture.explainers if METHODS[one.method].family == "cam"]
+    layers = [layer] if layer else list(dict.fromkeys(of_record)) or [""]
+    return [Explainer(name, at, f"{METHODS[name].title} {at}".strip()) for at in layers for name in names]
+
+
+def write_comparison(
+    folder: Path,
+    explained: Explained,
+    explainers: Sequence[Explainer],
+    cases: Sequence[Case],
+    masks: Mapping[int, np.ndarray],
+    colormap: str = COLORMAP,
+    seed: int = 0,
+) -> list[Compared]:
+    """Write comparison.png and comparison.csv; return what each explainer is worth, the mean over the images.
+
+    `masks` holds the lesions that are known, by the number of the image. Raises ExplanationError.
+    """
+    numbers, classes = [case.image for case in cases], [case.class_index for case in cases]
+    maps = explained.maps(explainers, numbers, classes)
+    predict = predict_with(explained.model)
+    scores: list[MapScores] = []
+    for place, case in enumerate(cases):
+        proof = ProofCase(
+            image=case.name, index=case.image, group=case.name, is_correct=True, class_index=case.class_index,
+            mask_HW=masks.get(case.image),
+        )  # fmt: skip
+        own = {name: one.maps_BHW[place] for name, one in maps.items()}
+        places = {name: one.places for name, one in maps.items()}
+        settings = ProofSettings(percentiles=(), seed=seed)
+        scores += prove_image(predict, explained.input_of([case.image])[0], own, proof, settings, places)
+    about = {name: {"method": one.method, "layer": one.layer} for name, one in maps.items()}
+    write_table(folder / COMPARISON_FILE, [_cells(row, about[row.explainer]) for row in scores])
+    compared = [_compared(one, [row for row in scores if row.explainer == name]) for name, one in maps.items()]
+    save(comparison_figure(explained.images_NHW, cases, maps, scores, colormap), folder / COMPARISON_FIGURE)
+    return compared
+
+
+def _cells(row: MapScores, about: Mapping[str, str]) -> dict[str, object]:
+    values = asdict(row)
+    return {"image": row.image, **about, "source": row.source, "is_blank": row.is_blank} | {
+        name: values[name] for name in COMPARED
+    }
+
+
+def _compared(found: Explanation, own: Sequence[MapScores]) -> Compared:
+    of_maps = [row for row in own if row.source == "map"]
+    shown = {row.image for row in of_maps if not row.is_blank}
+    return Compared(
+        method=found.method,
+        layer=found.layer,
+        images=len(of_maps),
+        blank=len(of_maps) - len(shown),
+        figures={name: {source: _mean(own, source, name, shown) for source in _SOURCES} for name in COMPARED},
+    )
+
+
+_SOURCES: tuple[Source, ...] = ("map", "random", "centre")
+
+
+def _mean(own: Sequence[MapScores], source: Source, name: str, shown: set[str]) -> float | None:
+    """Return the mean over images where the map itself shows something, so that all sources are of the same ones."""
+    values = [row.figure(name) for row in own if row.source == source and row.image in shown]
+    there = [value for value in values if value is not None]
+    return float(np.mean(there)) if there else None
+
+
+def comparison_figure(
+    images_NHW: np.ndarray,
+    cases: Sequence[Case],
+    maps: Mapping[str, Explanation],
+    scores: Sequence[MapScores],
+    colormap: str = COLORMAP,
+) -> Figure:
+    """Return the figure of `write_comparison`: a row per image and layer, a column per method, deletion under each."""
+    layers = list(dict.fromkeys(one.layer for one in maps.values()))
+    methods = list(dict.fromkeys(one.method for one in maps.values()))[:MOST_METHODS]
+    deletion = {(row.explainer, row.image): row.deletion for row in scores if row.source == "map"}
+    shown = cases[:MOST_IMAGES]
+    columns = 1 + len(methods)
+    width_in = 2 * WIDTH_IN
+    tile_in = (width_in - LAYER_IN) / columns - 0.08
+    rows = len(shown) * len(layers)
+    figure = new_figure(0, "")
+    figure.set_size_inches(width_in, rows * (tile_in + 1.6 * LINE_IN) + 2 * LINE_IN)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.ravel():
+        axes.axis("off")
+    image_hw = (images_NHW.shape[1], images_NHW.shape[2])
+    named = {(one.method, one.layer): name for name, one in maps.items()}
+    for place, case in enumerate(shown):
+        for depth, layer in enumerate(layers):
+            axes_row = grid[place * len(layers) + depth]
+            if depth == 0:
+                axes_row[0].imshow(images_NHW[case.image], cmap="gray", vmin=0, vmax=255)
+                axes_row[0].set_title(shortened(case.about.get("explained", ""), tile_in), fontsize=FONT_PT, pad=2)
+            else:
+                axes_row[0].set_title("")
+            axes_row[0].text(
+                -0.08, 0.5, shortened(layer, tile_in + 0.12), transform=axes_row[0].transAxes, rotation=90, ha="right",
+                va="center", fontsize=FONT_PT,
+            )  # fmt: skip
+            for axes, method in zip(axes_row[1:], methods, strict=True):
+                name = named.get((method, layer))
+                if name is None:
+                    continue
+                draw_overlay(axes, images_NHW[case.image], maps[name].on_image(place, image_hw), colormap)
+                value = deletion.get((name, case.name))
+                title = wrapped(METHODS[method].title, tile_in) + "\n" if place == depth == 0 else ""
+                axes.set_title(f"{title}{'-' if value is None else f'{value:.2f}'}", fontsize=FONT_PT, pad=2)
+    words_below(figure, wrapped(_WORDS, width_in - 0.1))
+    return figure
+
+
+_WORDS = (
+    "Above each map its deletion area: the class's mean probability while pixels go, those first that the map calls "
+    "important; lower is better, and only beside the controls in comparison.csv does it mean anything."
+)

@@ -13,6 +13,8 @@ from trainables.catalog import ARCHITECTURES, default_hyperparameters
 from trainables.configs.generic_cnn import GenericCNNConfig
 from trainables.configs.raw_grey_cnn import RawGreyCNNConfig
 from trainables.configs.training import TrainingConfig
+from trainables.explain.components import branch_shares
+from trainables.explain.layers import full_path
 from trainables.models import build_model, count_parameters
 from trainables.training.loop import train
 
@@ -182,6 +184,27 @@ def test_a_batch_of_one_image_trains(name: str, smallest_px: int, changes: dict)
     """What is left over of a batch in parts, or mined, may be one image, which has no variance."""
     model = build_model(name, {"image_px": smallest_px} | changes, 4).train()
     assert model(torch.rand(1, 1, smallest_px, smallest_px)).isfinite().all()
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_first_map_is_that_of_the_last_activations(name: str) -> None:
+    model = on_meta(name)
+    leaves = [path for path, module in model.named_modules() if not list(module.children())]
+    for explainer in ARCHITECTURES[name].explainers:
+        assert isinstance(model.get_submodule(full_path(model, explainer.layer)), nn.ReLU)
+    first = full_path(model, ARCHITECTURES[name].explainers[0].layer)
+    beside = "path_5x5" if first.startswith("path_3x3") else "nothing"
+    after = [path for path in leaves[leaves.index(first) + 1 :] if not path.startswith(beside)]
+    assert not any(isinstance(model.get_submodule(path), nn.Conv2d) for path in after)
+
+
+def test_the_paths_of_a_study_model_share_its_answer() -> None:
+    model = build_model("study_model_halved", {"image_px": 16}, 4).eval()
+    pair = ARCHITECTURES["study_model_halved"].pair
+    assert pair is not None
+    for share in branch_shares(model, torch.rand(2, 1, 16, 16), [0, 3], torch.zeros(1, 1, 16, 16), pair.branches):
+        assert sum(share.shapley) == pytest.approx(share.above_baseline, abs=1e-4)
+        assert all(share.shapley)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """The dementia project's baseline and its variants: hyperparameters and records."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from trainables.configs.generic_cnn import GENERIC_BUILDER, GENERIC_EXPLAINERS, GenericCNNConfig
 from trainables.configs.record import Architecture
+from trainables.explain.explainers import Explainer
 
 
 class _Family(GenericCNNConfig):
@@ -77,7 +79,17 @@ class CEConvAddDropMinusConfig(CEConvAddConfig):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
-def _record(name: str, config: type[GenericCNNConfig], published_epochs: int, design: str) -> Architecture:
+LAST_ACTIVATIONS, FINE = GENERIC_EXPLAINERS
+BASELINE_EXPLAINERS = (replace(LAST_ACTIVATIONS, layer="features.5"), FINE)  # as in models registered earlier
+
+
+def _record(
+    name: str,
+    config: type[GenericCNNConfig],
+    published_epochs: int,
+    design: str,
+    explainers: tuple[Explainer, ...] = GENERIC_EXPLAINERS,
+) -> Architecture:
     return Architecture(
         name=name,
         config=config,
@@ -86,12 +98,18 @@ def _record(name: str, config: type[GenericCNNConfig], published_epochs: int, de
         published_epochs=published_epochs,
         source=f"Alzheimer MRI project (design facts: {design})",
         smoke={"image_px": 32},
-        explainers=GENERIC_EXPLAINERS,
+        explainers=explainers,
     )
 
 
 RECORDS = (
-    _record("baseline_cnn", BaselineCNNConfig, 10, "BaselineCNN: two 3 x 3 convolutions, one hidden layer"),
+    _record(
+        "baseline_cnn",
+        BaselineCNNConfig,
+        10,
+        "BaselineCNN: two 3 x 3 convolutions, one hidden layer",
+        explainers=BASELINE_EXPLAINERS,
+    ),
     _record(
         "baseline_cnn_weighted_sampler",
         WeightedSamplerConfig,

@@ -97,9 +97,9 @@ def _letter(leaf: nn.Module) -> str:
             return f"D{leaf.p}"
         case nn.MaxPool2d():
             return "P" if leaf.kernel_size == 2 else f"P{leaf.kernel_size}"
-    return {nn.ReLU: "R", nn.Flatten: "F"}.get(type(leaf)) or {True: "N"}[
-        isinstance(leaf, nn.modules.batchnorm._BatchNorm)
-    ]
+        case nn.BatchNorm1d() | nn.BatchNorm2d():
+            return "N"
+    return {nn.ReLU: "R", nn.Flatten: "F"}.get(type(leaf), f"unknown {leaf}")
 
 
 def test_the_tables_name_every_cnn_on_raw_grey() -> None:

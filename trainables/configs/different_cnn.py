@@ -1,4 +1,4 @@
-"""The dementia project's different CNN: hyperparameters and record."""
+"""The dementia project's DifferentOdBaseline: hyperparameters and record."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""The dementia project's CNN that a language model wrote: hyperparameters and record."""
+"""The dementia project's ModelOdGPT: hyperparameters and record."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""The dementia project's CNN in the manner of a Keras example: hyperparameters and record."""
+"""The dementia project's KerasLikeModel: hyperparameters and record."""
 
 from typing import Annotated
 

@@ -17,7 +17,7 @@ class StudyModelConfig(RawGreyCNNConfig):
 
 
 class StudyModelHalvedConfig(RawGreyCNNConfig):
-    """All widths halved, hidden ones too: reconstructed, as that project only names such a model."""
+    """All widths halved, hidden ones too: reconstructed, as its layers are not recorded."""
 
     base_width: Literal[8] = 8
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2

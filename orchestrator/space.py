@@ -230,7 +230,8 @@ def _value(name: str, where: str, value: object, schema: type[TrainingConfig]) -
 def _number(name: str, where: str, value: object, schema: type[TrainingConfig], kind: str) -> float:
     expected = schema.model_fields[name].annotation
     if expected not in (int, float):
-        raise _Fault(where, f"{name} is {_type_name(expected)}, not a number: use choice")
+        way_out = "leave it out" if _is_fixed(expected) else "not a number: use choice"
+        raise _Fault(where, f"{name} is {_type_name(expected)}, {way_out}")
     if kind == "float" and expected is int:
         raise _Fault(where, f"{name} is a whole number: use int: [low, high]")
     number = _value(name, where, value, schema)
@@ -241,8 +242,12 @@ def _number(name: str, where: str, value: object, schema: type[TrainingConfig], 
 
 def _type_name(expected: Any) -> str:
     if get_origin(expected) is Literal:
-        return f"one of {', '.join(map(str, get_args(expected)))}"
+        return f"{'always' if _is_fixed(expected) else 'one of'} {', '.join(map(str, get_args(expected)))}"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(expected, str(expected))
+
+
+def _is_fixed(expected: Any) -> bool:
+    return get_origin(expected) is Literal and len(get_args(expected)) == 1
 
 
 def reason_of(error: ValidationError) -> str:

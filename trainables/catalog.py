@@ -107,9 +107,11 @@ TASKS: Mapping[str, Task] = {
 
 
 def _own_records() -> dict[str, Architecture]:
-    """Return the records of this project: every file of `trainables.configs` that has one."""
+    """Return the records of this project: RECORD, or RECORDS where it has several, of every file of `configs`."""
     modules = [import_module(f"{configs.__name__}.{found.name}") for found in iter_modules(configs.__path__)]
-    records = [module.RECORD for module in modules if hasattr(module, "RECORD")]
+    records: list[Architecture] = []
+    for module in modules:
+        records += getattr(module, "RECORDS", [module.RECORD] if hasattr(module, "RECORD") else [])
     return {record.name: record for record in records}
 
 

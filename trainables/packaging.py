@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.catalog import architecture as architecture_record
+from trainables.catalog import default_hyperparameters
 from trainables.model_card import model_card
 
 FORMAT_VERSION = 2  # 1 had no inputs, temperature and digests, and gave no tensors
@@ -29,8 +30,9 @@ def write_standalone(
 ) -> None:
     """Copy code and weights into `folder`, which must not exist.
 
-    `inputs` names the images of a case in the model's order; `temperature` divides its logits; `digests` say what it
-    was trained on (data, split).
+    Hyperparameters that are not given, as by an older journal, have their published values. `inputs` names the images
+    of a case in the model's order; `temperature` divides its logits; `digests` say what it was trained on (data,
+    split).
     """
     folder.mkdir(parents=True)
     shutil.copyfile(weights, folder / "weights.safetensors")
@@ -45,7 +47,7 @@ def write_standalone(
     config = {
         "format_version": FORMAT_VERSION,
         "architecture": architecture,
-        "hyperparameters": dict(hyperparameters),
+        "hyperparameters": default_hyperparameters(architecture) | dict(hyperparameters),
         "classes": list(classes),
         "inputs": list(inputs),
         "temperature": temperature,

@@ -60,6 +60,34 @@ def test_alzheimer_cnn_publishes_the_seed_configuration() -> None:
     assert (quick.budget.trials, quick.architectures["baseline_cnn"]["image_px"].default) == (10, 64)
 
 
+@pytest.mark.parametrize(
+    ("name", "asked", "words"),
+    [
+        ("baseline_cnn", "conv_blocks: 3", "conv_blocks: must be 2, got 3"),
+        (
+            "baseline_cnn_ce",
+            "conv_blocks: {int: [2, 4], default: 2}",
+            "conv_blocks.int.0: conv_blocks is always 2, leave it out",
+        ),
+        ("baseline_cnn_hem", "imbalance: focal", "imbalance: must be 'hem', got 'focal'"),
+        (
+            "baseline_cnn_ce_convadd",
+            "normed_blocks: {choice: [all, all_but_last]}",
+            "must be 'all', got 'all_but_last'",
+        ),
+        ("different_cnn", "norm: after_pool", "norm: must be 'none', got 'after_pool'"),
+        ("study_model_halved", "base_width: 16", "base_width: must be 8, got 16"),
+        ("keras_like_cnn", "conv_blocks: 5", "conv_blocks: no hyperparameter 'conv_blocks'"),
+        ("generic_cnn", "norm: none, normed_blocks: all", "normed_blocks: has no effect with norm=none"),
+    ],
+)
+def test_a_published_cnn_has_no_other_structure(tmp_path: Path, name: str, asked: str, words: str) -> None:
+    text = f"task: alzheimer\narchitectures: {{{name}: {{{asked}}}}}\nbudget: {{trials: 2, epochs: 1}}\n"
+    message = fault(tmp_path, text)
+    assert words in message
+    assert len(message.splitlines()) == 1
+
+
 @pytest.mark.parametrize("overrides", [None, {"lr": "1e-4"}])
 def test_an_architecture_takes_as_many_images_as_a_case_has(tmp_path: Path, overrides: dict[str, str] | None) -> None:
     message = fault(tmp_path, GOOD.replace("task: stroke", "task: tumor_ct_mri"), overrides)

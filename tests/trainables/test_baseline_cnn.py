@@ -6,6 +6,7 @@ import torch
 from training_support import run_of
 
 from trainables.catalog import default_hyperparameters
+from trainables.configs.training import TrainingConfig
 from trainables.models import build_model, count_parameters, save_weights
 from trainables.packaging import write_standalone
 from trainables.standalone import Classifier
@@ -18,6 +19,8 @@ def test_the_published_model_has_its_published_size(image_px: int, expected: int
     with torch.device("meta"):
         model = build_model("baseline_cnn", {"image_px": image_px}, 4)
     assert count_parameters(model) == (expected, expected)
+    parts = {key.rpartition(".")[0] for key in model.state_dict()}
+    assert parts == {"features.0", "features.3", "features.4", "head.1", "head.3"}, "weights of earlier versions fit"
     assert expected == 19_524 + (64 * (image_px // 4) ** 2) * 128
     assert model(torch.zeros(2, 1, image_px, image_px, device="meta")).shape == (2, 4)
 
@@ -51,8 +54,11 @@ def test_a_planted_difference_is_learned(tmp_path: Path) -> None:
     assert max(record.metrics["val/auroc"] or 0 for record in train(run, data)) > 0.95
 
 
-def test_a_registered_copy_stands_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("journal", ["of today", "older"])
+def test_a_registered_copy_stands_alone(tmp_path: Path, journal: str) -> None:
     hyperparameters = default_hyperparameters("baseline_cnn") | {"image_px": 32}
+    if journal == "older":  # a trial from before structure was hyperparameters
+        hyperparameters = {key: hyperparameters[key] for key in TrainingConfig.model_fields}
     model = build_model("baseline_cnn", hyperparameters, 4).eval()
     save_weights(model, tmp_path / "w.safetensors")
     write_standalone(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from builders_support import one_per_builder
 from PIL import Image
 from torch import nn
 
@@ -19,7 +20,7 @@ from trainables.layers import layer_numbers
 from trainables.models import build_model, count_parameters, load_weights, save_weights
 from trainables.packaging import write_standalone
 
-NAMES = [*ARCHITECTURES, "timm/test_resnet", "timm/test_vit", "timm/test_convnext"]
+NAMES = [*one_per_builder(), "timm/test_resnet", "timm/test_vit", "timm/test_convnext"]
 NUM_CLASSES = 3
 PREDICT = """
 import json, sys
@@ -60,11 +61,13 @@ def logits(model: nn.Module, x_BCHW: torch.Tensor) -> torch.Tensor:
     return found
 
 
+@pytest.mark.parametrize("name", [*ARCHITECTURES, *NAMES[-3:]])
 def test_a_record_is_whole(name: str) -> None:
     record = architecture(name)
     assert record is architecture(name), "made once"
     assert record.name == name
     assert json.loads(json.dumps(hyperparameters(name))) == hyperparameters(name), "a registered model's config.json"
+    assert hyperparameters(name) == record.config(**hyperparameters(name)).model_dump()
     assert set(record.backbones) <= record.config.model_fields.keys()
 
 

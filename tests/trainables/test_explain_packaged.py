@@ -144,10 +144,10 @@ def test_both_branches_are_compared_with_a_black_image_in_batches(
 @pytest.mark.parametrize(
     ("asked", "name"),
     [
-        (Explainer("gradcam", "features.-2"), "CNN"),
-        (Explainer("auto", "features.-2"), "CNN"),
+        (Explainer("gradcam", "features.-1"), "CNN"),
+        (Explainer("auto", "features.-1"), "CNN"),
         (Explainer("gradcam", "features.5"), "CNN"),  # the same layer, counted from the front
-        (Explainer("layercam", "features.-2"), "LayerCAM at features.5"),
+        (Explainer("layercam", "features.-1"), "LayerCAM at features.5"),
         (Explainer("occlusion"), "occlusion"),
     ],
 )

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from builders_support import one_per_builder
 from explain_support import BlobNet, blob_images
 from torch import nn
 from training_support import blobs, run, scores
 
 from orchestrator.tuning.trial import _with_room
-from trainables.catalog import architecture, architecture_names, default_hyperparameters
+from trainables.catalog import architecture, default_hyperparameters
 from trainables.explain.engine import explain
 from trainables.explain.explainers import METHODS, Explainer
 from trainables.inference import image_ms, predict_logits
@@ -92,7 +93,7 @@ def test_an_interrupted_run_goes_on_from_its_state(tmp_path: Path, changes: dict
         assert ours == pytest.approx(theirs, abs=0.02)  # a GPU adds in any order
 
 
-@pytest.mark.parametrize("name", architecture_names())
+@pytest.mark.parametrize("name", one_per_builder())
 def test_every_architecture_trains_and_then_predicts_as_on_the_cpu(tmp_path: Path, name: str) -> None:
     smoke = default_hyperparameters(name) | dict(architecture(name).smoke)
     side_px = smoke["image_px"]

@@ -66,7 +66,7 @@ def test_a_finalist_of_ordered_classes(tmp_path: Path) -> None:
         assert len(list((tmp_path / "finalist" / side).glob("*.png"))) == 7
     explanations = tmp_path / "finalist" / "explanations"
     told = json.loads((explanations / "explanations.json").read_text())
-    assert set(told["explainers"]) == {"CNN"} and told["refused"] == []
+    assert set(told["explainers"]) == {"CNN", "CNN fine"} and told["refused"] == []
     means = told["explainers"]["CNN"]["summary"]["all_images"]["map"]
     assert event.further["explanations/CNN/map/deletion"] == means["deletion"]["value"]
     last = told["explainers"]["CNN"]["randomisation"]["steps"][-1:]

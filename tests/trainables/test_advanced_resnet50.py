@@ -26,7 +26,7 @@ def published(**changes) -> nn.Module:
         return build_model("advanced_resnet50", changes, 4)
 
 
-def small_run(folder: Path, epochs: int = 6, **changes) -> TrainingRun:
+def small_run(folder: Path, epochs: int = 4, **changes) -> TrainingRun:
     return run_of("advanced_resnet50", folder, epochs, **SMOKE | {"batch_size": 8} | changes)
 
 

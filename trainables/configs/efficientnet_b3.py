@@ -12,10 +12,10 @@ from trainables.explain.explainers import Explainer
 class EfficientNetB3Config(BackboneConfig):
     """The dementia project's EfficientNet-B3: 224 px, AdamW 1e-4, weighted classes, plateau, strong augmentation.
 
-    The trunk's weights are of timm's author, whose B3 torchvision's is. That project states .2 for brightness,
-    contrast, gamma and noise, not whether as strength or as probability: here it is the strength, of every image. Its
-    crop's smallest area is not recorded: 0.08, the usual one. Holes are 1 to 8, in one image of five. It chose rate and
-    epoch by test images, which nothing here does.
+    The weights are by timm's author, as torchvision's of B3 are; whether they are the same is not recorded. That
+    project's .2 of brightness, contrast, gamma and noise may be strengths or probabilities: here they are strengths,
+    in every image. Its crop's smallest area is not recorded: 0.08, the usual one. Holes are 1 to 8, in one image of
+    five. It chose rate and epoch by test images, which nothing here does.
     """
 
     lr: Annotated[float, Field(gt=0, le=1)] = 1e-4

@@ -1,12 +1,12 @@
 """How the layers of a backbone are numbered, from the input to the head.
 
-An architecture's module says what its backbones are, by class attributes that freezing and rates per layer read:
+An architecture's module says what its backbones are, by attributes that freezing and rates per layer read:
 
 - `BACKBONES: tuple[str, ...]`: the names of its submodules that are timm models;
 - `LAYER_DECAY: tuple[str, ...]`, where only some of them decay layer by layer: their names;
 - `FREEZE: Mapping[str, Mapping[str, float]]`: for every value of the hyperparameter `freeze` but "none", backbone ->
   fraction of its layers that is frozen. Frozen are the layers whose number is at most fraction x the highest number:
-  0.0 is layer 0 alone, which is the stem, and 1.0 is all.
+  0.0 is layer 0 alone, which is the stem, and 1.0 is all. A property where the fractions depend on the backbone.
 
 A module without them has no backbone: all of it learns at full rate, as does every parameter without a layer number.
 """

@@ -22,6 +22,7 @@ COSINE = {"lr_schedule": "cosine"}
 PLATEAU = {"lr_schedule": "plateau", "plateau_patience": 0, "warmup_fraction": 0.0, "lr": 0.03}
 FROZEN = {"freeze": "all_backbones"}
 FOCAL = {"imbalance": "focal"}
+HOLES = {"num_holes": 4}
 HEM = {"imbalance": "hem", "hem_fraction": 0.5}
 
 
@@ -56,6 +57,8 @@ def scored(metric: str, epochs: int, changes: tuple[tuple[str, object], ...]) ->
         (FROZEN, {"freeze_batchnorm": False}), ({}, {"layer_decay": 0.5}), ({}, {"backbone_lr_mult": 0.1}),
         ({}, {"hflip": False}), ({}, {"rotation_deg": 40.0}), ({}, {"shift_fraction": 0.2}),
         ({}, {"zoom_fraction": 0.2}), ({}, {"brightness": 0.3}), ({}, {"contrast": 0.3}), ({}, {"noise": 0.2}),
+        ({}, {"random_crop_fraction": 0.5}), ({}, {"gamma": 0.5}), ({}, HOLES), (HOLES, {"hole_fraction": 0.5}),
+        (HOLES, {"hole_probability": 0.3}),
         ({}, {"dropout": 0.0}), ({}, {"hidden": 8}), ({}, {"vit": "test_vit2"}), ({}, {"resnet": "resnet10t"}),
     ],
 )  # fmt: skip

@@ -62,7 +62,8 @@ def test_a_planted_difference_is_learned_and_the_gpu_s_memory_is_told(tmp_path: 
 
 def test_a_step_on_a_gpu_waits_for_nothing(tmp_path: Path) -> None:
     data = on_gpu(blobs())
-    learner = Learner(gpu_run(tmp_path, grad_clip=1.0, ema_decay=0.9, noise=0.1), data)
+    changed = {"noise": 0.1, "random_crop_fraction": 0.5, "gamma": 0.2, "num_holes": 4}
+    learner = Learner(gpu_run(tmp_path, grad_clip=1.0, ema_decay=0.9, **changed), data)
     learner.take_first_step()
     ((rows_B, labels_B),) = data.epoch([data.training_rows[:8]])
     torch.cuda.set_sync_debug_mode("error")

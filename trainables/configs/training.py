@@ -67,6 +67,15 @@ class TrainingConfig(BaseModel):
     brightness: Annotated[float, Field(ge=0, le=1)] = 0.0
     contrast: Annotated[float, Field(ge=0, le=1)] = 0.0
     noise: Annotated[float, Field(ge=0, le=1)] = 0.0  # largest standard deviation, of the grey range
+    random_crop_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0  # most of the area that a crop leaves out
+    gamma: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0.2: grey to the power of 0.8 to 1.2
+    num_holes: Annotated[int, Field(ge=0, le=64)] = 0  # most black squares in one image; 0: none
+    hole_fraction: Annotated[  # side of a black square, of that of the image: 8 px of 224
+        float, Field(gt=0, le=1), UsedWhen("num_holes", other_than=(0,))
+    ] = 0.036
+    hole_probability: Annotated[  # that an image has any
+        float, Field(ge=0, le=1), UsedWhen("num_holes", other_than=(0,))
+    ] = 1.0
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

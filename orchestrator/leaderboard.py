@@ -187,6 +187,13 @@ def settings_text(values: Mapping[str, Scalar]) -> str:
     return " ".join(f"{name}={value}" for name, value in shown.items())
 
 
+def size_text(parameters: float | None) -> str:
+    """Return a number of parameters short, e.g. 8.4 M or 12.3 k, or a dash."""
+    if parameters is None:
+        return "-"
+    return f"{parameters / 1e6:.1f} M" if parameters >= 1e5 else f"{parameters / 1e3:.1f} k"
+
+
 def shown_columns(
     rows: Sequence[LeaderboardRow], metric: str, name_of: Callable[[LeaderboardRow], str]
 ) -> dict[str, list[str]]:

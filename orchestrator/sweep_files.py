@@ -11,6 +11,12 @@ from orchestrator.home import is_name_of_sweeps
 ENTRY_POINTS = "orchestrator.search_spaces"  # what a package declares, with its own name, to bring sweep files
 
 
+def missing_packages() -> list[str]:
+    """Return a line for each installed package whose sweep files cannot be found."""
+    points = [point for point in entry_points(group=ENTRY_POINTS) if _folder_of(point.value) is None]
+    return [f"sweeps of {point.name}: no package {point.value!r} ({ENTRY_POINTS} names it)" for point in points]
+
+
 def sweep_names() -> list[str]:
     """Return the names of the sweeps that come with the project, and with installed packages."""
     return sorted(_sweep_files())

@@ -106,16 +106,32 @@ TASKS: Mapping[str, Task] = {
 }
 
 
-def _own_records() -> dict[str, Architecture]:
-    """Return the records of this project: RECORD, or RECORDS where it has several, of every file of `configs`."""
-    modules = [import_module(f"{configs.__name__}.{found.name}") for found in iter_modules(configs.__path__)]
-    records: list[Architecture] = []
-    for module in modules:
-        records += getattr(module, "RECORDS", [module.RECORD] if hasattr(module, "RECORD") else [])
-    return {record.name: record for record in records}
+def _own_records() -> tuple[dict[str, Architecture], dict[str, str]]:
+    """Return the records of every file of `trainables.configs`, and what is wrong with others: file -> why.
+
+    One that cannot be read keeps no command from running: what it would bring is not there, and asking for it says why.
+    """
+    records: dict[str, Architecture] = {}
+    faults: dict[str, str] = {}  # files that others share have no record, and are no fault until one is asked for
+    for found in iter_modules(configs.__path__):
+        file = f"{configs.__name__.replace('.', '/')}/{found.name}.py"
+        try:
+            module = import_module(f"{configs.__name__}.{found.name}")
+        except Exception as error:  # noqa: BLE001  whatever a file in the making does
+            faults[found.name] = f"{file} cannot be read: {_one_line(error)}"
+            continue
+        own = [*getattr(module, "RECORDS", ()), *([module.RECORD] if hasattr(module, "RECORD") else [])]
+        if not own:
+            faults[found.name] = f"{file} has no RECORD (CONTRIBUTING.md says what that is)"
+        for record in own:
+            if record.name in records:
+                faults[found.name] = f"{file} has a record {record.name!r}, as another file has"
+            records.setdefault(record.name, record)
+    return records, faults
 
 
-ARCHITECTURES: Mapping[str, Architecture] = _own_records()
+ARCHITECTURES: Mapping[str, Architecture]
+ARCHITECTURES, RECORD_FAULTS = _own_records()
 
 
 def architecture_names() -> list[str]:
@@ -126,11 +142,20 @@ def architecture_names() -> list[str]:
 def architecture(name: str) -> Architecture:
     """Return the record of an architecture; `timm/<name>` needs no entry, whether timm knows it is not asked here.
 
-    Raises KeyError for a name that nobody brings, ArchitectureError for a package's that cannot be loaded.
+    Raises KeyError for a name that nobody brings, ArchitectureError for one that cannot be used.
     """
     if re.fullmatch(rf"{TIMM}\w[\w.-]*", name):
         return timm_record(name.removeprefix(TIMM))
-    return ARCHITECTURES[name] if name in ARCHITECTURES else _installed(_entry_points()[name])
+    if name in RECORD_FAULTS and name not in ARCHITECTURES:
+        raise ArchitectureError(RECORD_FAULTS[name])
+    record = ARCHITECTURES[name] if name in ARCHITECTURES else _installed(_entry_points()[name])
+    open_fields = [key for key, field in record.config.model_fields.items() if field.is_required()]
+    if open_fields:
+        raise ArchitectureError(
+            f"architecture {name}: {record.config.__name__}.{open_fields[0]} has no default; each field needs one, "
+            "which is what the first trial has"
+        )
+    return record
 
 
 def default_hyperparameters(name: str) -> dict[str, Any]:
@@ -150,8 +175,13 @@ def _installed(point: EntryPoint) -> Architecture:
     try:
         record = point.load()
     except Exception as error:  # the package's own code may raise anything
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ArchitectureError(f"{where} cannot be loaded: {reason}") from error
-    if not isinstance(record, Architecture) or record.name != point.name:
-        raise ArchitectureError(f"{where} is not an Architecture of that name (CONTRIBUTING.md says how)")
+        raise ArchitectureError(f"{where} cannot be loaded: {_one_line(error)}") from error
+    if not isinstance(record, Architecture):
+        raise ArchitectureError(f"{where} is not an Architecture (CONTRIBUTING.md says how)")
+    if record.name != point.name:
+        raise ArchitectureError(f"{where} is called {record.name!r} by its record: name the entry point so, too")
     return record
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -7,7 +7,7 @@ import typer
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.sweep_file import known_architecture
 from orchestrator.sweep_files import sweep_names
-from trainables.catalog import TASKS, architecture_names
+from trainables.catalog import RECORD_FAULTS, TASKS, architecture_names
 from trainables.configs.timm_model import TIMM
 
 KINDS = ("tasks", "architectures", "sweeps", "runs")
@@ -44,11 +44,13 @@ def _defined(what: str) -> list[dict[str, str]]:
             for task in TASKS.values()
         ]
     if what == "architectures":
-        own = [{"architecture": name, "source": known_architecture(name).source} for name in architecture_names()]
-        return [*own, {"architecture": f"{TIMM}<name>", "source": "any classifier of timm with a new last layer"}]
+        return [
+            *_architectures(),
+            {"architecture": f"{TIMM}<name>", "source": "any classifier of timm, its last layer new"},
+        ]
     from orchestrator.cli.console import messages
     from orchestrator.sweep_file import load_sweep_file
-    from orchestrator.sweep_files import find_sweep_file
+    from orchestrator.sweep_files import find_sweep_file, missing_packages
 
     files = []
     for name in sweep_names():
@@ -56,6 +58,8 @@ def _defined(what: str) -> list[dict[str, str]]:
             files.append(load_sweep_file(find_sweep_file(name), "full"))
         except BadInput as error:  # of an installed package: others are not harmed
             messages().print(str(error), soft_wrap=True)
+    for line in missing_packages():
+        messages().print(line, soft_wrap=True)
     return [
         {
             "sweep": file.name,
@@ -66,6 +70,22 @@ def _defined(what: str) -> list[dict[str, str]]:
         }
         for file in files
     ]
+
+
+def _architectures() -> list[dict[str, str]]:
+    """Return what can be trained; one that cannot be used harms no other, and is told."""
+    from orchestrator.cli.console import messages
+
+    rows = []
+    for name in architecture_names():
+        try:
+            rows.append({"architecture": name, "source": known_architecture(name).source})
+        except BadInput as error:
+            messages().print(str(error), soft_wrap=True)
+    for fault in RECORD_FAULTS.values():
+        if "has no RECORD" not in fault:
+            messages().print(fault, soft_wrap=True)
+    return rows
 
 
 def _runs() -> list[dict[str, str]]:

@@ -7,7 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.console import in_words, messages, print_json, results, visible
-from orchestrator.leaderboard import LeaderboardRow, changes_text, few_groups_note, leaderboard, shown_columns
+from orchestrator.leaderboard import (
+    LeaderboardRow,
+    changes_text,
+    few_groups_note,
+    leaderboard,
+    shown_columns,
+    size_text,
+)
 from orchestrator.plan import SweepPlan
 from orchestrator.published_scores import published_note
 from orchestrator.space import Choice, Fixed, Parameter
@@ -92,7 +99,7 @@ def show_rows(rows: list[LeaderboardRow], metric: str, most: int = TOP_ROWS) -> 
     columns = shown_columns(rows, metric, lambda row: row.architecture + (" *" if row.is_winner else ""))
     console = results()
     if console.width >= WIDE_COLUMNS:
-        columns["size"] = ["-" if row.parameters is None else f"{row.parameters / 1e6:.1f} M" for row in rows]
+        columns["size"] = [size_text(row.parameters) for row in rows]
         columns["time"] = [in_words(row.seconds) for row in rows]
         columns["changed"] = [changes_text(row) for row in rows]
     if console.width >= WIDEST_COLUMNS:

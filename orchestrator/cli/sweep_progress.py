@@ -22,7 +22,7 @@ from orchestrator.journal import (
     SweepStarted,
     TrialEnded,
 )
-from orchestrator.leaderboard import format_interval, format_metric
+from orchestrator.leaderboard import format_interval, format_metric, size_text
 from orchestrator.open_sweep import Notice
 from orchestrator.sweep_state import SweepState
 
@@ -124,7 +124,7 @@ class SweepProgress:
         epochs = state.plan.budget.epochs
         memory = "" if event.peak_memory_mib is None else f", {event.peak_memory_mib:.0f} MiB"
         self._live.say(
-            f"{event.architecture}: {event.total_parameters / 1e6:.1f} M parameters, {event.step_s:.2g} s per step"
+            f"{event.architecture}: {size_text(event.total_parameters)} parameters, {event.step_s:.2g} s per step"
             f"{memory}; {epochs} epochs take about {in_words(epochs * event.epoch_s)}"
         )
 

@@ -47,7 +47,7 @@ def _row(line: TrialLine, place: int, content: ReportContent, common: Mapping[st
         *line.scores,
         str(len(trial.epochs)),
         f"{trial.compute_s:,.1f}",
-        NONE if parameters is None else f"{parameters / 1e6:.1f}",
+        NONE if parameters is None else f"{parameters / 1e6:.3g}",
     ]
     role = "winner" if is_winner else ("finalist" if line.number in content.state.finalists else "")
     return tag(

@@ -110,7 +110,8 @@ def main() -> None:
 
 def ours(root: Path, data: Path, epochs: int, image_px: int) -> list[float]:
     points = ", ".join(f"{{lr: {rate}}}" for rate in RATES[1:])
-    line = ["sweep", "alzheimer_cnn", "--data", data, "--trials", len(RATES), "--epochs", epochs, "--slots", SLOTS,
+    line = ["sweep", "alzheimer_cnn", "--data", data, "--architectures", "baseline_cnn",
+            "--trials", len(RATES), "--epochs", epochs, "--slots", SLOTS,
             "--preset", "quick", "--set", f"search.enqueue={{baseline_cnn: [{points}]}}",
             "--set", f"image_px={image_px}", "--set", "scheduler.name=none",
             "--finalists", "1", "--id", "twelve", "--json"]  # fmt: skip

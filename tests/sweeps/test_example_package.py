@@ -39,7 +39,6 @@ def test_it_is_swept_explained_and_registered(tmp_path: Path) -> None:
     install(packages)
     listed = run(home, packages, "list", "architectures")
     assert "tiny_net" in listed.stdout and "an example" in listed.stdout
-    assert "tiny_sweep" in run(home, packages, "list", "sweeps").stdout
     swept = run(home, packages, "sweep", "tiny_sweep", "--preset", "quick", "--slots", "1", "--json")
     assert swept.exit_code == 0, swept.stderr
     assert swept.json["registered"]["name"] == "tumor_4class_phantom"
@@ -62,18 +61,18 @@ def test_it_is_swept_explained_and_registered(tmp_path: Path) -> None:
     ("value", "told"),
     [
         ("tiny_net.nothing:RECORD", "cannot be loaded: No module named 'tiny_net.nothing'"),
-        ("tiny_net.record:TinyNetConfig", "is not an Architecture of that name"),
+        ("tiny_net.record:TinyNetConfig", "is not an Architecture (CONTRIBUTING.md says how)"),
     ],
 )
 def test_a_package_that_is_wrong_is_told_in_one_line(tmp_path: Path, value: str, told: str) -> None:
     home, packages = tmp_path / "home", tmp_path / "packages"
     with_store(home)
     packages.mkdir()
-    sweeps = {"x": "gone", "tiny_net": "tiny_net"}
+    sweeps = {"x": "gone_for_good", "tiny_net": "tiny_net"}
     install(packages, **{"orchestrator.architectures": {"tiny_net": value}, "orchestrator.search_spaces": sweeps})
-    for arguments in (["list", "architectures"], ["train", "tiny_net", "--task", "tumor_4class"]):
-        done = run(home, packages, *arguments)
-        assert done.exit_code == 2 and told in done.stderr, done.stderr
-        assert len(done.stderr.splitlines()) == 1
-    listed = run(home, packages, "list", "sweeps")
-    assert "stroke_hybrid" in listed.stdout and told in listed.stderr, "others are not harmed"
+    done = run(home, packages, "train", "tiny_net", "--task", "tumor_4class")
+    assert done.exit_code == 2 and told in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+    for what, other in (("architectures", "resnet_vit"), ("sweeps", "stroke_hybrid")):
+        listed = run(home, packages, "list", what)
+        assert listed.exit_code == 0 and other in listed.stdout and told in listed.stderr, "others are not harmed"
+    assert "sweeps of x: no package 'gone_for_good'" in listed.stderr

@@ -1,6 +1,5 @@
 """`orchestrate explain`: why a registered version answers as it does, image by image. Nothing is trained or changed."""
 
-import hashlib
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,10 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home
+from orchestrator.judged_images import JudgedImages, judge_images, lesion_masks
 from orchestrator.new_folder import check_new_folder, new_folder
 from orchestrator.promotion.evidence import FOLDER
 from orchestrator.promotion.explanation_verdicts import explainer_warnings
@@ -26,12 +24,10 @@ from trainables.explain.map_warnings import of_any_class
 if TYPE_CHECKING:
     from orchestrator.tracking.registry import FoundModel
     from trainables.data.decoding import Progress
-    from trainables.data.views import View
     from trainables.explain.case_panels import Case
     from trainables.explain.comparison import Compared
     from trainables.explain.packaged import Packaged
 
-BATCH = 64
 MOST_CLASS_WEIGHT = 10
 MOST_STEM_CHARACTERS = 48  # of up to 4 bytes each in a file's name, which may have 255
 
@@ -103,17 +99,6 @@ class ExplainedImages:
         }
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """The readable images as the model sees them, what it says of them, and why others cannot be read."""
-
-    images: list[UnlabelledImage]
-    images_NHW: np.ndarray
-    probs_NK: np.ndarray
-    sha256s: set[str]
-    left_out: dict[str, str]
-
-
 def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedImages:
     """Write a panel for each readable image, with a table and raw maps, into a new folder. Raises BadInput.
 
@@ -135,7 +120,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
             _check_inputs(packaged, named)
             class_index = _class_index(packaged.classes, request.class_name)
             _check_class_weights(packaged.classes, request.class_weights)
-            judged = _judge(packaged, images, progress)
+            judged = judge_images(packaged, images, progress)
             explained = packaged.explained(judged.images_NHW)
             side_by_side = explainers_to_compare(explained, request.compare, request.layer) if request.compare else []
             explainers, refused = explainers_for(explained, asked)
@@ -147,7 +132,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
                 black, colormap = packaged.black_image(), request.colormap
                 write_panels(part, explained, explainers, cases, black, warnings, colormap, progress=progress)
                 if side_by_side:
-                    masks = _masks(judged.images, packaged.view)
+                    masks = lesion_masks(judged.images, packaged.view)
                     compared = write_comparison(part, explained, side_by_side, cases, masks, colormap)
     return ExplainedImages(
         name=found.name,
@@ -227,29 +212,6 @@ def _class_index(classes: Sequence[str], asked: str | None) -> int | None:
     return None if asked is None else classes.index(asked)
 
 
-def _judge(packaged: "Packaged", images: Sequence[UnlabelledImage], progress: "Progress") -> _Judged:
-    """Read and judge all images, the files of a batch in memory. Raises BadInput where none can be read."""
-    kept, squares, probs, left_out = [], [], [], {}
-    sha256s: set[str] = set()
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
-        contents, faults = zip(*(image.read_or_reason() for image in batch), strict=True)
-        sha256s.update(hashlib.sha256(content).hexdigest() for content in contents)
-        answers = packaged.answers(contents)
-        for n, (image, fault, reason) in enumerate(zip(batch, faults, answers.reasons, strict=True)):
-            if fault or reason:
-                left_out[image.name] = fault or reason
-            else:
-                kept.append(image)
-                squares.append(answers.images_NHW[n])
-                probs.append(answers.probs_NK[n])
-        progress("predicting", start + len(batch), len(images))
-    if not kept:
-        name, reason = next(iter(left_out.items()))
-        raise BadInput(f"none of the {len(images)} images can be read, e.g. {name}: {reason}")
-    return _Judged(kept, np.stack(squares), np.stack(probs), sha256s, left_out)
-
-
 def _check_class_weights(classes: Sequence[str], weights: Mapping[str, float]) -> None:
     for name, weight in weights.items():
         if name not in classes:
@@ -258,23 +220,8 @@ def _check_class_weights(classes: Sequence[str], weights: Mapping[str, float]) -
             raise BadInput(f"--class-weights {name}={weight:g}: expected a number above 0, {MOST_CLASS_WEIGHT} at most")
 
 
-def _masks(images: Sequence[UnlabelledImage], view: "View") -> dict[int, np.ndarray]:
-    """Return the planted lesions of a phantom's images, by their number; of other images nothing is known."""
-    from trainables.explain.masks import LesionMasks
-
-    lesions = LesionMasks(Path("/"))
-    found = {}
-    for n, image in enumerate(images):
-        row = image.name.rpartition("#")[2] if image.file.suffix.lower() == ".parquet" else ""
-        path = f"{image.file.absolute()}#{row}" if row else str(image.file.absolute())
-        mask_HW = lesions.find(path, view)
-        if mask_HW is not None:
-            found[n] = mask_HW
-    return found
-
-
 def _cases(
-    judged: _Judged, classes: Sequence[str], asked: int | None, class_weights: Mapping[str, float]
+    judged: JudgedImages, classes: Sequence[str], asked: int | None, class_weights: Mapping[str, float]
 ) -> "list[Case]":
     from trainables.explain.case_panels import Case
 

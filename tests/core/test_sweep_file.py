@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import BadInput
+from orchestrator.space import defaults
 from orchestrator.sweep_file import load_sweep_file
 from orchestrator.sweep_files import find_sweep_file, sweep_names
 from trainables.catalog import default_hyperparameters
@@ -49,15 +50,34 @@ def test_stroke_hybrid_publishes_the_seed_configuration() -> None:
     assert chosen == {name: default_hyperparameters("resnet_vit")[name] for name in chosen}
 
 
-def test_alzheimer_cnn_publishes_the_seed_configuration() -> None:
+def test_alzheimer_cnn_publishes_every_seed_configuration() -> None:
     full = load_sweep_file(find_sweep_file("alzheimer_cnn"), "full")
-    chosen = {name: parameter.default for name, parameter in full.architectures["baseline_cnn"].items()}
-    published = default_hyperparameters("baseline_cnn")
-    assert chosen == {name: published[name] for name in chosen}
-    assert (published["optimizer"], published["lr_schedule"], published["imbalance"]) == ("adamw", "none", "none")
-    assert (full.task, full.budget.epochs, full.architectures.keys()) == ("alzheimer", 10, {"baseline_cnn"})
+    for name, space in full.architectures.items():
+        published = default_hyperparameters(name)
+        assert defaults(space) == {key: published[key] for key in defaults(space)}, name
+    assert (full.task, len(full.architectures), full.budget.trials % len(full.architectures)) == ("alzheimer", 16, 0)
     quick = load_sweep_file(find_sweep_file("alzheimer_cnn"), "quick")
-    assert (quick.budget.trials, quick.architectures["baseline_cnn"]["image_px"].default) == (10, 64)
+    assert quick.budget.trials == len(quick.architectures), "each is tried once"
+    assert {space["image_px"].default for space in quick.architectures.values()} == {64}
+
+
+@pytest.mark.parametrize("preset", ["quick", "full"])
+def test_the_published_table_is_tried_row_by_row(preset) -> None:
+    """The table of the dementia project's README, rank 1 to 19."""
+    table = load_sweep_file(find_sweep_file("alzheimer_published"), preset)
+    scores = table.published.scores
+    assert [round(100 * score.score, 2) for score in scores] == [
+        99.97, 98.05, 97.81, 97.58, 97.34, 97.19, 97.11, 96.56, 96.25, 94.84, 94.69, 94.53, 94.14, 92.97, 92.42, 89.53,
+        84.45, 48.83, 13.44,
+    ]  # fmt: skip
+    tried = [(name, tuple(point.items())) for name, points in table.search.enqueue.items() for point in points]
+    assert len(set(tried)) == len(tried) == len(scores) == table.budget.trials == table.budget.finalists
+    epochs = {score.name: score.settings["most_epochs"] for score in scores}
+    assert epochs["BaselineCNN_HEM_15epochs"] == 15 and epochs["BaselineCNN_CrossEntropyLoss_50epochs"] == 50
+    assert max(epochs.values()) <= 50 == load_sweep_file(find_sweep_file("alzheimer_published"), "full").budget.epochs
+    by_name = {score.name: score.settings for score in scores}
+    assert by_name["BaselineCNN_HEM_20epochs_64batch_lrate"]["lr"] == 1e-4
+    assert by_name["BaselineCNN_HEM_20epochs_16batch"]["batch_size"] == 16
 
 
 @pytest.mark.parametrize(

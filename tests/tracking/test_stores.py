@@ -86,8 +86,13 @@ def test_a_call_that_fails_in_the_middle_of_a_batch_sends_nothing_twice(
 
 @pytest.mark.parametrize(
     "spoilt",
-    [Spoilt(500, True), Spoilt(500, False), Spoilt(429, False), Spoilt(504, True), Spoilt(None, True)],
-    ids=["500 after the work", "500", "429", "504 after the work", "connection lost after the work"],
+    [
+        pytest.param(Spoilt(500, True), id="500 after the work", marks=pytest.mark.faults),
+        pytest.param(Spoilt(500, False), id="500", marks=pytest.mark.faults),
+        pytest.param(Spoilt(429, False), id="429"),
+        pytest.param(Spoilt(504, True), id="504 after the work", marks=pytest.mark.faults),
+        pytest.param(Spoilt(None, True), id="connection lost after the work"),
+    ],
 )
 def test_a_server_that_spoils_one_answer_in_four_gets_everything_once(
     sweep: Path, store_home: Home, proxy: Proxy, spoilt: Spoilt

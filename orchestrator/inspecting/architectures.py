@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trainables.training.run import TrainingRun
 
 MOST_STEPS, ENOUGH_S = 4, 2.0
+FORGET_PEAK = "5"  # proc(5): sets the peak to what is held now
 MAXRSS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
 
 
@@ -164,7 +165,10 @@ def _take_steps(learner: "Learner") -> tuple[list[float], list[float]]:
 
 
 def _peak_memory_mib(device: str, *, reset: bool = False) -> float:
-    """Return the most memory held so far: of the GPU since the last reset, on a CPU of this process."""
+    """Return the most memory held since the last reset: of the GPU, on a CPU of this process.
+
+    Where the system cannot forget a process's peak (it is Linux that can), it is that since the process began.
+    """
     if device == "cuda":
         import torch
 
@@ -172,6 +176,11 @@ def _peak_memory_mib(device: str, *, reset: bool = False) -> float:
             torch.cuda.reset_peak_memory_stats()
             return 0.0
         return float(torch.cuda.max_memory_reserved()) / 2**20
+    with suppress(OSError, StopIteration, ValueError):
+        if reset:
+            Path("/proc/self/clear_refs").write_text(FORGET_PEAK, encoding="ascii")
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        return float(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) / 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MAXRSS_PER_MIB
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trainables.data.decoding import Progress
     from trainables.explain.case_panels import Case
     from trainables.explain.comparison import Compared
+    from trainables.explain.explained import Explained
     from trainables.explain.packaged import Packaged
 
 MOST_CLASS_WEIGHT = 10
@@ -105,7 +106,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
     Test images of known sweeps are noted in the ledger before anything is written.
     """
     from trainables.explain.case_panels import write_panels
-    from trainables.explain.comparison import explainers_to_compare, write_comparison
+    from trainables.explain.comparison import write_comparison
     from trainables.explain.packaged import explainers_for, load_packaged
 
     asked, images = _asked(request), _listed(request.paths)
@@ -122,7 +123,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
             _check_class_weights(packaged.classes, request.class_weights)
             judged = judge_images(packaged, images, progress)
             explained = packaged.explained(judged.images_NHW)
-            side_by_side = explainers_to_compare(explained, request.compare, request.layer) if request.compare else []
+            side_by_side, not_compared = _side_by_side(explained, request)
             explainers, refused = explainers_for(explained, asked)
             warnings = explainer_warnings(folder / FOLDER, [one.name for one in explainers], digest)
             note_predictions(request.home, judged.sha256s, f"{found.name} v{found.version}", EXPLAIN)
@@ -141,7 +142,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
         out=out,
         panels=[_shown(case, out) for case in cases],
         left_out=judged.left_out,
-        refused=refused,
+        refused=refused + not_compared,
         warnings=warnings + (of_any_class(explainers) if request.class_name is not None else []),
         compared=compared,
     )
@@ -212,6 +213,18 @@ def _class_index(classes: Sequence[str], asked: str | None) -> int | None:
     return None if asked is None else classes.index(asked)
 
 
+def _side_by_side(explained: "Explained", request: ExplainRequest) -> tuple[list[Explainer], list[str]]:
+    """Return what is compared, and why the rest of what was asked for cannot be used on this model."""
+    from trainables.explain.comparison import explainers_to_compare
+
+    if not request.compare:
+        return [], []
+    works, refused = explained.usable(explainers_to_compare(explained, request.compare, request.layer))
+    if not works:
+        raise ExplanationError(f"nothing of --compare can be used: {'; '.join(refused)}")
+    return works, refused
+
+
 def _check_class_weights(classes: Sequence[str], weights: Mapping[str, float]) -> None:
     for name, weight in weights.items():
         if name not in classes:
@@ -247,8 +260,9 @@ def _cases(
 
 def _file_name(place: int, images: int, image: UnlabelledImage) -> str:
     """Return what begins a panel's file: no two are alike, and nothing in them surprises a shell or a file system."""
-    row = image.name.rpartition("#")[2] if image.file.suffix.lower() == ".parquet" else ""
-    stem = f"{image.file.stem[:MOST_STEM_CHARACTERS]}_{row}" if row else image.file.stem[:MOST_STEM_CHARACTERS]
+    stem = (
+        f"{image.file.stem[:MOST_STEM_CHARACTERS]}_{image.row}" if image.row else image.file.stem[:MOST_STEM_CHARACTERS]
+    )
     safe = re.sub(r"[^\w.-]+", "_", stem).strip("._-")
     return f"{place:0{len(str(images))}d}_{safe or 'image'}"
 

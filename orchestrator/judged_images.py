@@ -60,8 +60,7 @@ def lesion_masks(images: Sequence[UnlabelledImage], view: "View") -> dict[int, n
     lesions = LesionMasks(Path("/"))
     found = {}
     for n, image in enumerate(images):
-        row = image.name.rpartition("#")[2] if image.file.suffix.lower() == ".parquet" else ""
-        path = f"{image.file.absolute()}#{row}" if row else str(image.file.absolute())
+        path = f"{image.file.absolute()}#{image.row}" if image.row else str(image.file.absolute())
         mask_HW = lesions.find(path, view)
         if mask_HW is not None:
             found[n] = mask_HW

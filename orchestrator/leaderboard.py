@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.journal import FinalistEvaluated, FoldEvaluated, Metrics, Over, SeedEvaluated
-from orchestrator.published_scores import FoundScore, published_score
+from orchestrator.published_scores import OTHERWISE, FoundScore, Repeated, published_score, repeated_points
 from orchestrator.space import Scalar
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.catalog import default_hyperparameters
@@ -105,9 +105,11 @@ def leaderboard(sweeps: Sequence[SweepState]) -> list[LeaderboardRow]:
     ranks: dict[float | None, int] = {}
     for place, score in enumerate(scores, start=1):
         ranks.setdefault(score, place)
+    repeated = {id(state): repeated_points(state.plan) for state in sweeps}
     return [
-        _row(ranks[score], counts[score] > 1, trial, owners[id(trial)])
+        _row(ranks[score], counts[score] > 1, trial, owner, repeated[id(owner)])
         for score, trial in zip(scores, ranked, strict=True)
+        for owner in [owners[id(trial)]]
     ]
 
 
@@ -259,7 +261,10 @@ def _test(scores: dict[str, Interval] | None, metric: str) -> str:
 
 
 def _published(found: FoundScore | None, metric: str) -> str:
-    return format_metric(found.score) if found is not None and found.metric == metric else "-"
+    if found is None or found.metric != metric:
+        return "-"
+    low, high = found.interval or (None, None)
+    return format_interval((found.score, low, high)) + (f" {OTHERWISE}" if found.differs else "")
 
 
 def _leak_free(row: LeaderboardRow, metric: str) -> str:
@@ -270,7 +275,7 @@ def _leak_free(row: LeaderboardRow, metric: str) -> str:
     return f"{_test(row.test_leak_free, metric)} ({row.leak_free_images} of {row.test_images})"
 
 
-def _row(rank: int, is_tied: bool, trial: TrialState, state: SweepState) -> LeaderboardRow:
+def _row(rank: int, is_tied: bool, trial: TrialState, state: SweepState, repeated: Repeated) -> LeaderboardRow:
     finalist = state.finalists.get(trial.number)
     parameters = trial.epochs[0].metrics.get("perf/parameters") if trial.epochs else None
     run_ids = state.tracked.trial_run_ids if state.tracked else {}
@@ -298,5 +303,5 @@ def _row(rank: int, is_tied: bool, trial: TrialState, state: SweepState) -> Lead
         is_winner=state.winner == trial.number,
         hyperparameters=dict(trial.hyperparameters),
         changed=changed_from_published(trial),
-        published=published_score(state.plan, trial),
+        published=published_score(state.plan, trial, repeated),
     )

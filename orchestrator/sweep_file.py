@@ -1,6 +1,7 @@
 """Sweep files: YAML -> typed values, every fault with its file and key path, before anything heavy is imported."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,10 @@ def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | N
         **{key: section(**merged.get(key, {})) for key, section in SECTIONS.items()},
     )
     try:
-        search, published = with_whole_points(file.architectures, file.search, file.published)
+        search = with_whole_points(file.architectures, file.search, file.published)
     except SpaceFaults as error:
         raise BadInput("\n".join(f"{path.name}: {key}: {message}" for key, message in error.faults)) from error
-    return file.model_copy(update={"search": search, "published": published})
+    return file.model_copy(update={"search": search})
 
 
 class _Reading:
@@ -177,7 +178,10 @@ def misfit(record: Architecture, task: Task) -> str:
     takes, has = record.images_per_case, task.images_per_case
     if takes == has:
         return ""
-    fit = [name for name in architecture_names() if known_architecture(name).images_per_case == has]
+    fit = []
+    for name in architecture_names():
+        with suppress(BadInput):  # another package's fault is none of this one's
+            fit += [name] if known_architecture(name).images_per_case == has else []
     way_out = f"known for it: {', '.join(fit)}" if fit else "no architecture here takes as many"
     noun = "image" if takes == 1 else "images"
     return f"takes {_count(takes)} {noun} per case, task {task.name} has {_count(has)}; {way_out}"

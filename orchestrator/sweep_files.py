@@ -48,10 +48,13 @@ def _sweep_files() -> dict[str, Path]:
 
 
 def _folder_of(package: str) -> Path | None:
-    """Return where an installed package's files are, None where it cannot be found; none of its code is run."""
+    """Return where an installed package's files are, None where it cannot be found.
+
+    None of its code is run, but that of the packages it lies in.
+    """
     try:
         spec = find_spec(package)
-    except ImportError:
+    except Exception:  # noqa: BLE001  whatever the code of such a package raises
         return None
     places = spec.submodule_search_locations if spec is not None else None
     return Path(next(iter(places))) if places else None

@@ -1,4 +1,4 @@
-"""The sections of a sweep file beside its search spaces: budget, search, scheduler."""
+"""The sections of a sweep file beside its search spaces: budget, search, scheduler, published scores."""
 
 from typing import Annotated, Literal
 
@@ -68,7 +68,7 @@ class PublishedScore(Section):
 
 
 class Published(Section):
-    """Scores on a test set as others published them, which stand beside those of trials with the same settings."""
+    """Scores on a test set as others published them; they stand beside those of the trials that repeat them here."""
 
     source: str = ""
     metric: str = "accuracy"

@@ -13,8 +13,8 @@ Faults = list[tuple[str, str]]
 Points = dict[str, list[dict[str, Scalar]]]
 
 
-def with_whole_points(spaces: Mapping[str, Space], search: Search, published: Published) -> tuple[Search, Published]:
-    """Return both sections with whole points; where nothing but fixed points is tried, the published ones are.
+def with_whole_points(spaces: Mapping[str, Space], search: Search, published: Published) -> Search:
+    """Return the search section with whole points; where nothing but fixed points is tried, the published ones are.
 
     Raises SpaceFaults for points that the spaces do not hold, and for ranges on a grid.
     """
@@ -37,28 +37,25 @@ def with_whole_points(spaces: Mapping[str, Space], search: Search, published: Pu
             ]
     if published.metric not in METRICS:
         faults.append(("published.metric", unknown_name("metric", published.metric, METRICS)))
-    scores = [
-        _with_whole_settings(score, spaces, f"published.scores.{number}", faults)
-        for number, score in enumerate(published.scores)
-    ]
+    for number, score in enumerate(published.scores):
+        whole = _whole_settings(score, spaces, f"published.scores.{number}", faults)
+        if search.algorithm == "fixed" and whole is not None:
+            points.setdefault(score.architecture, []).append(whole)
     if faults:
         raise SpaceFaults(faults)
-    if search.algorithm == "fixed":
-        for score in scores:
-            points.setdefault(score.architecture, []).append(score.settings)
-    return search.model_copy(update={"enqueue": points}), published.model_copy(update={"scores": scores})
+    return search.model_copy(update={"enqueue": points})
 
 
-def _with_whole_settings(
+def _whole_settings(
     score: PublishedScore, spaces: Mapping[str, Space], where: str, faults: Faults
-) -> PublishedScore:
+) -> dict[str, Scalar] | None:
     name = score.architecture
     if name not in spaces:
         faults.append((f"{where}.architecture", unknown_name("architecture of this sweep", name, spaces)))
-        return score
+        return None
     try:
         (whole,) = parse_points([score.settings], spaces[name], architecture(name).config)
     except SpaceFaults as error:
         faults += [(f"{where}.settings{key.removeprefix('0')}", message) for key, message in error.faults]
-        return score
-    return score.model_copy(update={"settings": whole})
+        return None
+    return whole

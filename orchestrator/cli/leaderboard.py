@@ -86,7 +86,7 @@ def _print_csv(boards: "list[Board]") -> None:
     further = [*(f"test_leak_free_{metric}{end}" for end in ("", "_low", "_high")), "leak_free_images"]
     for over in ("seeds", "folds"):
         further += [f"{over}_{metric}_mean", f"{over}_{metric}_sd", over]
-    further += ["published_as", "published_metric", "published_score", "test_by_published_metric"]
+    further += ["published_as", "published_metric", "published_score", "test_by_published_metric", "otherwise"]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([*about_trial, "is_tied", "apart_reason", *boards[0].flags, "test_reads", *further])
     for board in boards:
@@ -106,9 +106,15 @@ def _print_csv(boards: "list[Board]") -> None:
 
 def _published(row: "LeaderboardRow") -> list[object]:
     if row.published is None:
-        return [None] * 4
+        return [None] * 5
     found = row.published
-    return [found.name, found.metric, found.score, (row.test or {}).get(found.metric, [None])[0]]
+    return [
+        found.name,
+        found.metric,
+        found.score,
+        (row.test or {}).get(found.metric, [None])[0],
+        " ".join(found.differs),
+    ]
 
 
 def _three(values: Mapping[str, tuple[float | None, float | None, float | None]] | None, metric: str) -> list[object]:

@@ -60,9 +60,9 @@ def test_fixed_tries_the_published_settings_and_elsewhere_the_defaults_and_ends(
     assert tried[2] == ("baseline_cnn", 16, 20)
 
 
-def test_an_override_changes_the_published_settings_alike(tmp_path: Path) -> None:
-    scores = load(tmp_path, overrides={"image_px": "32"}).published.scores
-    assert [score.settings["image_px"] for score in scores] == [32, 32]
+def test_an_override_changes_what_repeats_a_published_model(tmp_path: Path) -> None:
+    points = load(tmp_path, overrides={"image_px": "32"}).search.enqueue["baseline_cnn"]
+    assert [point["image_px"] for point in points] == [32, 32]
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,15 @@ def test_the_leaderboard_shows_ours_beside_theirs(tmp_path: Path) -> None:
     with open_sweep(tmp_path / "s", plan) as sweep:
         for number, changes in enumerate([{}, {"batch_size": 16, "most_epochs": 20}, {"batch_size": 16}]):
             whole = default_hyperparameters("baseline_cnn") | {"image_px": 64, "most_epochs": 10} | changes
+            epochs = 20 if number == 1 else 1
             sweep.append(
                 TrialSuggested(
                     trial=number, architecture="baseline_cnn", hyperparameters=whole, seed=0, published=False
                 )
             )
             sweep.append(TrialStarted(trial=number))
-            sweep.append(epoch(number, 1, 0.9 - number / 10))
+            for at in range(1, epochs + 1):
+                sweep.append(epoch(number, at, 0.9 - number / 10))
             sweep.append(TrialEnded(trial=number, state="completed", reason=""))
         tested = {"auroc": 0.91, "accuracy": 0.93}
         sweep.append(
@@ -106,10 +108,29 @@ def test_the_leaderboard_shows_ours_beside_theirs(tmp_path: Path) -> None:
         )
         rows = leaderboard([sweep.state])
     columns = score_columns(rows, "auroc")
-    assert columns["published accuracy"] == ["0.9700", "0.9800", "-"]
+    assert columns["published accuracy"] == ["0.9700 [0.96, 0.98] \u2260", "0.9800 [0.97, 0.99] \u2260", "-"]
+    assert rows[0].published.differs == ("image_px=64", "1 of 10 epochs")
+    assert rows[1].published.differs == ("image_px=64",)
     assert columns["test accuracy"] == ["-", "0.9300 [0.90, 0.96]", "-"]
     assert "published accuracy" in to_markdown(rows, "auroc")
     assert rows[1].to_json()["published"]["name"] == "Base_16"
     note = published_note([row.published for row in rows])
-    assert note == "published: the table of a project, on 1,280 test images; other images than these"
+    assert note == (
+        "published: the table of a project, on 1,280 test images; \u2260: trained otherwise here (--json says how)"
+    )
     assert not published_note([None])
+
+
+def test_what_is_repeated_to_the_letter_bears_no_mark(tmp_path: Path) -> None:
+    plan = plan_of(load(tmp_path, FILE.replace("image_px: 64\n    batch", "image_px: 128\n    batch")))
+    with open_sweep(tmp_path / "s", plan) as sweep:
+        whole = default_hyperparameters("baseline_cnn") | {"most_epochs": 10}
+        sweep.append(
+            TrialSuggested(trial=0, architecture="baseline_cnn", hyperparameters=whole, seed=0, published=False)
+        )
+        sweep.append(TrialStarted(trial=0))
+        for at in range(1, 11):
+            sweep.append(epoch(0, at, 0.9))
+        (row,) = leaderboard([sweep.state])
+    assert row.published.differs == ()
+    assert score_columns([row], "auroc")["published accuracy"] == ["0.9700 [0.96, 0.98]"]

@@ -72,12 +72,32 @@ def test_the_published_table_is_tried_row_by_row(preset) -> None:
     ]  # fmt: skip
     tried = [(name, tuple(point.items())) for name, points in table.search.enqueue.items() for point in points]
     assert len(set(tried)) == len(tried) == len(scores) == table.budget.trials == table.budget.finalists
-    epochs = {score.name: score.settings["most_epochs"] for score in scores}
-    assert epochs["BaselineCNN_HEM_15epochs"] == 15 and epochs["BaselineCNN_CrossEntropyLoss_50epochs"] == 50
-    assert max(epochs.values()) <= 50 == load_sweep_file(find_sweep_file("alzheimer_published"), "full").budget.epochs
-    by_name = {score.name: score.settings for score in scores}
-    assert by_name["BaselineCNN_HEM_20epochs_64batch_lrate"]["lr"] == 1e-4
-    assert by_name["BaselineCNN_HEM_20epochs_16batch"]["batch_size"] == 16
+    left = {name: iter(points) for name, points in table.search.enqueue.items()}
+    rows = {score.name: (score.architecture, next(left[score.architecture])) for score in scores}
+    told = {name: (own.removeprefix("baseline_cnn"), point["most_epochs"]) for name, (own, point) in rows.items()}
+    assert told == {
+        "ResNet_10epochs": ("advanced_resnet50", 10),
+        "BaselineCNN_HEM_20epochs_16batch": ("_hem", 20),
+        "BaselineCNN_HEM_20epochs": ("_hem", 20),
+        "BaselineCNN_CrossEntropyLoss_AddedConvMinusDropout": ("_ce_convadd_dropminus", 32),
+        "BaselineCNN_CrossEntropyLoss_Dropout_10": ("_ce_drop01", 32),
+        "BaselineCNN": ("", 10),
+        "BaselineCNN_CrossEntropyLoss_AddedConv": ("_ce_convadd", 32),
+        "BaselineCNN_CrossEntropyLoss_Reduced_Drop": ("_ce_dropped", 32),
+        "BaselineCNN_WeightedRandomSampler": ("_weighted_sampler", 10),
+        "BaselineCNN_CrossEntropyLoss": ("_ce", 32),
+        "KerasModel": ("keras_like_cnn", 10),
+        "EfficientNet-B3_50_epochs": ("efficientnet_b3", 50),
+        "BaselineCNN_CrossEntropyLoss_50epochs": ("_ce", 50),
+        "ResNet_20epochs": ("advanced_resnet50", 20),
+        "BaselineCNN_HEM_20epochs_64batch_lrate": ("_hem", 20),
+        "ModelByGPT": ("gpt_cnn", 10),
+        "StudyModel_Halved": ("study_model_halved", 10),
+        "BaselineCNN_HEM_15epochs": ("_hem", 15),
+        "BaselineCNN_HEM_20epochs_32batch_lrate": ("_hem", 20),
+    }
+    hem = {name: (point["batch_size"], point["lr"]) for name, (own, point) in rows.items() if own.endswith("hem")}
+    assert list(hem.values()) == [(16, 1e-3), (32, 1e-3), (64, 1e-4), (32, 1e-3), (32, 1e-4)]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Grids of random images of each class, and methods side by side: what they show is what was computed."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,15 @@ import torch
 from explain_support import BlobNet, blob_images
 from figure_support import check_readable
 
-from trainables.catalog import architecture
+from trainables.catalog import architecture, default_hyperparameters
 from trainables.errors import ExplanationError
 from trainables.explain.case_panels import Case
 from trainables.explain.class_grid import Tile, grid_figure, random_of_each_class
 from trainables.explain.comparison import comparison_figure, explainers_to_compare, write_comparison
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import Explainer
+from trainables.explain.proof import MapScores
+from trainables.models import build_model
 
 CLASSES = ("mild", "moderate", "non", "very mild, a name that is long")
 
@@ -74,10 +77,21 @@ def test_methods_are_scored_beside_controls_and_pointing_needs_a_lesion(tmp_path
 def test_the_figure_has_a_row_for_each_image_and_layer_and_the_deletion_above_each_map(blobs: Explained) -> None:
     explainers = [Explainer(name, layer, f"{name} {layer}") for layer in ("features", "") for name in ("gradcam",)]
     maps = blobs.maps(explainers, [0, 1], [1, 1])
-    figure = comparison_figure(blobs.images_NHW, cases(2), maps, [])
+    scores = [
+        MapScores(
+            explainer=one.name, source="map", image=f"{n}_x", group="", is_correct=True, has_mask=False, is_blank=False,
+            deletion=0.1 * (1 + n),
+        )
+        for one in explainers
+        for n in range(2)
+    ]  # fmt: skip
+    figure = comparison_figure(blobs.images_NHW, cases(2), maps, scores)
     check_readable(figure, width_cm=16)
+    layers = len({one.layer for one in maps.values()})
+    assert len(figure.axes) == 2 * layers * 2
     assert figure.axes[0].get_title() == "stroke"
-    assert figure.axes[1].get_title() == "Grad-CAM\n-"
+    assert figure.axes[1].get_title() == "Grad-CAM\n0.10"
+    assert figure.axes[-1].get_title() == "0.20"
 
 
 def test_every_method_is_tried_at_every_layer_of_the_record_or_at_the_one_asked_for(blobs: Explained) -> None:
@@ -89,3 +103,20 @@ def test_every_method_is_tried_at_every_layer_of_the_record_or_at_the_one_asked_
         explainers_to_compare(blobs, ["occlusion"], None)
     with pytest.raises(ExplanationError, match="did you mean gradcam"):
         explainers_to_compare(blobs, ["grad-kam"], None)
+    with pytest.raises(ExplanationError, match="auto has no layer to choose"):
+        explainers_to_compare(blobs, ["auto"], None)
+
+
+@pytest.mark.parametrize("name", ["timm/test_resnet", "timm/test_vit"])
+def test_what_timm_names_is_compared_too(blobs: Explained, name: str) -> None:
+    images_NHW = blobs.images_NHW.repeat(2, axis=1).repeat(2, axis=2)
+    model = build_model(name, default_hyperparameters(name) | {"image_px": 64}, 2).eval()
+    of_timm = Explained(architecture(name), model, images_NHW)
+    explainers = explainers_to_compare(of_timm, ["gradcam", "eigencam"], None)
+    assert [one.method for one in of_timm.maps(explainers, [0], [1]).values()] == ["gradcam", "eigencam"]
+
+
+def test_without_explainers_of_its_own_the_layer_is_found(blobs: Explained) -> None:
+    plain = replace(blobs, architecture=replace(blobs.architecture, explainers=(Explainer(),)))
+    explainers = explainers_to_compare(plain, ["gradcam"], None)
+    assert [found.layer for found in plain.maps(explainers, [0], [1]).values()] == ["features.1"]

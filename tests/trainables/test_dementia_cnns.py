@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import nn
 from training_support import blobs, run_of
 
-from trainables.catalog import ARCHITECTURES, default_hyperparameters
+from trainables.catalog import ARCHITECTURES, architecture, default_hyperparameters
 from trainables.configs.generic_cnn import GenericCNNConfig
 from trainables.configs.raw_grey_cnn import RawGreyCNNConfig
 from trainables.configs.training import TrainingConfig
@@ -158,7 +158,15 @@ def test_dropouts_of_the_others_reach_the_model(name: str, rates: dict, expected
 
 @pytest.mark.parametrize("name", sorted(LAYERS.keys() - {"generic_cnn"}))
 def test_a_published_name_has_no_other_structure(name: str) -> None:
-    for field, other in {"base_width": 64, "conv_blocks": 5, "hidden": 300, "norm": "middle"}.items():
+    fixed = default_hyperparameters(name)
+    others = {"base_width": 64, "conv_blocks": 5, "hidden": 300, "second_hidden": 40, "norm": "none"}
+    others["kernel_size"] = 3 if fixed.get("kernel_size") == 5 else 5
+    for field, other in others.items():
+        if fixed.get(field) == other:
+            continue
+        assert other == architecture("generic_cnn").config(**{field: other}).model_dump()[field], (
+            "elsewhere it is valid"
+        )
         with pytest.raises(ValidationError, match="1 validation error"):
             on_meta(name, **{field: other})
 

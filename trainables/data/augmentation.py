@@ -35,8 +35,8 @@ class Augmentation:
 def augment(x_BCHW: torch.Tensor, by: Augmentation, generator: torch.Generator) -> torch.Tensor:
     """Return a changed copy of a batch in [0, 1]: cropped, mirrored, turned, moved, zoomed; then grey, noise and holes.
 
-    What turns or moves in is 0, or what lay beside the crop. The draws of a sample are the same whatever its size.
-    `generator` is on its device.
+    What turns or moves in is 0, or what lay beside the crop. But for noise, the draws of a sample are the same
+    whatever its size. `generator` is on its device.
     """
 
     def even(*shape: int) -> torch.Tensor:

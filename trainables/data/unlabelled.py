@@ -25,6 +25,11 @@ class UnlabelledImage:
     key: str  # what `source` knows it by
     source: Read
 
+    @property
+    def row(self) -> str:
+        """Return the number of its row in a table of images; empty where it is a file of its own."""
+        return self.name.rpartition("#")[2] if self.file.suffix.lower() == ".parquet" else ""
+
     def read(self) -> bytes:
         """Return the bytes of an image file. Raises OSError."""
         return self.source(self.key)

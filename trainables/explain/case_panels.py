@@ -177,5 +177,5 @@ def _component_words(pair: BranchPair, share: BranchShare, alike: MapAgreement |
     return (
         f"{maps}Logit above that of {reference}: {share.above_baseline:+.2f} = {pair.first} {first:+.2f} "
         f"{pair.second} {second:+.2f} (Shapley). Feature-norm share of {pair.first}: {share.norm_share:.0%} (as the "
-        "stroke project: of vectors of other sizes and scales)."
+        "stroke project: vectors of other sizes and scales do not compare)."
     )

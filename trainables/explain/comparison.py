@@ -13,7 +13,7 @@ from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, word
 from trainables.explain.case_panels import Case, write_table
 from trainables.explain.engine import Explanation
 from trainables.explain.explained import Explained
-from trainables.explain.explainers import METHODS, Explainer, method_named
+from trainables.explain.explainers import AUTO, METHODS, Explainer, method_named
 from trainables.explain.panels import COLORMAP, draw_overlay
 from trainables.explain.proof import MapScores, ProofCase, ProofSettings, Source, prove_image
 from trainables.explain.proving import predict_with
@@ -46,11 +46,11 @@ def explainers_to_compare(explained: Explained, methods: Sequence[str], layer: s
     Raises ExplanationError for a method that is not known, or does not look at a layer.
     """
     names = list(dict.fromkeys(method_named(name) for name in methods))
+    cams = [key for key, method in METHODS.items() if method.family == "cam"]
     for name in names:
-        if METHODS[name].family != "cam":
-            cams = ", ".join(key for key, method in METHODS.items() if method.family == "cam")
-            raise ExplanationError(f"{METHODS[name].title} has no layer to choose; compared can be {cams}")
-    of_record = [one.layer for one in explained.architecture.explainers if METHODS[one.method].family == "cam"]
+        if name not in cams:
+            raise ExplanationError(f"{name} has no layer to choose; compared can be {', '.join(cams)}")
+    of_record = [one.layer for one in explained.architecture.explainers if one.method in (*cams, AUTO)]
     layers = [layer] if layer else list(dict.fromkeys(of_record)) or [""]
     return [Explainer(name, at, f"{METHODS[name].title} {at}".strip()) for at in layers for name in names]
 
@@ -160,7 +160,9 @@ def comparison_figure(
                 value = deletion.get((name, case.name))
                 title = wrapped(METHODS[method].title, tile_in) + "\n" if place == depth == 0 else ""
                 axes.set_title(f"{title}{'-' if value is None else f'{value:.2f}'}", fontsize=FONT_PT, pad=2)
-    words_below(figure, wrapped(_WORDS, width_in - 0.1))
+    left_out = len(cases) > len(shown) or len({one.method for one in maps.values()}) > len(methods)
+    all_of_them = f" The first {MOST_IMAGES} images and {MOST_METHODS} methods; the table has all." if left_out else ""
+    words_below(figure, wrapped(_WORDS + all_of_them, width_in - 0.1))
     return figure
 
 

@@ -162,6 +162,8 @@ def _asked(request: ExplainRequest) -> Explainer | None:
 
     with _told_of("--colormap"):
         check_colormap(request.colormap)
+    if request.layer is not None and not request.layer.strip():
+        raise BadInput("--layer '': expected a path in the model, e.g. features.0; leave it out for the architecture's")
     if request.method is None and request.layer is None:
         return None
     with _told_of("--method"):

@@ -73,9 +73,10 @@ def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | N
         **{key: section(**merged.get(key, {})) for key, section in SECTIONS.items()},
     )
     try:
-        search = with_whole_points(file.architectures, file.search, file.published)
+        search = with_whole_points(file.architectures, file.search, file.published, overridden=bool(overrides))
     except SpaceFaults as error:
-        raise BadInput("\n".join(f"{path.name}: {key}: {message}" for key, message in error.faults)) from error
+        source = f"{path.name} with --set" if overrides else path.name
+        raise BadInput("\n".join(f"{source}: {key}: {message}" for key, message in error.faults)) from error
     return file.model_copy(update={"search": search})
 
 

@@ -11,10 +11,17 @@ from orchestrator.home import is_name_of_sweeps
 ENTRY_POINTS = "orchestrator.search_spaces"  # what a package declares, with its own name, to bring sweep files
 
 
-def missing_packages() -> list[str]:
-    """Return a line for each installed package whose sweep files cannot be found."""
-    points = [point for point in entry_points(group=ENTRY_POINTS) if _folder_of(point.value) is None]
-    return [f"sweeps of {point.name}: no package {point.value!r} ({ENTRY_POINTS} names it)" for point in points]
+def faults_of_packages() -> list[str]:
+    """Return a line for each installed package whose sweep files cannot be found, and for each file passed over."""
+    lines = []
+    for point in entry_points(group=ENTRY_POINTS):
+        folder = _folder_of(point.value)
+        if folder is None:
+            lines.append(f"sweeps of {point.name}: no package {point.value!r} ({ENTRY_POINTS} names it)")
+            continue
+        taken = [path for path in sorted(folder.glob("*.yaml")) if _sweep_files()[path.stem] != path]
+        lines += [f"{path}: is passed over, as another sweep is called {path.stem}" for path in taken]
+    return lines
 
 
 def sweep_names() -> list[str]:

@@ -129,6 +129,13 @@ def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:
         raise BadInput(f"--exclude: leaves no architecture of {', '.join(file.architectures)}")
     budget = {**given, "time_s": request.time_budget_s}
     enqueue = {name: points for name, points in file.search.enqueue.items() if name in chosen}
+    if file.search.algorithm == "fixed":
+        points = sum(len(enqueue.get(name, [])) or 1 for name in chosen)
+        if request.trials is not None and request.trials > points:
+            raise BadInput(
+                f"--trials {request.trials}: search.algorithm is fixed, and there are {points} points to try"
+            )
+        budget["trials"] = request.trials or min(file.budget.trials, points)
     search = {"enqueue": enqueue, "allocation": request.allocation or file.search.allocation}
     scores = [score for score in file.published.scores if score.architecture in chosen]
     return file.model_copy(

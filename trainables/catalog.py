@@ -106,6 +106,10 @@ TASKS: Mapping[str, Task] = {
 }
 
 
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def _own_records() -> tuple[dict[str, Architecture], dict[str, str]]:
     """Return the records of every file of `trainables.configs`, and what is wrong with others: file -> why.
 
@@ -117,13 +121,16 @@ def _own_records() -> tuple[dict[str, Architecture], dict[str, str]]:
         file = f"{configs.__name__.replace('.', '/')}/{found.name}.py"
         try:
             module = import_module(f"{configs.__name__}.{found.name}")
-        except Exception as error:  # noqa: BLE001  whatever a file in the making does
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a file in the making does
             faults[found.name] = f"{file} cannot be read: {_one_line(error)}"
             continue
         own = [*getattr(module, "RECORDS", ()), *([module.RECORD] if hasattr(module, "RECORD") else [])]
         if not own:
             faults[found.name] = f"{file} has no RECORD (CONTRIBUTING.md says what that is)"
         for record in own:
+            if not isinstance(record, Architecture):
+                faults[found.name] = f"{file} has a RECORD that is no Architecture (CONTRIBUTING.md says what that is)"
+                continue
             if record.name in records:
                 faults[found.name] = f"{file} has a record {record.name!r}, as another file has"
             records.setdefault(record.name, record)
@@ -137,6 +144,12 @@ ARCHITECTURES, RECORD_FAULTS = _own_records()
 def architecture_names() -> list[str]:
     """Return the names of this project's architectures, then of those that installed packages bring."""
     return [*ARCHITECTURES, *(name for name in _entry_points() if name not in ARCHITECTURES)]
+
+
+def taken_names() -> list[str]:
+    """Return a line for each architecture of an installed package that has the name of one of this project's."""
+    points = [point for point in _entry_points().values() if point.name in ARCHITECTURES]
+    return [f"architecture {point.name}: {_whose(point)} is passed over, as this project has one" for point in points]
 
 
 def architecture(name: str) -> Architecture:
@@ -171,10 +184,10 @@ def _entry_points() -> dict[str, EntryPoint]:
 @cache
 def _installed(point: EntryPoint) -> Architecture:
     """Return the record that an entry point names."""
-    where = f"architecture {point.name}: {point.value} ({point.dist.name if point.dist else 'no package'})"
+    where = f"architecture {point.name}: {_whose(point)}"
     try:
         record = point.load()
-    except Exception as error:  # the package's own code may raise anything
+    except (Exception, SystemExit) as error:  # the package's own code may raise anything
         raise ArchitectureError(f"{where} cannot be loaded: {_one_line(error)}") from error
     if not isinstance(record, Architecture):
         raise ArchitectureError(f"{where} is not an Architecture (CONTRIBUTING.md says how)")
@@ -183,5 +196,5 @@ def _installed(point: EntryPoint) -> Architecture:
     return record
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _whose(point: EntryPoint) -> str:
+    return f"{point.value} ({point.dist.name if point.dist else 'no package'})"

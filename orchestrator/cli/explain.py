@@ -81,13 +81,17 @@ def _methods(given: str | None) -> list[str]:
 def _class_weights(given: str | None) -> dict[str, float]:
     from orchestrator.errors import BadInput
 
-    weights = {}
+    weights: dict[str, float] = {}
+    seen: set[str] = set()
     for part in (given or "").split(",") if given is not None else []:
         name, _, number = part.strip().rpartition("=")
         try:
             weights[name] = float(number)
         except ValueError:
             name = ""
+        if name in seen:
+            raise BadInput(f"--class-weights: {name} is given twice")
+        seen.add(name)
         if not name:
             raise BadInput(f"--class-weights {part.strip()!r}: expected CLASS=NUMBER, e.g. mild=1.5")
     return weights

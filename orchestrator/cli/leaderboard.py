@@ -27,10 +27,13 @@ def show_leaderboard(
     from orchestrator.cli.console import messages, print_json, results
     from orchestrator.cli.known_sweeps import known_sweeps
     from orchestrator.cli.show import show_rows
+    from orchestrator.errors import BadInput
     from orchestrator.history import sweeps_of
     from orchestrator.open_sweep import JOURNAL, state_of
     from orchestrator.test_ledger import read_ledger
 
+    if as_json and as_csv:
+        raise BadInput("--json and --csv: give one of them")
     home = environment.home_to_read()
     if (home.sweeps / name / JOURNAL).exists():
         state_of(home.sweep_folder(name))  # says what is wrong with a damaged one, which is not known below

@@ -7,7 +7,7 @@ import typer
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.sweep_file import known_architecture
 from orchestrator.sweep_files import sweep_names
-from trainables.catalog import RECORD_FAULTS, TASKS, architecture_names
+from trainables.catalog import RECORD_FAULTS, TASKS, architecture_names, taken_names
 from trainables.configs.timm_model import TIMM
 
 KINDS = ("tasks", "architectures", "sweeps", "runs")
@@ -50,7 +50,7 @@ def _defined(what: str) -> list[dict[str, str]]:
         ]
     from orchestrator.cli.console import messages
     from orchestrator.sweep_file import load_sweep_file
-    from orchestrator.sweep_files import find_sweep_file, missing_packages
+    from orchestrator.sweep_files import faults_of_packages, find_sweep_file
 
     files = []
     for name in sweep_names():
@@ -58,7 +58,7 @@ def _defined(what: str) -> list[dict[str, str]]:
             files.append(load_sweep_file(find_sweep_file(name), "full"))
         except BadInput as error:  # of an installed package: others are not harmed
             messages().print(str(error), soft_wrap=True)
-    for line in missing_packages():
+    for line in faults_of_packages():
         messages().print(line, soft_wrap=True)
     return [
         {
@@ -82,7 +82,7 @@ def _architectures() -> list[dict[str, str]]:
             rows.append({"architecture": name, "source": known_architecture(name).source})
         except BadInput as error:
             messages().print(str(error), soft_wrap=True)
-    for fault in RECORD_FAULTS.values():
+    for fault in [*RECORD_FAULTS.values(), *taken_names()]:
         if "has no RECORD" not in fault:
             messages().print(fault, soft_wrap=True)
     return rows

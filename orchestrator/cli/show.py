@@ -12,6 +12,7 @@ from orchestrator.leaderboard import (
     changes_text,
     few_groups_note,
     leaderboard,
+    settings_text,
     shown_columns,
     size_text,
 )
@@ -57,6 +58,12 @@ def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
         table = Table("hyperparameter", "searched", "trial 0", title=architecture, title_justify="left", box=None)
         for name, parameter in space.items():
             table.add_row(name, _shown(parameter), str(parameter.default))
+        console.print(table)
+    if plan.published_scores.scores:
+        published = plan.published_scores
+        table = Table("published", "architecture", published.metric, "settings", title_justify="left", box=None)
+        for score in published.scores:
+            table.add_row(visible(score.name), score.architecture, f"{score.score:g}", settings_text(score.settings))
         console.print(table)
 
 

@@ -42,6 +42,11 @@ def in_process(home: Path) -> Orchestrate:
         ([*SWEEP, "--weights", "pretraind"], "did you mean 'pretrained'"),
         ([*SWEEP, "--metric", "auc"], "did you mean 'auroc'"),
         (["sweep", "alzheimer_cnn", "--metric", "sensitivity"], "sensitivity is of two classes"),
+        (
+            ["sweep", "alzheimer_published", "--trials", "30"],
+            "--trials 30: search.algorithm is fixed, and there are 19",
+        ),
+        (["leaderboard", "stroke", "--json", "--csv"], "--json and --csv: give one of them"),
         ([*SWEEP, "--metric", "quadratic_kappa"], "those of stroke have none; leave the flag out for auroc"),
         ([*SWEEP, "--architectures", "resnet_vti"], "did you mean 'resnet_vit'"),
         ([*SWEEP, "--set", "lrr=1"], "did you mean 'lr'"),

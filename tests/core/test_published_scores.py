@@ -10,7 +10,7 @@ from orchestrator.errors import BadInput
 from orchestrator.journal import FinalistEvaluated, TrialEnded, TrialStarted, TrialSuggested
 from orchestrator.leaderboard import leaderboard, score_columns, to_markdown
 from orchestrator.plan import SweepPlan
-from orchestrator.published_scores import published_note
+from orchestrator.published_scores import published_note, repeated_points
 from orchestrator.sweep_file import SweepFile, load_sweep_file
 from orchestrator.tuning.studies import Studies
 from trainables.catalog import default_hyperparameters
@@ -65,6 +65,13 @@ def test_an_override_changes_what_repeats_a_published_model(tmp_path: Path) -> N
     assert [point["image_px"] for point in points] == [32, 32]
 
 
+def test_an_override_that_a_published_model_does_not_fit_leaves_it_out_or_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"mine.yaml with --set: published.scores.1.settings.batch_size: 16 is not one"):
+        load(tmp_path, overrides={"batch_size": "8"})
+    file = load(tmp_path, FILE.replace("algorithm: fixed", "algorithm: tpe"), overrides={"batch_size": "8"})
+    assert [score.name for score, _ in repeated_points(plan_of(file))] == ["Base"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -73,6 +80,12 @@ def test_an_override_changes_what_repeats_a_published_model(tmp_path: Path) -> N
         ("architecture: baseline_cnn, score: 0.97", "architecture: base_cnn, score: 1", "did you mean 'baseline_cnn'"),
         ("score: 0.98", "scor: 0.98", "published.scores.1.scor: no key 'scor'; did you mean 'score'"),
         ("score: 0.98", "score: high", "published.scores.1.score: "),
+        ("source: the table of a project", "source: ''", "published.source: missing; say whose scores these are"),
+        ("score: 0.98", "score: 98", "published.scores.1.score: 98 is no accuracy; a share of 1, e.g. 0.98"),
+        ("score: 0.98", "score: -0.1", "published.scores.1.score: -0.1 is no accuracy"),
+        ("name: Base_16", "name: Base", "published.scores.1: has the name of published.scores.0"),
+        ("name: Base_16", 'name: "a\\nb"', "published.scores.1.name: expected printable text, got 'a\\nb'"),
+        (", settings: {batch_size: 16, most_epochs: 20}", "", "published.scores.1: has architecture and settings of"),
         ("images: 1280", "metric: accurcy", "published.metric: no metric 'accurcy'; did you mean 'accuracy'"),
     ],
 )  # fmt: skip

@@ -305,6 +305,8 @@ def test_methods_are_held_side_by_side(command: Command, tmp_path: Path, scan: P
     [
         (["--compare", "occlusion"], "occlusion has no layer to choose; compared can be gradcam"),
         (["--compare", "gradcam,,"], "--compare 'gradcam,,': expected methods such as gradcam,eigencam, or cams"),
+        (["--class-weights", "stroke=1.5,stroke=2"], "--class-weights: stroke is given twice"),
+        (["--layer", " "], "--layer '': expected a path in the model"),
         (["--class-weights", "strok=1.5"], "--class-weights: no class 'strok'; did you mean 'stroke'?"),
         (["--class-weights", "stroke"], "--class-weights 'stroke': expected CLASS=NUMBER, e.g. mild=1.5"),
         (["--class-weights", "stroke=0"], "--class-weights stroke=0: expected a number above 0, 10 at most"),

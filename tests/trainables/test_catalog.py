@@ -1,6 +1,7 @@
 """Records are found in files; one that is wrong harms no other, and is told when it is asked for."""
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +23,11 @@ RECORD = Architecture("{name}", Config, "nothing:build", (), None, "a test", {{}
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Four more files among the records' own, none of which is right."""
+    """More files among the records' own, none of which is right."""
     (tmp_path / "torn_record.py").write_text("import nothing_of_that_name")
     (tmp_path / "no_record.py").write_text("A = 1")
+    (tmp_path / "three.py").write_text("RECORD = 3")
+    (tmp_path / "leaves.py").write_text("import sys; sys.exit(0)")
     (tmp_path / "second_vit.py").write_text(RECORD.format(name="vit", default=" = 3"))
     (tmp_path / "open_field.py").write_text(RECORD.format(name="open_field", default=""))
     monkeypatch.setattr(configs, "__path__", [*configs.__path__, str(tmp_path)])
@@ -34,7 +37,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(catalog, "RECORD_FAULTS", faults)
     yield
     assert kept[0]["vit"].builder != "nothing:build"
-    for name in ("torn_record", "no_record", "second_vit", "open_field"):
+    for name in ("torn_record", "no_record", "three", "leaves", "second_vit", "open_field"):
         sys.modules.pop(f"trainables.configs.{name}", None)
         if hasattr(configs, name):
             delattr(configs, name)
@@ -46,6 +49,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     [
         ("torn_record", "trainables/configs/torn_record.py cannot be read: No module named 'nothing_of_that_name'"),
         ("no_record", "trainables/configs/no_record.py has no RECORD (CONTRIBUTING.md says what that is)"),
+        ("three", "trainables/configs/three.py has a RECORD that is no Architecture"),
+        ("leaves", "trainables/configs/leaves.py cannot be read: 0"),
         ("second_vit", "trainables/configs/second_vit.py has a record 'vit', as another file has"),
         ("open_field", "architecture open_field: Config.width has no default; each field needs one, which is what"),
     ],
@@ -59,3 +64,15 @@ def test_a_file_that_is_wrong_is_told_in_one_line(files: None, name: str, told: 
 
 def test_our_own_records_are_whole() -> None:
     assert not [fault for fault in catalog.RECORD_FAULTS.values() if "has no RECORD" not in fault]
+
+
+def test_a_torn_file_keeps_no_command_from_running(tmp_path: Path) -> None:
+    (tmp_path / "torn_record.py").write_text("def (")
+    code = f"""
+from trainables import configs
+configs.__path__.append({str(tmp_path)!r})
+from trainables.catalog import ARCHITECTURES, RECORD_FAULTS
+print("vit" in ARCHITECTURES, RECORD_FAULTS["torn_record"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("True trainables/configs/torn_record.py cannot be read: ")

@@ -13,7 +13,7 @@ from figure_support import check_readable
 from trainables.catalog import architecture, default_hyperparameters
 from trainables.errors import ExplanationError
 from trainables.explain.case_panels import Case
-from trainables.explain.class_grid import Tile, grid_figure, random_of_each_class
+from trainables.explain.class_grid import Tile, grid_figure, mistakes_of_each_class, random_of_each_class
 from trainables.explain.comparison import comparison_figure, explainers_to_compare, write_comparison
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import Explainer
@@ -41,6 +41,16 @@ def test_images_of_each_class_are_drawn_whatever_was_predicted() -> None:
     assert [int(labels_N[n]) for n in chosen] == [0, 0, 2, 2, 2, 3]
     assert chosen == random_of_each_class(labels_N, 3, seed=0)
     assert len({tuple(random_of_each_class(labels_N, 1, seed=seed)) for seed in range(20)}) > 3
+
+
+def test_mistakes_are_shown_by_class_the_surest_first() -> None:
+    labels_N = np.array([0, 0, 0, 1, 1, 2])
+    probs_NK = np.array(
+        [[0.9, 0.1, 0], [0.3, 0.7, 0], [0.1, 0.9, 0], [0.8, 0.2, 0], [0, 1, 0], [0.1, 0.1, 0.8]], dtype=np.float64
+    )
+    assert mistakes_of_each_class(probs_NK, labels_N, 3) == [2, 1, 3]
+    assert mistakes_of_each_class(probs_NK, labels_N, 1) == [2, 3]
+    assert mistakes_of_each_class(np.eye(3)[labels_N], labels_N, 3) == []
 
 
 def test_a_grid_has_a_row_for_each_true_class_and_says_both_classes() -> None:

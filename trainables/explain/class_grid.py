@@ -1,4 +1,4 @@
-"""Random test images of every class with their map, true and predicted class above each: as they come, not the best."""
+"""Images of every class with their map, true and predicted class above each: drawn at random, or the mistakes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, short_names, width_in
+from trainables.evaluation.figures.most_wrong import surest_mistakes
 from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import METHODS, Explainer
 from trainables.explain.panels import draw_overlay
 
 GRID_FILE = "class_grid.png"
+MISTAKES_FILE = "mistakes.png"
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,16 @@ class Tile:
 
 
 def write_class_grid(
-    folder: Path,
+    path: Path,
     explained: Explained,
     explainer: Explainer,
     chosen: Sequence[int],
     labels_N: np.ndarray,
     probs_NK: np.ndarray,
     classes: Sequence[str],
-    title: str,
+    heading: str,
 ) -> None:
-    """Write class_grid.png: the chosen images, those of a class in a row; explained is the predicted class.
+    """Write a PNG: the chosen images, those of a class in a row; explained is the predicted class.
 
     Raises ExplanationError.
     """
@@ -49,7 +51,7 @@ def write_class_grid(
     ]
     layer = f" at {found.layer}" if found.layer else ""
     what = f"{METHODS[found.method].title}{layer}, for the predicted class"
-    save(grid_figure(tiles, classes, f"{title}: random test images of each class; {what}"), folder / GRID_FILE)
+    save(grid_figure(tiles, classes, f"{heading}; {what}"), path)
 
 
 def random_of_each_class(labels_N: np.ndarray, per_class: int, seed: int) -> list[int]:
@@ -57,6 +59,12 @@ def random_of_each_class(labels_N: np.ndarray, per_class: int, seed: int) -> lis
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
     of_classes = [np.flatnonzero(labels_N == k) for k in np.unique(labels_N)]
     return [int(n) for own in of_classes for n in sorted(rng.permutation(own)[:per_class])]
+
+
+def mistakes_of_each_class(probs_NK: np.ndarray, labels_N: np.ndarray, per_class: int) -> list[int]:
+    """Return the misclassified images of each class, class by class, those whose wrong class is surest first."""
+    surest = surest_mistakes(probs_NK, labels_N)
+    return [int(n) for k in np.unique(labels_N[surest]) for n in surest[labels_N[surest] == k][:per_class]]
 
 
 def grid_figure(tiles: Sequence[Tile], classes: Sequence[str], heading: str) -> Figure:

@@ -13,7 +13,13 @@ from trainables.evaluation.predictions import Predictions, case_digest
 from trainables.explain.case_panels import Case, Reference, write_panels, write_table
 from trainables.explain.cases import shown_cases
 from trainables.explain.channel_gates import write_channel_gates
-from trainables.explain.class_grid import random_of_each_class, write_class_grid
+from trainables.explain.class_grid import (
+    GRID_FILE,
+    MISTAKES_FILE,
+    mistakes_of_each_class,
+    random_of_each_class,
+    write_class_grid,
+)
 from trainables.explain.explained import Explained
 from trainables.explain.map_warnings import verdict_warnings
 from trainables.explain.proof_figure import draw_proof
@@ -34,7 +40,7 @@ def explain_side(
     title: str,
     settings: ExplanationSettings,
 ) -> None:
-    """Write the folder: panel_*.png, class_grid.png, cases.csv, maps.npz, proof.csv, proof.png and explanations.json.
+    """Write the folder: panels, class_grid.png, mistakes.png, cases.csv, maps.npz, proof.csv, .png, explanations.json.
 
     Explained is the predicted class. `masks` as in `prove`. An explainer that cannot be used on this model is named in
     explanations.json with the reason. Of an architecture with gates of channels also channel_gates.csv and .png.
@@ -53,8 +59,15 @@ def explain_side(
         warnings = verdict_warnings(names, {one.summary.explainer: one.verdict for one in proved})
         warnings += [f"Not shown: {reason}" for reason in refused]
         write_panels(folder, explained, explainers, cases, reference, warnings)
-        chosen = random_of_each_class(labels_N, settings.of_each_class, settings.seed)
-        write_class_grid(folder, explained, explainers[0], chosen, labels_N, predictions.probs_NK, task.classes, title)
+        probs_NK, shown = predictions.probs_NK, settings.of_each_class
+        mistakes = mistakes_of_each_class(probs_NK, labels_N, shown)
+        for file, chosen, which in (
+            (GRID_FILE, random_of_each_class(labels_N, shown, settings.seed), "random test images of each class"),
+            (MISTAKES_FILE, mistakes, "the surest mistakes of each class"),
+        ):
+            if chosen:
+                about = explained, explainers[0], chosen, labels_N, probs_NK, task.classes
+                write_class_grid(folder / file, *about, f"{title}: {which}")
     write_table(folder / PROOF_FILE, [asdict(row) for row in scores])
     if proved:
         further = [_of_model(one) for one in proved]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home
-from orchestrator.judged_images import JudgedImages, judge_images, lesion_masks
+from orchestrator.inspecting.judged_images import JudgedImages, judge_images, lesion_masks
 from orchestrator.new_folder import check_new_folder, new_folder
 from orchestrator.promotion.evidence import FOLDER
 from orchestrator.promotion.explanation_verdicts import explainer_warnings

@@ -70,6 +70,7 @@ def test_two_sweeps_at_once_in_one_home_are_equal_and_not_mixed(tmp_path: Path) 
     assert not list((home / "cache").rglob("*.part-*"))
 
 
+@pytest.mark.faults
 def test_real_images_go_the_whole_way(orchestrate_here: Orchestrate, real_stroke: Path, tmp_path: Path) -> None:
     few = ["--trials", "2", "--finalists", "1", "--data", real_stroke / "deep"]
     refused = orchestrate_here(*SMALL, *few)

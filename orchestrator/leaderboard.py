@@ -8,7 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.journal import FinalistEvaluated, FoldEvaluated, Metrics, Over, SeedEvaluated
-from orchestrator.published_scores import OTHERWISE, FoundScore, Repeated, published_score, repeated_points
+from orchestrator.published_scores import (
+    OTHERWISE,
+    FoundScore,
+    Repeated,
+    published_note,
+    published_score,
+    repeated_points,
+)
 from orchestrator.space import Scalar
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.catalog import default_hyperparameters
@@ -214,15 +221,16 @@ def shown_columns(
 
 def to_markdown(rows: Sequence[LeaderboardRow], metric: str) -> str:
     """Return the leaderboard as a Markdown table, as the parent run's note shows it: as many rows as MLflow takes."""
+    note = published_note([row.published for row in rows])
     columns = shown_columns(rows, metric, _markdown_name)
     lines = [_markdown_row(list(columns)), f"|{'|'.join(['---'] * len(columns))}|"]
     for number, texts in enumerate(zip(*columns.values(), strict=True)):
         line = _markdown_row(texts)
-        if sum(map(len, lines)) + len(lines) + len(line) > MOST_NOTE_CHARACTERS:
+        if sum(map(len, lines)) + len(lines) + len(line) + len(note) > MOST_NOTE_CHARACTERS:
             lines.append(f"\n... and {len(rows) - number} more")
             break
         lines.append(line)
-    return "\n".join(lines)
+    return "\n".join([*lines, *([f"\n{note}"] if note else [])])
 
 
 def _markdown_row(texts: Sequence[str]) -> str:

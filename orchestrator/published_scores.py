@@ -91,5 +91,9 @@ def published_note(found: Sequence[FoundScore | None]) -> str:
         return ""
     sources = sorted({(one.source or "others", one.images) for one in there})
     told = [source + (f", on {images:,} test images" if images else "") for source, images in sources]
-    mark = f"; {OTHERWISE}: trained otherwise here (--json says how)" if any(one.differs for one in there) else ""
+    mark = (
+        f"; {OTHERWISE}: trained otherwise here (orchestrate leaderboard --json says how)"
+        if any(one.differs for one in there)
+        else ""
+    )
     return f"published: {'; '.join(told)}{mark}"

@@ -13,13 +13,13 @@ ENTRY_POINTS = "orchestrator.search_spaces"  # what a package declares, with its
 
 def faults_of_packages() -> list[str]:
     """Return a line for each installed package whose sweep files cannot be found, and for each file passed over."""
-    lines = []
+    lines, files = [], _sweep_files()
     for point in entry_points(group=ENTRY_POINTS):
         folder = _folder_of(point.value)
         if folder is None:
             lines.append(f"sweeps of {point.name}: no package {point.value!r} ({ENTRY_POINTS} names it)")
             continue
-        taken = [path for path in sorted(folder.glob("*.yaml")) if _sweep_files()[path.stem] != path]
+        taken = [path for path in sorted(folder.glob("*.yaml")) if files[path.stem] != path]
         lines += [f"{path}: is passed over, as another sweep is called {path.stem}" for path in taken]
     return lines
 

@@ -70,7 +70,7 @@ class PublishedScore(Section):
 class Published(Section):
     """Scores on a test set as others published them; they stand beside those of the trials that repeat them here."""
 
-    source: str = ""
+    source: Annotated[str, Field(max_length=200)] = ""
     metric: str = "accuracy"
     images: Annotated[int, Field(ge=0, le=MOST)] = 0  # in that test set; 0: not told
     scores: list[PublishedScore] = []

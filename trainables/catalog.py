@@ -110,13 +110,15 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _own_records() -> tuple[dict[str, Architecture], dict[str, str]]:
-    """Return the records of every file of `trainables.configs`, and what is wrong with others: file -> why.
+def _own_records() -> tuple[dict[str, Architecture], dict[str, str], dict[str, str]]:
+    """Return the records of every file of `trainables.configs`, what is wrong with others, and which have none: why.
 
-    One that cannot be read keeps no command from running: what it would bring is not there, and asking for it says why.
+    The last are no faults, as files share others, until one of them is asked for as an architecture. One that cannot
+    be read keeps no command from running: what it would bring is not there, and asking for it says why.
     """
     records: dict[str, Architecture] = {}
-    faults: dict[str, str] = {}  # files that others share have no record, and are no fault until one is asked for
+    faults: dict[str, str] = {}
+    without: dict[str, str] = {}
     for found in iter_modules(configs.__path__):
         file = f"{configs.__name__.replace('.', '/')}/{found.name}.py"
         try:
@@ -126,7 +128,7 @@ def _own_records() -> tuple[dict[str, Architecture], dict[str, str]]:
             continue
         own = [*getattr(module, "RECORDS", ()), *([module.RECORD] if hasattr(module, "RECORD") else [])]
         if not own:
-            faults[found.name] = f"{file} has no RECORD (CONTRIBUTING.md says what that is)"
+            without[found.name] = f"{file} has no RECORD (CONTRIBUTING.md says what that is)"
         for record in own:
             if not isinstance(record, Architecture):
                 faults[found.name] = f"{file} has a RECORD that is no Architecture (CONTRIBUTING.md says what that is)"
@@ -134,11 +136,11 @@ def _own_records() -> tuple[dict[str, Architecture], dict[str, str]]:
             if record.name in records:
                 faults[found.name] = f"{file} has a record {record.name!r}, as another file has"
             records.setdefault(record.name, record)
-    return records, faults
+    return records, faults, without
 
 
 ARCHITECTURES: Mapping[str, Architecture]
-ARCHITECTURES, RECORD_FAULTS = _own_records()
+ARCHITECTURES, RECORD_FAULTS, _WITHOUT_RECORD = _own_records()
 
 
 def architecture_names() -> list[str]:
@@ -159,8 +161,8 @@ def architecture(name: str) -> Architecture:
     """
     if re.fullmatch(rf"{TIMM}\w[\w.-]*", name):
         return timm_record(name.removeprefix(TIMM))
-    if name in RECORD_FAULTS and name not in ARCHITECTURES:
-        raise ArchitectureError(RECORD_FAULTS[name])
+    if name not in ARCHITECTURES and name in (why := RECORD_FAULTS | _WITHOUT_RECORD):
+        raise ArchitectureError(why[name])
     record = ARCHITECTURES[name] if name in ARCHITECTURES else _installed(_entry_points()[name])
     open_fields = [key for key, field in record.config.model_fields.items() if field.is_required()]
     if open_fields:

@@ -82,16 +82,14 @@ def _class_weights(given: str | None) -> dict[str, float]:
     from orchestrator.errors import BadInput
 
     weights: dict[str, float] = {}
-    seen: set[str] = set()
-    for part in (given or "").split(",") if given is not None else []:
+    for part in [] if given is None else given.split(","):
         name, _, number = part.strip().rpartition("=")
+        if name in weights:
+            raise BadInput(f"--class-weights: {name} is given twice")
         try:
             weights[name] = float(number)
         except ValueError:
             name = ""
-        if name in seen:
-            raise BadInput(f"--class-weights: {name} is given twice")
-        seen.add(name)
         if not name:
             raise BadInput(f"--class-weights {part.strip()!r}: expected CLASS=NUMBER, e.g. mild=1.5")
     return weights

@@ -116,7 +116,7 @@ def _published(row: "LeaderboardRow") -> list[object]:
         found.metric,
         found.score,
         (row.test or {}).get(found.metric, [None])[0],
-        " ".join(found.differs),
+        "; ".join(found.differs),
     ]
 
 

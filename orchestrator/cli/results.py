@@ -83,8 +83,7 @@ def _architectures() -> list[dict[str, str]]:
         except BadInput as error:
             messages().print(str(error), soft_wrap=True)
     for fault in [*RECORD_FAULTS.values(), *taken_names()]:
-        if "has no RECORD" not in fault:
-            messages().print(fault, soft_wrap=True)
+        messages().print(fault, soft_wrap=True)
     return rows
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from orchestrator.leaderboard import changed_from_published, settings_text
+from orchestrator.published_scores import published_note
 from orchestrator.report.content import NONE, ReportContent, TrialLine, title_of
 from orchestrator.report.learning_curves import COLOURS, ENDS
 from orchestrator.report.markup import Markup, joined, tag
@@ -82,12 +83,19 @@ def _said(content: ReportContent, common: Mapping[str, Mapping[str, Scalar]]) ->
     metric = title_of(content.metric)
     said = f"Ranked by validation {metric} of each trial's best epoch; trials with the same score share a rank (2=). "
     said += "Only finalists have seen the test images. “Changed” is what differs from the published defaults."
+    published = published_note([row.published for row in content.rows])
     shared = [
         tag("li", None, tag("b", None, name), " everywhere: ", tag("code", None, settings_text(values)))
         for name, values in common.items()
         if values
     ]
-    return joined([tag("p", {"class": "small"}, said), tag("ul", {"class": "small"}, *shared) if shared else None])
+    return joined(
+        [
+            tag("p", {"class": "small"}, said),
+            tag("p", {"class": "small"}, f"{published}.") if published else None,
+            tag("ul", {"class": "small"}, *shared) if shared else None,
+        ]
+    )
 
 
 def _controls(content: ReportContent) -> Markup:

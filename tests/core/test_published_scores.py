@@ -126,10 +126,12 @@ def test_the_leaderboard_shows_ours_beside_theirs(tmp_path: Path) -> None:
     assert rows[1].published.differs == ("image_px=64",)
     assert columns["test accuracy"] == ["-", "0.9300 [0.90, 0.96]", "-"]
     assert "published accuracy" in to_markdown(rows, "auroc")
+    assert "the table of a project, on 1,280 test images" in to_markdown(rows, "auroc")
     assert rows[1].to_json()["published"]["name"] == "Base_16"
     note = published_note([row.published for row in rows])
     assert note == (
-        "published: the table of a project, on 1,280 test images; \u2260: trained otherwise here (--json says how)"
+        "published: the table of a project, on 1,280 test images; \u2260: trained otherwise here "
+        "(orchestrate leaderboard --json says how)"
     )
     assert not published_note([None])
 

@@ -1,5 +1,6 @@
 """A tiny data set with a planted difference, and runs of the smallest models on it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,19 +31,8 @@ def blobs(num_images: int = 64) -> DevelopmentData:
 def run(
     folder: Path, seed: int = 0, epochs: int = 3, metric: str = "auroc", keep_state_s: float | None = None, **changes
 ) -> TrainingRun:
-    torch.set_num_threads(1)
-    return TrainingRun(
-        architecture="resnet_vit",
-        hyperparameters=default_hyperparameters("resnet_vit") | TINY | changes,
-        num_classes=2,
-        pretrained=False,
-        epochs=epochs,
-        seed=seed,
-        metric=metric,
-        device="cpu",
-        folder=folder,
-        keep_state_s=keep_state_s,
-    )
+    tiny = run_of("resnet_vit", folder, epochs, **TINY | changes)
+    return replace(tiny, seed=seed, metric=metric, keep_state_s=keep_state_s)
 
 
 def run_of(architecture: str, folder: Path, epochs: int, **changes) -> TrainingRun:

@@ -63,14 +63,14 @@ def published_score(plan: SweepPlan, trial: TrialState, repeated: Repeated) -> F
                 images=published.images,
                 source=published.source,
                 interval=binomial_bounds(hits, published.images) if is_share else None,
-                differs=tuple(_differences(plan, trial, own)),
+                differs=tuple(_differences(plan, trial, {name: point[name] for name in own.settings})),
             )
     return None
 
 
-def _differences(plan: SweepPlan, trial: TrialState, own: PublishedScore) -> list[str]:
+def _differences(plan: SweepPlan, trial: TrialState, settings: dict[str, Scalar]) -> list[str]:
     record = architecture(trial.architecture)
-    theirs = {**record.config().model_dump(), **own.settings}
+    theirs = {**record.config().model_dump(), **settings}
     told = [
         f"{name}={trial.hyperparameters.get(name)}"
         for name, value in theirs.items()

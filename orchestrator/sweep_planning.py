@@ -130,7 +130,7 @@ def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:
     budget = {**given, "time_s": request.time_budget_s}
     enqueue = {name: points for name, points in file.search.enqueue.items() if name in chosen}
     if file.search.algorithm == "fixed":
-        points = sum(len(enqueue.get(name, [])) or 1 for name in chosen)
+        points = sum(len({tuple(point.items()) for point in enqueue.get(name, [])}) or 1 for name in chosen)
         if request.trials is not None and request.trials > points:
             raise BadInput(
                 f"--trials {request.trials}: search.algorithm is fixed, and there are {points} points to try"

@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home
-from orchestrator.inspecting.judged_images import JudgedImages, judge_images, lesion_masks
+from orchestrator.inspecting.asked_cases import AskedCases
+from orchestrator.inspecting.judged_cases import JudgedCases, judge_cases, lesion_masks
 from orchestrator.new_folder import check_new_folder, new_folder
 from orchestrator.promotion.evidence import FOLDER
 from orchestrator.promotion.explanation_verdicts import explainer_warnings
 from orchestrator.test_ledger import EXPLAIN
 from orchestrator.test_predictions import note_predictions
-from trainables.data.unlabelled import UnlabelledImage, list_images
-from trainables.errors import DataError, ExplanationError
+from trainables.data.unlabelled import UnlabelledImage
+from trainables.errors import ExplanationError
 from trainables.explain.explainers import AUTO, Explainer
 from trainables.explain.map_warnings import of_any_class
 
 if TYPE_CHECKING:
     from orchestrator.tracking.registry import FoundModel
     from trainables.data.decoding import Progress
+    from trainables.data.unlabelled_cases import UnlabelledCase
     from trainables.explain.case_panels import Case
     from trainables.explain.comparison import Compared
     from trainables.explain.explained import Explained
@@ -38,7 +40,7 @@ class ExplainRequest:
     """What the user asked for; without method and layer all explainers of the version's architecture."""
 
     reference: str
-    paths: Sequence[str]
+    cases: AskedCases
     home: Home
     tracking_uri: str | None = None
     method: str | None = None
@@ -109,7 +111,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
     from trainables.explain.comparison import write_comparison
     from trainables.explain.packaged import explainers_for, load_packaged
 
-    asked, images = _asked(request), _listed(request.paths)
+    asked, listed = _asked(request), request.cases.listed(request.reference)
     if request.out is not None:
         check_new_folder("--out", request.out)
     with tempfile.TemporaryDirectory() as scratch:
@@ -118,11 +120,11 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
         named = f"{found.name} version {found.version}"
         with _told_of(named):
             packaged = load_packaged(folder / classifier)
-            _check_inputs(packaged, named)
+            _check_inputs(packaged, named, listed)
             class_index = _class_index(packaged.classes, request.class_name)
             _check_class_weights(packaged.classes, request.class_weights)
-            judged = judge_images(packaged, images, progress)
-            explained = packaged.explained(judged.images_NHW)
+            judged = judge_cases(packaged, listed, progress)
+            explained = packaged.explained(judged.images_NMHW)
             side_by_side, not_compared = _side_by_side(explained, request)
             explainers, refused = explainers_for(explained, asked)
             warnings = explainer_warnings(folder / FOLDER, [one.name for one in explainers], digest)
@@ -130,10 +132,10 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
             cases = _cases(judged, packaged.classes, class_index, request.class_weights)
             compared: list[Compared] = []
             with new_folder(out) as part:
-                black, colormap = packaged.black_image(), request.colormap
+                black, colormap = packaged.black_images(), request.colormap
                 write_panels(part, explained, explainers, cases, black, warnings, colormap, progress=progress)
                 if side_by_side:
-                    masks = lesion_masks(judged.images, packaged.view)
+                    masks = lesion_masks(judged.cases, packaged.view)
                     compared = write_comparison(part, explained, side_by_side, cases, masks, colormap)
     return ExplainedImages(
         name=found.name,
@@ -170,13 +172,6 @@ def _asked(request: ExplainRequest) -> Explainer | None:
         return Explainer(AUTO if request.method is None else request.method, request.layer or "")
 
 
-def _listed(paths: Sequence[str]) -> list[UnlabelledImage]:
-    try:
-        return list_images(paths)
-    except DataError as error:
-        raise BadInput(str(error)) from error
-
-
 def _fetch(request: ExplainRequest, folder: Path) -> "tuple[FoundModel, str | None, Path, Path]":
     """Write a version's files into a folder.
 
@@ -201,12 +196,10 @@ def _fetch(request: ExplainRequest, folder: Path) -> "tuple[FoundModel, str | No
     return found, digest, CLASSIFIER, out
 
 
-def _check_inputs(packaged: "Packaged", named: str) -> None:
-    if len(packaged.inputs) != 1:
-        raise BadInput(
-            f"{named}: a case is {len(packaged.inputs)} images ({', '.join(packaged.inputs)}), and explain takes "
-            "single ones; models of several images per case are not built yet"
-        )
+def _check_inputs(packaged: "Packaged", named: str, cases: "Sequence[UnlabelledCase]") -> None:
+    takes, given = packaged.inputs, len(cases[0].images)
+    if len(takes) != given:
+        raise BadInput(f"{named}: a case of it is {len(takes)} images ({', '.join(takes)}), and {given} is given")
 
 
 def _class_index(classes: Sequence[str], asked: str | None) -> int | None:
@@ -236,26 +229,27 @@ def _check_class_weights(classes: Sequence[str], weights: Mapping[str, float]) -
 
 
 def _cases(
-    judged: JudgedImages, classes: Sequence[str], asked: int | None, class_weights: Mapping[str, float]
+    judged: JudgedCases, classes: Sequence[str], asked: int | None, class_weights: Mapping[str, float]
 ) -> "list[Case]":
     from trainables.explain.case_panels import Case
 
     cases = []
-    for n, image in enumerate(judged.images):
+    for n, judged_case in enumerate(judged.cases):
         probs_K = judged.probs_NK[n]
         predicted = int(probs_K.argmax())
         explained = predicted if asked is None else asked
         answer = f"predicted {classes[predicted]}, probability {probs_K[predicted]:.2f}"
         other = "" if explained == predicted else f", probability {probs_K[explained]:.2f}"
-        name = _file_name(n + 1, len(judged.images), image)
+        name = _file_name(n + 1, len(judged.cases), judged_case.images[0])
         about = {
-            "path": image.name,
+            "path": judged_case.name,
             "panel": f"panel_{name}.png",
             "predicted": classes[predicted],
             "probability": repr(float(probs_K[predicted])),
             "explained": classes[explained],
         }
-        title = f"{Path(image.name).name}: {answer}; explained: {classes[explained]}{other}"
+        names = " + ".join(Path(image.name).name for image in judged_case.images)
+        title = f"{names}: {answer}; explained: {classes[explained]}{other}"
         cases.append(Case(name, n, explained, title, about, class_weights.get(classes[explained], 1.0)))
     return cases
 

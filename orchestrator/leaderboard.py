@@ -16,6 +16,7 @@ from orchestrator.published_scores import (
     published_score,
     repeated_points,
 )
+from orchestrator.repaired_scores import UNUSED, is_unused, repaired_note, repaired_scores
 from orchestrator.space import Scalar
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.catalog import default_hyperparameters
@@ -60,6 +61,7 @@ class LeaderboardRow:
     hyperparameters: dict[str, Any]
     changed: dict[str, Any]
     published: FoundScore | None
+    repaired: dict[str, Interval] | None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -155,7 +157,7 @@ def _values(retrained: Iterable[FoldEvaluated | SeedEvaluated], name: str) -> li
 def score_columns(rows: Sequence[LeaderboardRow], metric: str) -> dict[str, list[str]]:
     """Return title -> a text per row: validation, spread over seeds and folds, test, leak-free part where some leak.
 
-    Where a score was published, it and ours by the same metric follow.
+    Models of pairs also have their score with shuffled partners. Where a score was published, it and ours follow.
     """
     columns = {f"val {metric}": [format_metric(row.validation.get(metric)) for row in rows]}
     for over, spreads in (("seeds", [row.seeds for row in rows]), ("folds", [row.folds for row in rows])):
@@ -164,11 +166,19 @@ def score_columns(rows: Sequence[LeaderboardRow], metric: str) -> dict[str, list
     columns[f"test {metric}"] = [_test(row.test, metric) for row in rows]
     if any(row.leak_free_images is not None and row.leak_free_images < row.test_images for row in rows):
         columns["leak-free test"] = [_leak_free(row, metric) for row in rows]
+    if any(row.repaired for row in rows):
+        columns["partners shuffled"] = [_repaired(row, metric) for row in rows]
     for other in dict.fromkeys(row.published.metric for row in rows if row.published):
         if other != metric:
             columns[f"test {other}"] = [_test(row.test, other) for row in rows]
         columns[f"published {other}"] = [_published(row.published, other) for row in rows]
     return columns
+
+
+def score_notes(rows: Sequence[LeaderboardRow], metric: str) -> list[str]:
+    """Return what must be known to read the columns of scores, a paragraph each."""
+    unused = [is_unused(row.test, row.repaired, metric) if row.repaired else None for row in rows]
+    return [note for note in (published_note([row.published for row in rows]), repaired_note(unused)) if note]
 
 
 def rank_text(row: LeaderboardRow) -> str:
@@ -221,7 +231,7 @@ def shown_columns(
 
 def to_markdown(rows: Sequence[LeaderboardRow], metric: str) -> str:
     """Return the leaderboard as a Markdown table, as the parent run's note shows it: as many rows as MLflow takes."""
-    note = published_note([row.published for row in rows])
+    note = "\n\n".join(score_notes(rows, metric))
     columns = shown_columns(rows, metric, _markdown_name)
     lines = [_markdown_row(list(columns)), f"|{'|'.join(['---'] * len(columns))}|"]
     for number, texts in enumerate(zip(*columns.values(), strict=True)):
@@ -275,6 +285,11 @@ def _published(found: FoundScore | None, metric: str) -> str:
     return format_interval((found.score, low, high)) + (f" {OTHERWISE}" if found.differs else "")
 
 
+def _repaired(row: LeaderboardRow, metric: str) -> str:
+    unused = f" {UNUSED}" if is_unused(row.test, row.repaired, metric) else ""
+    return _test(row.repaired, metric) + unused
+
+
 def _leak_free(row: LeaderboardRow, metric: str) -> str:
     if row.leak_free_images is None:
         return "-"
@@ -312,4 +327,5 @@ def _row(rank: int, is_tied: bool, trial: TrialState, state: SweepState, repeate
         hyperparameters=dict(trial.hyperparameters),
         changed=changed_from_published(trial),
         published=published_score(state.plan, trial, repeated),
+        repaired=repaired_scores(finalist) if finalist else None,
     )

@@ -22,10 +22,10 @@ ENTRY_POINTS = "orchestrator.architectures"  # what a package declares to bring 
 class Task:
     """What is predicted; `layout` is the dotted path of the reader of its data folder.
 
-    `aliases` are other spellings of classes in folders, columns and metadata (case and punctuation never matter);
-    `modality` is that of every case where the layout does not tell it; `split_fractions` (training, validation, test)
-    hold where the set ships no test side; `severity` names the classes from least to most severe, where they have an
-    order.
+    `image_names` are those of a case's images; `aliases` are other spellings of classes in folders, columns and
+    metadata (case and punctuation never matter); `modality` is that of every case where the layout does not tell it;
+    `split_fractions` (training, validation, test) hold where the set ships no test side; `severity` names the classes
+    from least to most severe, where they have an order.
     """
 
     name: str
@@ -33,11 +33,16 @@ class Task:
     classes: tuple[str, ...]
     layout: str
     primary_metric: str = "auroc"
-    images_per_case: int = 1
+    image_names: tuple[str, ...] = ("image",)
     aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
     modality: str = "unknown"
     split_fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     severity: tuple[str, ...] = ()
+
+    @property
+    def images_per_case(self) -> int:
+        """Return how many images a case has."""
+        return len(self.image_names)
 
     @property
     def severity_K(self) -> tuple[int, ...]:  # noqa: N802
@@ -98,7 +103,7 @@ TASKS: Mapping[str, Task] = {
         title="Brain tumour or not, from a CT and an MR slice together",
         classes=("healthy", "tumor"),
         layout=f"{_LAYOUTS}.paired_trees:read",
-        images_per_case=2,
+        image_names=("CT", "MRI"),
         aliases={"normal": "healthy", "no tumor": "healthy"},
         modality="CT+MR",
         split_fractions=(0.7, 0.15, 0.15),

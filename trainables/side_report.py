@@ -1,6 +1,7 @@
 """What a finished model says of one labelled set -> the folder that training writes: numbers, tables, figures."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,16 +37,16 @@ def write_side_report(
     said: dict[str, Any] = asdict(scored)
     del said["uncalibrated"]
     write_sides(folder, task, {**about, "test": said}, {"test": (scored, predictions)})
-    images_NHW = _surest_mistakes(predictions, read)
-    draw_side(folder / "test", task, scored, predictions, images_NHW, title, temperature=None)
+    images_NMHW = _surest_mistakes(task, predictions, read)
+    draw_side(folder / "test", task, scored, predictions, images_NMHW, title, temperature=None)
 
 
-def _surest_mistakes(predictions: Predictions, read: Read) -> np.ndarray:
-    """Return images_NHW with those that the gallery shows; the others are black, and their pages take no memory."""
-    images_NHW = np.zeros((len(predictions.rows), GALLERY_PX, GALLERY_PX), dtype=np.uint8)
+def _surest_mistakes(task: Task, predictions: Predictions, read: Read) -> np.ndarray:
+    """Return images_NMHW with those that the gallery shows; the others are black, and their pages take no memory."""
+    images_NMHW = np.zeros((len(predictions.rows), task.images_per_case, GALLERY_PX, GALLERY_PX), dtype=np.uint8)
     for row in surest_mistakes(predictions.probs_NK, predictions.labels_N)[:MOST_SHOWN]:
-        try:
-            images_NHW[row] = resize_square(decode_grey(read(predictions.rows[row].path)), GALLERY_PX)
-        except (OSError, UnreadableImage):  # gone since it was judged
-            continue
-    return images_NHW
+        paths = (predictions.rows[row].path, predictions.rows[row].second_path)[: task.images_per_case]
+        for number, path in enumerate(paths):
+            with suppress(OSError, UnreadableImage):  # gone since it was judged
+                images_NMHW[row, number] = resize_square(decode_grey(read(path)), GALLERY_PX)
+    return images_NMHW

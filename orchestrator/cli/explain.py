@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 def explain(
     reference: Annotated[str, typer.Argument(metavar="TASK[@ALIAS|@N]", help="a task's champion, else its challenger")],
     paths: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="IMAGE...", help="images, folders, .parquet files of images, .csv with a column path"),
-    ],
+    ] = None,
+    pair: Annotated[tuple[str, str] | None, typer.Option(metavar="CT MRI", help="the two images of one case")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="cases of two images: columns ct and mri")
+    ] = None,
     method: Annotated[
         str | None, typer.Option(metavar="NAME", help="gradcam, relevance, occlusion ...; default: the architecture's")
     ] = None,
@@ -42,10 +46,11 @@ def explain(
     from orchestrator.cli.console import messages, print_json
     from orchestrator.cli.progress import DataProgress
     from orchestrator.explain import ExplainRequest, explain_images
+    from orchestrator.inspecting.asked_cases import AskedCases
 
     request = ExplainRequest(
         reference=reference,
-        paths=paths,
+        cases=AskedCases(paths or (), pair, pairs),
         home=environment.home(),
         tracking_uri=environment.tracking_uri(),
         method=method,

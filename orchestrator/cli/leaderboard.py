@@ -90,6 +90,7 @@ def _print_csv(boards: "list[Board]") -> None:
     for over in ("seeds", "folds"):
         further += [f"{over}_{metric}_mean", f"{over}_{metric}_sd", over]
     further += ["published_as", "published_metric", "published_score", "test_by_published_metric", "otherwise"]
+    further += [f"test_{metric}_partners_shuffled{end}" for end in ("", "_low", "_high")]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([*about_trial, "is_tied", "apart_reason", *boards[0].flags, "test_reads", *further])
     for board in boards:
@@ -102,7 +103,7 @@ def _print_csv(boards: "list[Board]") -> None:
                     *(row.is_tied, board.apart_reason, *board.flags.values(), len(board.test_reads)),
                     *(*_three(row.test_leak_free, metric), row.leak_free_images),
                     *(*_three(row.seeds, metric), *_three(row.folds, metric)),
-                    *_published(row),
+                    *(*_published(row), *_three(row.repaired, metric)),
                 ]
             )
 

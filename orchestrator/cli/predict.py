@@ -16,97 +16,93 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from trainables.data.decoding import Progress
-    from trainables.data.unlabelled import UnlabelledImage
+    from trainables.data.unlabelled_cases import UnlabelledCase
 
 BATCH = 64
+PATH_COLUMNS = ("path", "second_path")
 TABLE_IN_MEMORY_BYTES = 32 << 20  # a longer one waits on disk until it may be shown
 
 
 def predict(
     reference: Annotated[str, typer.Argument(metavar="TASK[@ALIAS|@N]", help="a task's champion, else its challenger")],
     paths: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="PATH...", help="images, folders, .parquet files of images, .csv with a column path"),
-    ],
+    ] = None,
+    pair: Annotated[tuple[str, str] | None, typer.Option(metavar="CT MRI", help="the two images of one case")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="cases of two images: columns ct and mri")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="write the table here instead of to stdout")] = None,
 ) -> None:
-    """Predict the class of images with a registered model; prints CSV."""
+    """Predict the class of images, or of pairs of them, with a registered model; prints CSV."""
     from orchestrator.cli import environment
     from orchestrator.cli.console import messages
     from orchestrator.cli.progress import DataProgress
+    from orchestrator.inspecting.asked_cases import AskedCases
     from orchestrator.test_predictions import note_predictions
     from orchestrator.tracking.registry import find_model, inputs_of, load_model
     from orchestrator.tracking.registry import predict as predict_batch
     from orchestrator.tracking.store import open_store, told_as_bad_input
 
-    images = _images(paths)
+    asked = AskedCases(paths or (), pair, pairs)
+    cases = asked.listed(reference)
     if out is not None:
-        _check_out(out, [*map(Path, paths), *(image.file for image in images)])
+        _check_out(out, [*asked.files, *(image.file for case in cases for image in case.images)])
     home, uri = environment.home(), environment.tracking_uri()
     with told_as_bad_input(home, uri):
         found = find_model(open_store(home, uri), reference)
         named = f" ({found.alias})" if found.alias else ""
         messages().print(f"{found.name} version {found.version}{named}")
         model = load_model(found)
-    inputs = inputs_of(model)
-    if len(inputs) != 1:
-        raise BadInput(
-            f"{found.name} version {found.version}: a case is {len(inputs)} images ({', '.join(inputs)}), and predict "
-            "takes single ones; load it with mlflow.pyfunc (README, The registered model)"
-        )
+    inputs, given = inputs_of(model), len(cases[0].images)
+    if len(inputs) != given:
+        takes = f"a case of it is {len(inputs)} images ({', '.join(inputs)})"
+        raise BadInput(f"{found.name} version {found.version}: {takes}, and {given} is given")
     sha256s: set[str] = set()
 
-    def predict_known(contents: Sequence[bytes]) -> "DataFrame":
-        sha256s.update(hashlib.sha256(content).hexdigest() for content in contents)
+    def predict_known(contents: Sequence[Sequence[bytes]]) -> "DataFrame":
+        sha256s.update(hashlib.sha256(content).hexdigest() for case in contents for content in case)
         return predict_batch(model, contents)
 
     with tempfile.SpooledTemporaryFile(
         TABLE_IN_MEMORY_BYTES, "w+", encoding="utf-8", errors="surrogateescape", newline=""
     ) as table:
         with DataProgress() as progress:
-            left_out = _write_predictions(table, images, predict_known, found.version, progress)
+            left_out = _write_predictions(table, cases, predict_known, found.version, progress)
         for name, reason in left_out:
             messages().print(f"{name}: left out, {reason}", soft_wrap=True)
-        if len(left_out) == len(images):
-            raise BadInput(f"none of the {len(images)} images can be read")
+        if len(left_out) == len(cases):
+            raise BadInput(f"none of the {len(cases)} {'images' if given == 1 else 'cases'} can be read")
         note_predictions(home, sha256s, f"{found.name} v{found.version}")  # before anybody sees how they are judged
         _show(table, out)
 
 
-def _images(paths: list[str]) -> "list[UnlabelledImage]":
-    from trainables.data.unlabelled import list_images
-    from trainables.errors import DataError
-
-    try:
-        return list_images(paths)
-    except DataError as error:
-        raise BadInput(str(error)) from error
-
-
 def _write_predictions(
     file: IO[str],
-    images: "Sequence[UnlabelledImage]",
-    predict_batch: "Callable[[Sequence[bytes]], DataFrame]",
+    cases: "Sequence[UnlabelledCase]",
+    predict_batch: "Callable[[Sequence[Sequence[bytes]]], DataFrame]",
     version: str,
     progress: "Progress",
 ) -> list[tuple[str, str]]:
-    """Write one row per readable image and return the names of the others with the reason; a batch is in memory."""
+    """Write one row per readable case and return the names of the others with the reason; a batch is in memory."""
     writer = csv.writer(file, lineterminator="\n")
     left_out = []
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
-        contents, faults = zip(*(image.read_or_reason() for image in batch), strict=True)
+    for start in range(0, len(cases), BATCH):
+        batch = cases[start : start + BATCH]
+        contents, faults = zip(*(case.read_or_reason() for case in batch), strict=True)
         frame = predict_batch(contents)
         columns = [name for name in frame.columns if name.startswith("p_")]
         if start == 0:
-            writer.writerow(["path", "predicted", *columns, "model_version"])
-        for image, fault, row in zip(batch, faults, frame.to_dict("records"), strict=True):
+            paths = PATH_COLUMNS[: len(batch[0].images)]
+            writer.writerow([*paths, "predicted", *columns, "model_version"])
+        for case, fault, row in zip(batch, faults, frame.to_dict("records"), strict=True):
             if fault or row["error"]:
-                left_out.append((image.name, fault or str(row["error"])))
+                left_out.append((case.name, fault or str(row["error"])))
             else:
                 values = [repr(float(row[name])) for name in columns]
-                writer.writerow([image.name, row["predicted"], *values, version])
-        progress("predicting", start + len(batch), len(images))
+                writer.writerow([*(image.name for image in case.images), row["predicted"], *values, version])
+        progress("predicting", start + len(batch), len(cases))
     return left_out
 
 

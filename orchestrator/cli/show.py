@@ -12,12 +12,12 @@ from orchestrator.leaderboard import (
     changes_text,
     few_groups_note,
     leaderboard,
+    score_notes,
     settings_text,
     shown_columns,
     size_text,
 )
 from orchestrator.plan import SweepPlan
-from orchestrator.published_scores import published_note
 from orchestrator.space import Choice, Fixed, Parameter
 from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState
@@ -121,7 +121,7 @@ def show_rows(rows: list[LeaderboardRow], metric: str, most: int = TOP_ROWS) -> 
     if winners:
         by = ", by the mean over seeds where there are some" if any(row.seeds for row in winners) else ""
         console.print(f"* winner, chosen by validation{by}")
-    for note in (few_groups_note(rows), published_note([row.published for row in rows])):
+    for note in (few_groups_note(rows), *score_notes(rows, metric)):
         if note:
             console.print(note, soft_wrap=True)
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.leaderboard import changed_from_published, settings_text
-from orchestrator.published_scores import published_note
+from orchestrator.leaderboard import changed_from_published, score_notes, settings_text
 from orchestrator.report.content import NONE, ReportContent, TrialLine, title_of
 from orchestrator.report.learning_curves import COLOURS, ENDS
 from orchestrator.report.markup import Markup, joined, tag
@@ -83,7 +82,6 @@ def _said(content: ReportContent, common: Mapping[str, Mapping[str, Scalar]]) ->
     metric = title_of(content.metric)
     said = f"Ranked by validation {metric} of each trial's best epoch; trials with the same score share a rank (2=). "
     said += "Only finalists have seen the test images. “Changed” is what differs from the published defaults."
-    published = published_note([row.published for row in content.rows])
     shared = [
         tag("li", None, tag("b", None, name), " everywhere: ", tag("code", None, settings_text(values)))
         for name, values in common.items()
@@ -92,7 +90,7 @@ def _said(content: ReportContent, common: Mapping[str, Mapping[str, Scalar]]) ->
     return joined(
         [
             tag("p", {"class": "small"}, said),
-            tag("p", {"class": "small"}, f"{published}.") if published else None,
+            *(tag("p", {"class": "small"}, f"{note}.") for note in score_notes(content.rows, content.metric)),
             tag("ul", {"class": "small"}, *shared) if shared else None,
         ]
     )

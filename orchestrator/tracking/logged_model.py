@@ -95,9 +95,8 @@ def save_model(folder: Path, classifier: Path) -> None:
 
 
 def _inputs(task: str) -> list[str]:
-    """Return the names of a case's images: the modalities where there are several."""
-    record = TASKS[task]
-    return ["image"] if record.images_per_case == 1 else record.modality.lower().split("+")
+    """Return the names of a case's images, as columns have them."""
+    return [name.lower() for name in TASKS[task].image_names]
 
 
 def _temperature(state: SweepState) -> float:

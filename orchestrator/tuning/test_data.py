@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.test_ledger import TestRead, record_test_read
-from trainables.data.cache import digest_file, open_images
+from trainables.data.cache import digest_file, open_cases
 from trainables.data.split_rows import SplitRow, digest_rows, read_rows, write_rows
 from trainables.errors import DataError
 from trainables.explain.settings import ExplanationSettings
@@ -51,7 +51,7 @@ class TestData(BaseModel):
         )
 
     def open(self, model: str, view: str, why: str) -> tuple[list[SplitRow], np.ndarray]:
-        """Return rows and images_NHW after a line in the ledger. Raises DataError where either was changed."""
+        """Return rows and images_NMHW after a line in the ledger. Raises DataError where either was changed."""
         rows = read_rows(self.rows, self.rows_digest)
         if digest_file(self.arrays[view]) != self.array_digests[view]:
             raise DataError(f"{self.arrays[view]}: the decoded test images were changed since the plan")
@@ -66,4 +66,4 @@ class TestData(BaseModel):
                 why=why,
             ),
         )
-        return rows, open_images(self.arrays[view])
+        return rows, open_cases(self.arrays[view], len(rows))

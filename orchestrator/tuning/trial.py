@@ -14,7 +14,7 @@ from orchestrator.tuning.hang_guard import guarded
 from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.catalog import TASKS
-from trainables.data.cache import open_images
+from trainables.data.cache import open_cases
 from trainables.data.split_rows import SplitRow, read_rows
 from trainables.data.views import View
 from trainables.errors import OutOfMemory, StateError
@@ -146,7 +146,7 @@ def judge_trial(
         task,
         model,
         f"{task.name}, {name}",
-        SideImages.of(rows, open_images(setup.arrays[view.name]), "validation"),
+        SideImages.of(rows, open_cases(setup.arrays[view.name], len(rows)), "validation"),
         None if test is None else SideImages(*test.open(name, view.name, why)),
         None if test is None else _explaining(config, test, view),
     )

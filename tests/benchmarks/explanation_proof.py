@@ -80,10 +80,10 @@ class Judged:
         changes, epochs = NETWORKS[name]
         model = trained(name, default_hyperparameters(name) | COMMON | changes, epochs, keep)
         side = held_out(keep / "phantom", SIDE_PX)
-        logits_NK = predict_logits(model, torch.from_numpy(side.images_NHW), torch.arange(len(side.rows)))
+        logits_NK = predict_logits(model, torch.from_numpy(side.images_NHW)[:, None], torch.arange(len(side.rows)))
         labels_N, lesions = np.array([row.label for row in side.rows]), list(side.masks)
         chosen = proved_cases([side.rows[n] for n in lesions], [True] * len(lesions), 0, most_images)
-        explained = Explained(architecture(name), model, side.images_NHW)
+        explained = Explained(architecture(name), model, side.images_NHW[:, None])
         is_right_N, auroc = logits_NK.argmax(axis=1) == labels_N, float(roc_auc_score(labels_N, logits_NK @ [-1, 1]))
         return cls(explained, side, is_right_N, [lesions[place] for place in chosen], auroc)
 
@@ -179,7 +179,7 @@ def draw(keep: Path, judged: Judged, found: Found, summaries: list[ExplainerSumm
             views = {shown: found[shown].on_image(place, (SIDE_PX, SIDE_PX)) for shown in SHOWN if shown in found}
             fused = ("gradcam cnn", "relevance vit", 0.6) if name == "resnet_vit" else None
             title = f"{name}, {rows[n].path}: true stroke, predicted stroke"
-            panel = Panel(judged.side.images_NHW[n], views, title, failed, fused)
+            panel = Panel([judged.side.images_NHW[n]], views, title, failed, fused)
             draw_panel(keep / f"panel_{name.replace('/', '_')}_{modality}.png", panel)
 
 

@@ -60,7 +60,7 @@ def measure(architecture: str, by: dict, device: str, images: int, rounds: int) 
     images_NHW = torch.from_numpy(generator.integers(0, 256, (images, side_px, side_px), dtype=np.uint8)).to(device)
     rows = torch.arange(images)
     data = DevelopmentData(
-        images_NHW=images_NHW, labels_N=(rows % 2).to(device), training_rows=rows, validation_rows=rows[:2]
+        images_NMHW=images_NHW[:, None], labels_N=(rows % 2).to(device), training_rows=rows, validation_rows=rows[:2]
     )
     run = TrainingRun(
         architecture=architecture, hyperparameters=by, num_classes=2, pretrained=False, epochs=1000, seed=0,
@@ -69,7 +69,7 @@ def measure(architecture: str, by: dict, device: str, images: int, rounds: int) 
     learner = Learner(run, data)
     batches = list(rows.to(device).split(by["batch_size"]))
     take = max(1, min(len(batches), 256 // by["batch_size"] if device == "cpu" else len(batches)))
-    ready_BCHW = augment(to_input(images_NHW[batches[0]]), learner._augmentation, learner._draws)
+    ready_BCHW = augment(to_input(images_NHW[batches[0]][:, None]), learner._augmentation, learner._draws)
     plain_B = torch.zeros(by["batch_size"], dtype=torch.bool, device=device)
     files = [png(generator) for _ in range(by["batch_size"])]
     transforms = v2.Compose(

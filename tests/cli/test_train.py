@@ -217,11 +217,11 @@ def test_what_finds_no_room_to_be_judged_is_one_line(
 ) -> None:
     tried = []
 
-    def no_room(model, images_NHW, rows_N, at_once: int):
+    def no_room(model, images_NMHW, rows_N, at_once: int):
         tried.append(at_once)
         if at_once > 8:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return predict_logits(model, images_NHW, rows_N, at_once)
+        return predict_logits(model, images_NMHW, rows_N, at_once)
 
     monkeypatch.setattr("trainables.judging.predict_logits", no_room)
     trained(request_for(out=tmp_path / "x", epochs=1))

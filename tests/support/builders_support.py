@@ -7,10 +7,11 @@ from trainables.models import build_model, count_parameters
 
 
 def one_per_builder() -> list[str]:
-    """Return the architectures; of those that share a builder only the one whose smoke configuration is smallest."""
-    groups: dict[str, list[str]] = {}
+    """Return the architectures; of those that share builder and hyperparameters the one whose smoke one is smallest."""
+    groups: dict[tuple[str, frozenset[str]], list[str]] = {}
     for name in architecture_names():
-        groups.setdefault(architecture(name).builder, []).append(name)
+        record = architecture(name)
+        groups.setdefault((record.builder, frozenset(record.config.model_fields)), []).append(name)
     return [min(names, key=_smoke_parameters) if len(names) > 1 else names[0] for names in groups.values()]
 
 

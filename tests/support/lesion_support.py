@@ -59,7 +59,7 @@ def training_data(folder: Path, side_px: int) -> DevelopmentData:
     number = [int(str(record.patient_id).rpartition("_")[2]) for record in records]
     validates_N = torch.tensor([one // 2 % VALIDATES_EVERY == 0 for one in number])
     return DevelopmentData(
-        images_NHW=torch.from_numpy(images_NHW),
+        images_NMHW=torch.from_numpy(images_NHW)[:, None],
         labels_N=torch.tensor([record.label for record in records]),
         training_rows=torch.nonzero(~validates_N).squeeze(1),
         validation_rows=torch.nonzero(validates_N).squeeze(1),
@@ -115,7 +115,7 @@ def follows(model: nn.Module, explainer: Explainer, moved: MovedLesions, target:
     """
     nearer = []
     for images_2HW, masks_2HW in zip(moved.images_P2HW, moved.masks_P2HW, strict=True):
-        found = explain(model, to_input(torch.from_numpy(images_2HW)), [target] * 2, explainer)
+        found = explain(model, to_input(torch.from_numpy(images_2HW)[:, None]), [target] * 2, explainer)
         lesions, side_px = [middle(mask_HW) for mask_HW in masks_2HW], images_2HW.shape[-1]
         if (found.logits_BK.argmax(axis=1) == target).all():
             gaps = [[np.linalg.norm(peak(found, place, side_px) - one) for one in lesions] for place in (0, 1)]

@@ -65,7 +65,9 @@ def write_two_images(folder: Path, monkeypatch: pytest.MonkeyPatch, *, sign: int
     code.parent.mkdir(exist_ok=True)
     code.write_text(TWO_IMAGES.replace("SIGN", str(sign)))
     monkeypatch.syspath_prepend(code.parent)
-    record = Architecture("toy", BaselineCNNConfig, "brighter_of_two:build", (), None, "a test", {}, images_per_case=2)
+    record = Architecture(
+        "toy", BaselineCNNConfig, "brighter_of_two:build", (), None, "a test", {}, image_names=("CT", "MRI")
+    )
     monkeypatch.setitem(ARCHITECTURES, "toy", record)
     weights = torch.nn.Module()
     weights.scale = torch.nn.Parameter(torch.tensor(scale))

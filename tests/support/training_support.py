@@ -21,7 +21,7 @@ def blobs(num_images: int = 64) -> DevelopmentData:
     images_NHW[labels_N == 1, 8:20, 8:20] += 100
     rows = torch.arange(num_images)
     return DevelopmentData(
-        images_NHW=torch.from_numpy(images_NHW),
+        images_NMHW=torch.from_numpy(images_NHW)[:, None],
         labels_N=torch.from_numpy(labels_N),
         training_rows=rows[: num_images * 3 // 4],
         validation_rows=rows[num_images * 3 // 4 :],

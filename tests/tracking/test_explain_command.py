@@ -17,6 +17,7 @@ from tests_support import Finished, run_here
 from orchestrator.errors import BadInput
 from orchestrator.explain import ExplainedImages, ExplainRequest, explain_images
 from orchestrator.home import Home
+from orchestrator.inspecting.asked_cases import AskedCases
 from orchestrator.promotion.evidence import EVIDENCE_FILE, ExplainerVerdict, digest_of
 from orchestrator.promotion.explanation_verdicts import explainer_warnings
 from orchestrator.test_ledger import EXPLAIN
@@ -41,7 +42,9 @@ def registered_home(store_home: Home, tmp_path_factory: pytest.TempPathFactory) 
 def explained(registered_home: Home, tmp_path: Path) -> Explain:
     def run(*paths: Path, **asked: object) -> ExplainedImages:
         given = {"reference": "stroke", "home": registered_home, "out": tmp_path / "out"} | asked
-        return explain_images(ExplainRequest(paths=[str(path) for path in paths], **given), lambda *step: None)
+        return explain_images(
+            ExplainRequest(cases=AskedCases([str(path) for path in paths]), **given), lambda *step: None
+        )
 
     return run
 
@@ -110,7 +113,7 @@ def test_maps_are_of_the_versions_weights_and_the_asked_class_and_probabilities_
     torch.manual_seed(SEED)
     model = build_model("resnet_vit", winner().trials[0].hyperparameters, 2)
     (explainer,) = [one for one in ARCHITECTURES["resnet_vit"].explainers if one.name == "ViT"]
-    expected = explain(model, to_input(torch.from_numpy(noise(side_px=32)[None])), [1], explainer)
+    expected = explain(model, to_input(torch.from_numpy(noise(side_px=32)[None, None])), [1], explainer)
     with np.load(tmp_path / "out" / "maps.npz") as maps:
         np.testing.assert_allclose(maps["1_scan/ViT"], expected.maps_BHW[0], rtol=1e-4)
     served = registry.predict(registry.load_model(registry.FoundModel("stroke", "1", None)), [scan.read_bytes()])

@@ -74,8 +74,8 @@ def test_channels_come_before_places_as_in_cbam() -> None:
 def explained() -> Explained:
     torch.manual_seed(0)
     model = build_model("attention_cnn", default_hyperparameters("attention_cnn") | TINY, 2).eval()
-    images_NHW = np.random.default_rng(0).integers(0, 256, (6, 32, 32), dtype=np.uint8)
-    return Explained(architecture("attention_cnn"), model, images_NHW)
+    images_NMHW = np.random.default_rng(0).integers(0, 256, (6, 1, 32, 32), dtype=np.uint8)
+    return Explained(architecture("attention_cnn"), model, images_NMHW)
 
 
 def test_the_spatial_gate_is_a_map_of_its_own(explained: Explained) -> None:
@@ -120,7 +120,7 @@ def test_channel_gates_are_averaged_by_true_class(explained: Explained, tmp_path
 
 def test_without_gates_it_says_so(explained: Explained, tmp_path: Path) -> None:
     model = build_model("attention_cnn", TINY | {"attention": "spatial"}, 2).eval()
-    without = Explained(explained.architecture, model, explained.images_NHW)
+    without = Explained(explained.architecture, model, explained.images_NMHW)
     told = write_channel_gates(tmp_path, without, np.zeros(6, dtype=int), ["glioma"])
     assert told.startswith("channel gates: no layer 'blocks.-1.attention.channels.gate'")
     assert not list(tmp_path.iterdir())

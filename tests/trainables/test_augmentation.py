@@ -87,14 +87,37 @@ def test_holes_are_black_squares_of_the_size_and_number_that_were_asked_for() ->
 
 
 @pytest.mark.parametrize("by", NEW)
-def test_each_image_has_its_own_draw_and_its_channels_the_same(by: dict) -> None:
-    one_CHW = torch.rand(1, 16, 16)
-    x_BCHW = one_CHW.expand(8, 3, 16, 16)
-    found = changed(x_BCHW, **by)
-    assert torch.equal(found[:, :1].expand_as(found), found)
-    assert len({image.numpy().tobytes() for image in found}) == 8
-    assert torch.equal(changed(x_BCHW, **by), found), "of the generator alone"
-    assert not torch.equal(changed(x_BCHW, seed=1, **by), found)
+def test_each_image_of_each_case_has_its_own_draw(by: dict) -> None:
+    x_BMHW = torch.rand(16, 16).expand(8, 3, 16, 16)
+    found = changed(x_BMHW, **by)
+    assert len({image.numpy().tobytes() for case in found for image in case}) == 24
+    assert torch.equal(changed(x_BMHW, **by), found), "of the generator alone"
+    assert not torch.equal(changed(x_BMHW, seed=1, **by), found)
+    alone = changed(x_BMHW.reshape(24, 1, 16, 16), **by)
+    assert torch.equal(found.reshape(24, 1, 16, 16), alone), "as if each were a case of its own"
+
+
+def test_images_that_lie_on_each_other_are_moved_alike_and_changed_in_grey_apart() -> None:
+    x_BMHW = torch.rand(16, 16).expand(8, 2, 16, 16)
+    moves = {"hflip": True, "rotation_deg": 30.0, "shift_fraction": 0.2, "zoom_fraction": 0.2}
+    for by in (moves, {"hflip": True}, {"random_crop_fraction": 0.7}):
+        together, apart = changed(x_BMHW, same_geometry=True, **by), changed(x_BMHW, **by)
+        assert torch.equal(together[:, 0], together[:, 1]) and not torch.equal(apart[:, 0], apart[:, 1])
+        assert torch.equal(together[:, 0], apart[:, 0]), "by the draws of the first"
+        assert len({case.numpy().tobytes() for case in together}) > 1
+    grey = changed(x_BMHW, same_geometry=True, brightness=0.3)
+    assert not torch.equal(grey[:, 0], grey[:, 1])
+
+
+def test_one_image_of_some_cases_is_left_out_each_as_often() -> None:
+    x_BMHW = torch.full((2000, 2, 4, 4), 0.5)
+    is_black_BM = (changed(x_BMHW, modality_dropout=0.3) == 0).all(dim=(2, 3))
+    assert is_black_BM.sum(dim=1).max() == 1, "never both"
+    assert float(is_black_BM.any(dim=1).float().mean()) == pytest.approx(0.3, abs=0.03)
+    assert float(is_black_BM[is_black_BM.any(dim=1), 0].float().mean()) == pytest.approx(0.5, abs=0.07)
+    assert torch.equal(changed(x_BMHW), x_BMHW)
+    alone = torch.full((50, 1, 4, 4), 0.5)
+    assert torch.equal(changed(alone, modality_dropout=0.9), alone), "an only image is never left out"
 
 
 def test_nothing_is_changed_where_nothing_is_asked_for() -> None:

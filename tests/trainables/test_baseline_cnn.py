@@ -45,7 +45,7 @@ def test_a_planted_difference_is_learned(tmp_path: Path) -> None:
     images_NHW[labels_N == 1, 8:20, 8:20] += 100
     rows = torch.arange(64)
     data = DevelopmentData(
-        images_NHW=torch.from_numpy(images_NHW),
+        images_NMHW=torch.from_numpy(images_NHW)[:, None],
         labels_N=torch.from_numpy(labels_N),
         training_rows=rows[:48],
         validation_rows=rows[48:],

@@ -80,7 +80,7 @@ def test_an_encoder_of_one_of_two_images_is_followed_alone() -> None:
     model = TwoImages(shared=False)
     model.ct.features[0] = nn.Conv2d(1, 4, 8, stride=8)  # otherwise than the other one's
     images = tuple(blob_images((2, 3), (4, 5)).split(1))
-    found = explain(model, images, [1], Explainer("gradcam", "mr.features.1"), image=1)
+    found = explain(model, images, [1], Explainer("gradcam", "mr.features.1", image=1))
     assert found.places == evenly((8, 8), (32, 32))
 
 

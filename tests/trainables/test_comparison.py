@@ -28,7 +28,7 @@ def blobs() -> Explained:
     """A model that sees a blob, and five images of one at different corners."""
     torch.set_num_threads(1)
     x_B1HW = blob_images((2, 5), (6, 1), (3, 3), (5, 5), (1, 6))
-    return Explained(architecture("baseline_cnn"), BlobNet().eval(), (x_B1HW[:, 0] * 255).byte().numpy())
+    return Explained(architecture("baseline_cnn"), BlobNet().eval(), (x_B1HW * 255).byte().numpy())
 
 
 def cases(number: int) -> list[Case]:
@@ -66,8 +66,8 @@ def test_a_grid_has_a_row_for_each_true_class_and_says_both_classes() -> None:
 
 
 def test_methods_are_scored_beside_controls_and_pointing_needs_a_lesion(tmp_path: Path, blobs: Explained) -> None:
-    masks = {0: np.zeros((32, 32), bool)}
-    masks[0][8:12, 20:24] = True  # the blob of cell (2, 5)
+    masks = {(0, 0): np.zeros((32, 32), bool)}
+    masks[0, 0][8:12, 20:24] = True  # the blob of cell (2, 5)
     explainers = [Explainer(name, "features", name) for name in ("gradcam", "eigencam")]
     compared = write_comparison(tmp_path, blobs, explainers, cases(5), masks)
     assert [(one.method, one.layer, one.images, one.blank) for one in compared] == [
@@ -95,7 +95,7 @@ def test_the_figure_has_a_row_for_each_image_and_layer_and_the_deletion_above_ea
         for one in explainers
         for n in range(2)
     ]  # fmt: skip
-    figure = comparison_figure(blobs.images_NHW, cases(2), maps, scores)
+    figure = comparison_figure(blobs.images_NMHW, cases(2), maps, scores)
     check_readable(figure, width_cm=16)
     layers = len({one.layer for one in maps.values()})
     assert len(figure.axes) == 2 * layers * 2
@@ -119,9 +119,9 @@ def test_every_method_is_tried_at_every_layer_of_the_record_or_at_the_one_asked_
 
 @pytest.mark.parametrize("name", ["timm/test_resnet", "timm/test_vit"])
 def test_what_timm_names_is_compared_too(blobs: Explained, name: str) -> None:
-    images_NHW = blobs.images_NHW.repeat(2, axis=1).repeat(2, axis=2)
+    images_NMHW = blobs.images_NMHW.repeat(2, axis=2).repeat(2, axis=3)
     model = build_model(name, default_hyperparameters(name) | {"image_px": 64}, 2).eval()
-    of_timm = Explained(architecture(name), model, images_NHW)
+    of_timm = Explained(architecture(name), model, images_NMHW)
     explainers = explainers_to_compare(of_timm, ["gradcam", "eigencam"], None)
     assert [one.method for one in of_timm.maps(explainers, [0], [1]).values()] == ["gradcam", "eigencam"]
 

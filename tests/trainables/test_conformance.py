@@ -31,7 +31,11 @@ sys.path.insert(0, sys.argv[1])
 from standalone import Classifier
 root = Path(sys.argv[1]).parent
 images = [(root / f"{i}.png").read_bytes() for i in range(3)]
-probs = {folder.name: Classifier(folder).predict(images)[0].tolist() for folder in map(Path, sys.argv[1:])}
+probs = {}
+for folder in map(Path, sys.argv[1:]):
+    classifier = Classifier(folder)
+    cases = [[images[(i + m) % 3] for m in range(len(classifier.inputs))] for i in range(3)]
+    probs[folder.name] = classifier.predict(cases)[0].tolist()
 assert "trainables" not in sys.modules
 print(json.dumps(probs))
 """
@@ -52,14 +56,16 @@ def smoke_model(name: str, seed: int = 0) -> nn.Module:
     return build_model(name, hyperparameters(name), NUM_CLASSES)
 
 
-def images(name: str, num_images: int = 8) -> torch.Tensor:
-    side_px = hyperparameters(name)["image_px"]
-    return torch.rand(num_images, 1, side_px, side_px, generator=torch.Generator().manual_seed(1))
+def images(name: str, num_cases: int = 8) -> tuple[torch.Tensor, ...]:
+    """Return x_B1HW for each image of a case."""
+    side_px, generator = hyperparameters(name)["image_px"], torch.Generator().manual_seed(1)
+    per_case = architecture(name).images_per_case
+    return tuple(torch.rand(num_cases, 1, side_px, side_px, generator=generator) for _ in range(per_case))
 
 
-def logits(model: nn.Module, x_BCHW: torch.Tensor) -> torch.Tensor:
+def logits(model: nn.Module, images: tuple[torch.Tensor, ...]) -> torch.Tensor:
     with torch.inference_mode():
-        found: torch.Tensor = model.eval()(x_BCHW)
+        found: torch.Tensor = model.eval()(*images)
     return found
 
 
@@ -94,11 +100,11 @@ def test_it_has_as_many_parameters_without_memory(name: str) -> None:
 
 
 def test_it_learns_eight_images_by_heart(name: str) -> None:
-    model, x_BCHW = smoke_model(name).train(), images(name)
+    model, given = smoke_model(name).train(), images(name)
     labels_B = torch.arange(8) % NUM_CLASSES
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     for _ in range(60):
-        loss = F.cross_entropy(model(x_BCHW), labels_B)
+        loss = F.cross_entropy(model(*given), labels_B)
         if loss < 0.05:
             break
         optimizer.zero_grad()
@@ -108,37 +114,40 @@ def test_it_learns_eight_images_by_heart(name: str) -> None:
 
 
 def test_saved_weights_give_the_same_logits_to_the_bit(name: str, tmp_path: Path) -> None:
-    model, other, x_BCHW = smoke_model(name), smoke_model(name, seed=1), images(name)
-    assert not torch.equal(logits(model, x_BCHW), logits(other, x_BCHW))
+    model, other, given = smoke_model(name), smoke_model(name, seed=1), images(name)
+    assert not torch.equal(logits(model, given), logits(other, given))
     save_weights(model, tmp_path / "weights.safetensors")
     load_weights(other, tmp_path / "weights.safetensors")
-    assert torch.equal(logits(model, x_BCHW), logits(other, x_BCHW))
+    assert torch.equal(logits(model, given), logits(other, given))
 
 
 def test_it_can_be_exported(name: str) -> None:
-    model, x_BCHW = smoke_model(name).eval(), images(name)
+    model, given = smoke_model(name).eval(), images(name)
+    any_batch = tuple({0: torch.export.Dim("batch", min=2)} for _ in given)
     with torch.no_grad():
-        exported = torch.export.export(model, (x_BCHW,), dynamic_shapes=({0: torch.export.Dim("batch", min=2)},))
-    for num_images in (8, 5):
-        expected = logits(model, x_BCHW[:num_images])
-        assert torch.allclose(exported.module()(x_BCHW[:num_images]), expected, atol=1e-5)
+        exported = torch.export.export(model, given, dynamic_shapes=any_batch)
+    for num_cases in (8, 5):
+        few = tuple(x_B1HW[:num_cases] for x_B1HW in given)
+        assert torch.allclose(exported.module()(*few), logits(model, few), atol=1e-5)
 
 
 def test_an_image_is_judged_the_same_alone_and_in_grey_or_colour(name: str) -> None:
-    model, x_BCHW = smoke_model(name), images(name, 4)
-    together = logits(model, x_BCHW)
-    assert torch.allclose(torch.cat([logits(model, x_1CHW[None]) for x_1CHW in x_BCHW]), together, atol=1e-5)
-    assert torch.allclose(logits(model, x_BCHW.repeat(1, 3, 1, 1)), together, atol=1e-5)
+    model, given = smoke_model(name), images(name, 4)
+    together = logits(model, given)
+    one_by_one = zip(*(x_B1HW.split(1) for x_B1HW in given), strict=True)
+    assert torch.allclose(torch.cat([logits(model, case) for case in one_by_one]), together, atol=1e-5)
+    in_colour = tuple(x_B1HW.repeat(1, 3, 1, 1) for x_B1HW in given)
+    assert torch.allclose(logits(model, in_colour), together, atol=1e-5)
 
 
 def test_it_refuses_what_it_cannot_take(name: str) -> None:
-    model, x_BCHW = smoke_model(name), images(name, 2)
-    for wrong in (x_BCHW.repeat(1, 2, 1, 1), x_BCHW[0]):
+    model, given = smoke_model(name), images(name, 2)
+    for spoil in (lambda x_B1HW: x_B1HW.repeat(1, 2, 1, 1), lambda x_B1HW: x_B1HW[0]):
         with pytest.raises(ValueError, match="one channel or three"):
-            logits(model, wrong)
+            logits(model, tuple(map(spoil, given)))
     larger = torch.rand(2, 1, 48, 48)
     try:
-        assert logits(model, larger).shape == (2, NUM_CLASSES), "nothing in it depends on the size"
+        assert logits(model, (larger,) * len(given)).shape == (2, NUM_CLASSES), "nothing in it depends on the size"
     except ValueError as error:
         assert "expected images of 32 px" in str(error)
 
@@ -181,6 +190,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
             hyperparameters=hyperparameters(name),
             classes=("a", "b", "c"),
             weights=root / "weights.safetensors",
+            inputs=architecture(name).image_names,
         )
     folders = [str(root / str(number)) for number in range(len(NAMES))]
     done = subprocess.run(
@@ -194,5 +204,6 @@ def test_a_registered_folder_gives_the_same_probabilities(name: str, packaged) -
     root, probs = packaged
     contents = [np.array(Image.open(io.BytesIO((root / f"{i}.png").read_bytes()))) for i in range(3)]
     x_B1HW = torch.from_numpy(np.stack(contents)).unsqueeze(1).float() / 255
-    expected = torch.softmax(logits(smoke_model(name), x_B1HW), dim=1)
+    given = tuple(x_B1HW.roll(-number, dims=0) for number in range(architecture(name).images_per_case))
+    expected = torch.softmax(logits(smoke_model(name), given), dim=1)
     assert torch.allclose(torch.tensor(probs[str(NAMES.index(name))]), expected, atol=1e-5)

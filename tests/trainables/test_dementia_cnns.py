@@ -225,7 +225,7 @@ def test_the_paths_of_a_study_model_share_its_answer() -> None:
 )
 def test_a_planted_difference_is_learned(tmp_path: Path, name: str, side_px: int, epochs: int, changes: dict) -> None:
     data = blobs()
-    step = data.images_NHW.shape[-1] // side_px
-    data = replace(data, images_NHW=data.images_NHW[:, ::step, ::step].contiguous())
+    step = data.images_NMHW.shape[-1] // side_px
+    data = replace(data, images_NMHW=data.images_NMHW[..., ::step, ::step].contiguous())
     run = run_of(name, tmp_path, epochs, image_px=side_px, batch_size=8, **changes)
     assert max(record.metrics["val/auroc"] or 0 for record in train(run, data)) > 0.95

@@ -208,7 +208,7 @@ def test_of_two_images_each_has_its_own_map(method: str, shared: bool) -> None:
     ct, mr = blob_images((1, 1), (6, 2)), blob_images((5, 5), (0, 7))
     for image, target, corners in ((0, 1, [(1, 1), (6, 2)]), (1, 0, [(5, 5), (0, 7)])):
         layer = "" if method == "occlusion" else "ct.features.1" if shared or image == 0 else "mr.features.1"
-        found = explain(TwoImages(shared), (ct, mr), [target] * 2, Explainer(method, layer), image=image)
+        found = explain(TwoImages(shared), (ct, mr), [target] * 2, Explainer(method, layer, image=image))
         # A square is in the middle of its cell, and occlusion has cells of its own.
         peaks = [np.unravel_index(map_HW.argmax(), map_HW.shape) for map_HW in found.maps_BHW]
         assert peaks == corners
@@ -217,9 +217,9 @@ def test_of_two_images_each_has_its_own_map(method: str, shared: bool) -> None:
 def test_a_layer_of_the_other_image_is_refused() -> None:
     pair = blob_images((1, 1)), blob_images((5, 5))
     with pytest.raises(ExplanationError, match="nothing there depends on image 1"):
-        explain(TwoImages(False), pair, [1], Explainer("gradcam", "ct.features.1"), image=1)
+        explain(TwoImages(False), pair, [1], Explainer("gradcam", "ct.features.1", image=1))
     with pytest.raises(ExplanationError, match="image 2 of a case of 2: expected 0 to 1"):
-        explain(TwoImages(False), pair, [1], Explainer("gradcam", "ct.features.1"), image=2)
+        explain(TwoImages(False), pair, [1], Explainer("gradcam", "ct.features.1", image=2))
 
 
 class Odd(nn.Module):

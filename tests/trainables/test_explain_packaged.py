@@ -69,10 +69,10 @@ def test_the_code_in_the_folder_is_explained_also_of_an_architecture_that_is_gon
     packaged = load_packaged(write_bright(tmp_path / "bright"))
     spot_HW = np.zeros((SIDE_PX, SIDE_PX), dtype=np.uint8)
     spot_HW[3, 5] = 255
-    answers = packaged.answers([b"no image", png(spot_HW)])
+    answers = packaged.answers([[b"no image"], [png(spot_HW)]])
     assert [bool(reason) for reason in answers.reasons] == [True, False]
-    np.testing.assert_array_equal(answers.images_NHW[1], spot_HW)
-    explained = packaged.explained(answers.images_NHW[1:])
+    np.testing.assert_array_equal(answers.images_NMHW[1, 0], spot_HW)
+    explained = packaged.explained(answers.images_NMHW[1:])
     explainers, refused = explainers_for(explained, None)
     assert ([one.name for one in explainers], refused) == (["model"], [])
     (map_HW,) = explained.maps(explainers, [0], [1])["model"].maps_BHW
@@ -82,8 +82,8 @@ def test_the_code_in_the_folder_is_explained_also_of_an_architecture_that_is_gon
 
 def test_probabilities_have_the_temperature_and_images_are_those_that_the_model_was_given(tmp_path: Path) -> None:
     packaged = load_packaged(write_smoke(tmp_path / "cnn", "baseline_cnn", temperature=3.0))
-    answers = packaged.answers([png(noise(1)), png(noise(2))])
-    explained = packaged.explained(answers.images_NHW)
+    answers = packaged.answers([[png(noise(1))], [png(noise(2))]])
+    explained = packaged.explained(answers.images_NMHW)
     with torch.inference_mode():
         logits_BK = explained.model(explained.input_of([0, 1]))
     np.testing.assert_allclose(answers.probs_NK, (logits_BK / 3.0).softmax(dim=1).numpy(), rtol=1e-5)
@@ -105,7 +105,7 @@ def test_both_branches_are_compared_with_a_black_image_in_batches(
         weights=tmp_path / "w.safetensors",
     )
     packaged = load_packaged(tmp_path / "hybrid")
-    explained = packaged.explained(packaged.answers([png(noise(n)) for n in range(2)]).images_NHW)
+    explained = packaged.explained(packaged.answers([[png(noise(n))] for n in range(2)]).images_NMHW)
     explainers = [one for one in explained.architecture.explainers if one.name in ("ResNet", "ViT")]
     cases = [Case(f"{n}", n, 1, f"image {n}", {"number": f"{n}"}) for n in range(2)]
     notes, steps = [], []
@@ -118,7 +118,7 @@ def test_both_branches_are_compared_with_a_black_image_in_batches(
         folder = tmp_path / f"{batch}"
         folder.mkdir()
         write_panels(
-            folder, explained, explainers, cases, packaged.black_image(), progress=lambda *step: steps.append(step)
+            folder, explained, explainers, cases, packaged.black_images(), progress=lambda *step: steps.append(step)
         )
         tables.append(list(csv.DictReader((folder / "cases.csv").open())))
     assert steps == [("explaining", 1, 2), ("explaining", 2, 2), ("explaining", 2, 2)]
@@ -126,7 +126,7 @@ def test_both_branches_are_compared_with_a_black_image_in_batches(
     assert notes[0][0].startswith("ResNet or ViT: the same everywhere. "), "an untrained one"
     assert notes[0][-1].startswith("ResNet: Grad-CAM at cnn.layer4, where")
     (alone := tmp_path / "alone").mkdir()
-    write_panels(alone, explained, explainers[:1], cases, packaged.black_image())
+    write_panels(alone, explained, explainers[:1], cases, packaged.black_images())
     by_method, refused = explainers_for(explained, Explainer("relevance"))
     assert ([one.name for one in by_method], refused) == (["ViT"], []), "the record knows where"
     assert notes[-1][0].startswith("Logit above that of a black image"), "also where one branch's map is shown alone"
@@ -155,7 +155,7 @@ def test_an_explainer_that_is_asked_for_has_the_records_name_or_says_what_it_is(
     tmp_path: Path, asked: Explainer, name: str
 ) -> None:
     packaged = load_packaged(write_smoke(tmp_path / "cnn", "baseline_cnn"))
-    explained = packaged.explained(packaged.answers([png(noise())]).images_NHW)
+    explained = packaged.explained(packaged.answers([[png(noise())]]).images_NMHW)
     (explainer,), refused = explainers_for(explained, asked)
     assert (explainer.name, refused) == (name, [])
 

@@ -131,7 +131,7 @@ def test_a_panel_is_readable_with_and_without_evidence() -> None:
     cell = np.eye(4, dtype=np.float32)
     long = "a sentence that is rather long, so that it has to be broken somewhere in the middle of what it says " * 2
     panel = Panel(
-        image_HW,
+        [image_HW],
         {"ResNet": cell, "ViT attention": 0 * cell},
         f"title {long}",
         [long, long],
@@ -139,7 +139,7 @@ def test_a_panel_is_readable_with_and_without_evidence() -> None:
     )
     figure = panel_figure(panel)
     check_readable(figure, width_cm=16)
-    check_readable(panel_figure(Panel(image_HW, {"ViT": cell}, long, [long])))
+    check_readable(panel_figure(Panel([image_HW], {"ViT": cell}, long, [long])))
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert any("no positive" in text for text in texts)
     assert any("fused: 0.6" in axes.get_title() for axes in figure.axes)
@@ -161,12 +161,14 @@ def explained_side(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pred
     for n in range(12):
         images_NHW[n][(yy - 32) ** 2 + (xx - 32) ** 2 < 28**2] = 90
         images_NHW[n, 20 + n : 30 + n, 24:34] = 230
-    masks = {n: images_NHW[n] == 230 for n in range(0, 12, 2)}
+    masks = {(n, 0): images_NHW[n] == 230 for n in range(0, 12, 2)}
     rows = rows_of(*[(n % 2, "CT" if n < 6 else "MR", f"p{n}") for n in range(12)])
-    predictions = Predictions(predict_logits(model, torch.from_numpy(images_NHW), torch.arange(12)), rows)
+    predictions = Predictions(predict_logits(model, torch.from_numpy(images_NHW)[:, None], torch.arange(12)), rows)
     folder = tmp_path_factory.mktemp("side") / "explanations"
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    explain_side(folder, TASKS["stroke"], Explained(record, model, images_NHW), predictions, masks, "stroke", QUICK)
+    explain_side(
+        folder, TASKS["stroke"], Explained(record, model, images_NHW[:, None]), predictions, masks, "stroke", QUICK
+    )
     torch.set_num_threads(threads)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     return folder, predictions
@@ -218,7 +220,7 @@ def test_a_model_of_noise_that_cannot_be_explained_costs_no_map(monkeypatch: pyt
     torch.manual_seed(0)
     record = ARCHITECTURES["baseline_cnn"]
     values = default_hyperparameters("baseline_cnn") | {"image_px": SIDE_PX}
-    images_NHW = np.random.default_rng(0).integers(0, 256, (3, SIDE_PX, SIDE_PX), dtype=np.uint8)
+    images_NHW = np.random.default_rng(0).integers(0, 256, (3, 1, SIDE_PX, SIDE_PX), dtype=np.uint8)
     explained = Explained(record, build_model("baseline_cnn", values, 2).eval(), images_NHW)
 
     def broken(*given: object, **options: object) -> None:

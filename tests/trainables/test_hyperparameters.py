@@ -130,7 +130,7 @@ def test_hem_steps_as_computed_by_hand(mode: str) -> None:
     learner._optimizer = torch.optim.SGD([{"params": list(model.parameters()), "lr": 0.1, "full_lr": 0.1}])
     data = blobs(8 * 4 // 3 + 2)
     rows_B = data.training_rows[:8]
-    x_BN, labels_B = data.images_NHW[rows_B].flatten(1).float() / 255, data.labels_N[rows_B]
+    x_BN, labels_B = data.images_NMHW[rows_B].flatten(1).float() / 255, data.labels_N[rows_B]
     losses_B = nn.functional.cross_entropy(by_hand[1](x_BN), labels_B, reduction="none")
     hard = np.argsort(-losses_B.detach().numpy())[:4]
     losses_B[torch.tensor(hard.copy())].mean().backward()

@@ -32,7 +32,7 @@ PART_OF_MEMORY_MIB = 400
 
 
 def on_gpu(data: DevelopmentData) -> DevelopmentData:
-    return replace(data, images_NHW=data.images_NHW.cuda(), labels_N=data.labels_N.cuda())
+    return replace(data, images_NMHW=data.images_NMHW.cuda(), labels_N=data.labels_N.cuda())
 
 
 def gpu_run(folder: Path, epochs: int = 4, **changes) -> TrainingRun:
@@ -99,18 +99,19 @@ def test_every_architecture_trains_and_then_predicts_as_on_the_cpu(tmp_path: Pat
     smoke = default_hyperparameters(name) | dict(architecture(name).smoke)
     side_px = smoke["image_px"]
     plain = blobs(24)
-    images_NHW = nn.functional.interpolate(plain.images_NHW[:, None].float(), side_px)[:, 0].byte()
+    images_per_case = architecture(name).images_per_case
+    images_NMHW = nn.functional.interpolate(plain.images_NMHW.float(), side_px).byte().repeat(1, images_per_case, 1, 1)
     changed = replace(gpu_run(tmp_path, epochs=2), architecture=name, hyperparameters=smoke)
-    records = list(train(changed, on_gpu(replace(plain, images_NHW=images_NHW))))
+    records = list(train(changed, on_gpu(replace(plain, images_NMHW=images_NMHW))))
     assert np.isfinite(records[-1].metrics["val/log_loss"])
     torch.manual_seed(0)
     model = build_model(name, smoke, 2).eval()
     rows = torch.arange(8)
-    here_NK = predict_logits(model, images_NHW, rows, 4)
+    here_NK = predict_logits(model, images_NMHW, rows, 4)
     torch.backends.cudnn.allow_tf32 = False
     try:
-        there_NK = predict_logits(model.cuda(), images_NHW, rows, 4)
-        assert image_ms(model, side_px) > 0
+        there_NK = predict_logits(model.cuda(), images_NMHW, rows, 4)
+        assert image_ms(model, side_px, images_per_case) > 0
     finally:
         torch.backends.cudnn.allow_tf32 = True
     assert there_NK == pytest.approx(here_NK, abs=1e-3)
@@ -118,8 +119,8 @@ def test_every_architecture_trains_and_then_predicts_as_on_the_cpu(tmp_path: Pat
 
 def test_where_memory_ends_half_as_many_images_are_taken_at_once(tmp_path: Path, little_memory: None) -> None:
     data = blobs(512)
-    large_NHW = nn.functional.interpolate(data.images_NHW[:, None].float(), 128)[:, 0].byte()
-    data = on_gpu(replace(data, images_NHW=large_NHW))
+    large_NMHW = nn.functional.interpolate(data.images_NMHW.float(), 128).byte()
+    data = on_gpu(replace(data, images_NMHW=large_NMHW))
     wide = gpu_run(tmp_path, epochs=1, batch_size=256, image_px=128, resnet="resnet18", vit="vit_tiny_patch16_224")
     (record,) = _with_room(wide, data, None)
     assert 0 < record.metrics["perf/micro_batch_size"] < 256

@@ -59,7 +59,8 @@ def test_records_of_tasks_fit_each_other(task: Task) -> None:
     assert sum(task.split_fractions) == pytest.approx(1)
     assert set(task.severity) in (set(), set(task.classes))
     assert hash(task) == hash(TASKS[task.name])
-    assert {record.images_per_case for record in ARCHITECTURES.values()} == {1}
+    fitting = [record for record in ARCHITECTURES.values() if record.image_names == task.image_names]
+    assert len(fitting) >= 4
 
 
 def test_the_stated_fractions_and_classes() -> None:

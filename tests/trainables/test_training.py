@@ -22,8 +22,8 @@ from trainables.training.learner import Learner
 from trainables.training.loop import train
 
 
-def probabilities_of(model: torch.nn.Module, images_NHW: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
-    return probabilities(predict_logits(model, images_NHW, rows))
+def probabilities_of(model: torch.nn.Module, images_NMHW: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
+    return probabilities(predict_logits(model, images_NMHW, rows))
 
 
 def test_a_planted_difference_is_learned(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_the_best_epochs_weights_and_predictions_are_kept(tmp_path: Path) -> Non
     assert epoch == best.epoch
     model = build_model("resnet_vit", TINY, 2)
     load_weights(model, tmp_path / BEST_WEIGHTS)
-    assert np.abs(probabilities_of(model, data.images_NHW, data.validation_rows) - kept_NK).max() < 1e-6
+    assert np.abs(probabilities_of(model, data.images_NMHW, data.validation_rows) - kept_NK).max() < 1e-6
 
 
 ALL = {"ema_decay": 0.9, "lr_schedule": "plateau", "optimizer": "sgd", "noise": 0.1, "imbalance": "weighted_sampler"}
@@ -259,7 +259,7 @@ def test_a_standalone_folder_predicts_the_same(tmp_path: Path) -> None:
         weights=tmp_path / "w.safetensors",
     )  # fmt: skip
     contents = []
-    for image_HW in data.images_NHW.numpy():
+    for image_HW in data.images_NMHW[:, 0].numpy():
         file = io.BytesIO()
         Image.fromarray(image_HW).save(file, "PNG")
         contents.append(file.getvalue())
@@ -267,7 +267,7 @@ def test_a_standalone_folder_predicts_the_same(tmp_path: Path) -> None:
     probs_NK, reasons = Classifier(tmp_path / "alone").predict(contents)
     assert reasons[3] == "empty file"
     assert np.isnan(probs_NK[3]).all()
-    expected_NK = probabilities_of(model, data.images_NHW, torch.arange(8))
+    expected_NK = probabilities_of(model, data.images_NMHW, torch.arange(8))
     assert np.abs(np.delete(probs_NK, 3, axis=0) - expected_NK).max() < 1e-5
 
 

@@ -14,7 +14,8 @@ class Architecture:
 
     `smoke` is a configuration small enough to build, train and export within seconds; `published_epochs` is None where
     no project published the defaults; `explainers` are what shows why it said so, the first one best; `pair` are
-    two of them whose branches are compared; `channel_gates` is the path of a layer that gives a weight per channel.
+    two of them whose branches are compared; `channel_gates` is the path of a layer that gives a weight per channel;
+    `image_names` are those of a case's images in the model's order.
     """
 
     name: str
@@ -24,7 +25,12 @@ class Architecture:
     published_epochs: int | None
     source: str
     smoke: Mapping[str, Any] = field(hash=False)
-    images_per_case: int = 1
     explainers: tuple[Explainer, ...] = (Explainer(name="model", shows="where the image speaks for the class"),)
     pair: BranchPair | None = None
     channel_gates: str = ""
+    image_names: tuple[str, ...] = ("image",)
+
+    @property
+    def images_per_case(self) -> int:
+        """Return how many images the model takes."""
+        return len(self.image_names)

@@ -25,6 +25,8 @@ class Augmentation:
     num_holes: int = 0  # most black squares in one image, drawn evenly from 1
     hole_fraction: float = 0.036  # their side, of the image's
     hole_probability: float = 1.0  # that an image has any
+    same_geometry: bool = False  # the images of a case lie on each other: what moves one moves all
+    modality_dropout: float = 0.0  # share of the cases of several images that lose one of them
 
     @classmethod
     def of(cls, hyperparameters: Mapping[str, Any]) -> Self:
@@ -32,15 +34,28 @@ class Augmentation:
         return cls(**{field.name: hyperparameters.get(field.name, field.default) for field in fields(cls)})
 
 
-def augment(x_BCHW: torch.Tensor, by: Augmentation, generator: torch.Generator) -> torch.Tensor:
-    """Return a changed copy of a batch in [0, 1]: cropped, mirrored, turned, moved, zoomed; then grey, noise and holes.
+def augment(x_BMHW: torch.Tensor, by: Augmentation, generator: torch.Generator) -> torch.Tensor:
+    """Return a changed copy of cases in [0, 1] of M images each, every image with draws of its own.
 
-    What turns or moves in is 0, or what lay beside the crop. But for noise, the draws of a sample are the same
-    whatever its size. `generator` is on its device.
+    Cropped, mirrored, turned, moved, zoomed (all images of a case alike where they lie on each other); then grey, noise
+    and holes; then one image of a case may be left out, which is black. What turns or moves in is 0, or what lay beside
+    the crop. But for noise, the draws of a sample are the same whatever its size. `generator` is on its device.
     """
+    num_images = x_BMHW.shape[1]
+    changed_BMHW = _augment_images(x_BMHW.reshape(-1, 1, *x_BMHW.shape[2:]), by, num_images, generator).reshape(
+        x_BMHW.shape
+    )
+    return _drop_images(changed_BMHW, by.modality_dropout, generator) if num_images > 1 else changed_BMHW
 
+
+def _augment_images(
+    x_BCHW: torch.Tensor, by: Augmentation, images_per_case: int, generator: torch.Generator
+) -> torch.Tensor:
     def even(*shape: int) -> torch.Tensor:
         return torch.rand(len(x_BCHW), *shape, generator=generator, device=x_BCHW.device)
+
+    def of_case(draws: torch.Tensor) -> torch.Tensor:
+        return draws[::images_per_case].repeat_interleave(images_per_case, dim=0) if by.same_geometry else draws
 
     # The order of draws is that of the operations' history: old settings keep their numbers.
     draw_B7 = even(7)
@@ -49,8 +64,8 @@ def augment(x_BCHW: torch.Tensor, by: Augmentation, generator: torch.Generator) 
     if by.noise:
         strength_B111 = even(1, 1, 1) * by.noise
         noise_BCHW = strength_B111 * torch.randn(x_BCHW.shape, generator=generator, device=x_BCHW.device)
-    crop = _crop(even(4), by.random_crop_fraction) if by.random_crop_fraction else None
-    x_BCHW = _move(x_BCHW, by, draw_B7[:, 0] < 0.5, spread_B6[:, :4], crop)
+    crop = _crop(of_case(even(4)), by.random_crop_fraction) if by.random_crop_fraction else None
+    x_BCHW = _move(x_BCHW, by, of_case(draw_B7[:, 0]) < 0.5, of_case(spread_B6[:, :4]), crop)
     if by.contrast:
         mean_B111 = x_BCHW.mean(dim=(1, 2, 3), keepdim=True)
         factor_B111 = 1 + by.contrast * spread_B6[:, 4].view(-1, 1, 1, 1)
@@ -64,6 +79,16 @@ def augment(x_BCHW: torch.Tensor, by: Augmentation, generator: torch.Generator) 
     if by.contrast or by.brightness or by.noise:
         x_BCHW = x_BCHW.clamp(0, 1)
     return _cut_holes(x_BCHW, by, even(2), even(2, by.num_holes)) if by.num_holes else x_BCHW
+
+
+def _drop_images(x_BMHW: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
+    """Blacken one image, each as likely, of a share of the cases: a model then cannot lean on one modality alone."""
+    if not share:
+        return x_BMHW
+    draw_B2 = torch.rand(len(x_BMHW), 2, generator=generator, device=x_BMHW.device)
+    which_B1 = (draw_B2[:, 1:] * x_BMHW.shape[1]).floor()
+    is_left_out_BM = (torch.arange(x_BMHW.shape[1], device=x_BMHW.device) == which_B1) & (draw_B2[:, :1] < share)
+    return x_BMHW.masked_fill(is_left_out_BM[:, :, None, None], 0)
 
 
 def _crop(draw_B4: torch.Tensor, left_out_fraction: float) -> tuple[torch.Tensor, torch.Tensor]:

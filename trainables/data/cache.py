@@ -57,6 +57,12 @@ def open_images(path: Path) -> np.ndarray:
     return np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
 
 
+def open_cases(path: Path, num_cases: int) -> np.ndarray:
+    """Return images_NMHW as `open_images`: the images of one case follow each other in the file."""
+    images = open_images(path)
+    return images.reshape(num_cases, -1, *images.shape[1:])
+
+
 def mark_as_used(folder: Path) -> None:
     """Set the time that `orchestrate gc` goes by: it removes what has not been used for long."""
     with suppress(OSError):  # a cache on a read-only disk is used all the same

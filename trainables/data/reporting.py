@@ -53,7 +53,7 @@ def draw_sheets(
     squares_NHW = np.stack([view.square(slice_HW) for slice_HW in raw])
     generator = torch.Generator().manual_seed(seed)
     draws = [
-        augment(to_input(torch.from_numpy(squares_NHW)), augmentation, generator)[:, 0].numpy()
+        augment(to_input(torch.from_numpy(squares_NHW)[:, None]), augmentation, generator)[:, 0].numpy()
         for _ in range(AUGMENTED_DRAWS)
     ]
     draw_preprocessing_sheet(

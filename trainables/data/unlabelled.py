@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 from trainables.data.layouts.csv_table import read_csv_table
 from trainables.data.layouts.parquet_files import check_image_column, open_parquet
@@ -24,6 +25,11 @@ class UnlabelledImage:
     file: Path
     key: str  # what `source` knows it by
     source: Read
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """Return the image that a file of its own holds; it is not opened."""
+        return cls(str(path), path, str(path), _READ_FILE)
 
     @property
     def row(self) -> str:
@@ -86,7 +92,7 @@ def _images(given: str, tables: _Tables) -> Iterator[UnlabelledImage]:
     if not given or not path.exists():
         raise DataError(f"{given or 'an empty path'}: no such file or folder")
     if path.is_dir():
-        found = [*map(_file, image_files(path)), *_rows_below(path, tables)]
+        found = [*map(UnlabelledImage.of_file, image_files(path)), *_rows_below(path, tables)]
         if not found:
             raise DataError(f"{path}: no image in this folder, and no parquet file of images")
         yield from found
@@ -95,11 +101,7 @@ def _images(given: str, tables: _Tables) -> Iterator[UnlabelledImage]:
     elif path.suffix.lower() == ".csv":
         yield from _listed(path)
     else:
-        yield _file(path)
-
-
-def _file(path: Path) -> UnlabelledImage:
-    return UnlabelledImage(str(path), path, str(path), _READ_FILE)
+        yield UnlabelledImage.of_file(path)
 
 
 def _rows_below(folder: Path, tables: _Tables) -> Iterator[UnlabelledImage]:
@@ -115,7 +117,7 @@ def _listed(table: Path) -> Iterator[UnlabelledImage]:
     for line, row in rows:
         cell = row["path"].strip()
         if cell:
-            yield _file(table.parent / cell)
+            yield UnlabelledImage.of_file(table.parent / cell)
         else:
             yield UnlabelledImage(f"{table}: line {line}", table, "", _refusing("no path"))
 

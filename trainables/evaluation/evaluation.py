@@ -14,6 +14,7 @@ from trainables.evaluation.operating_point import (
     threshold_at_specificity,
 )
 from trainables.evaluation.predictions import Predictions
+from trainables.evaluation.repairing import Repairing
 from trainables.evaluation.scores import Scores, score_images
 from trainables.evaluation.temperature import CALIBRATION_METRICS, Temperature, fit_temperature, probabilities
 
@@ -58,6 +59,7 @@ class Evaluation:
     validation: SideEvaluation
     test: SideEvaluation | None
     test_leak_free: LeakFree | None
+    repairing: Repairing | None = None  # of pairs of images, on test
 
 
 def evaluate(task: Task, validation: Predictions, test: Predictions | None = None) -> Evaluation:

@@ -11,10 +11,11 @@ from trainables.evaluation.intervals import Interval
 from trainables.evaluation.scores import Scores
 
 NAME_LENGTH = 60
+REPAIRED = "test/repaired/"  # begins the names of scores with shuffled partners
 
 
 def named_metrics(evaluation: Evaluation) -> dict[str, float]:
-    """Return name -> value of what there is per class and modality, calibrated, and at the operating point.
+    """Return name -> value of what there is per class and modality, calibrated, re-paired, at the operating point.
 
     What stands for a whole side (`Scores.metrics`) is not repeated, nor is a modality that is all of its side.
     """
@@ -24,6 +25,9 @@ def named_metrics(evaluation: Evaluation) -> dict[str, float]:
             found |= {f"{side}/{name}_calibrated": value for name, value in scored.calibrated.items()}
     if evaluation.test is not None:
         found |= dict(_of_test(evaluation.test))
+    if evaluation.repairing is not None:
+        for name, interval in evaluation.repairing.metrics.items():
+            found |= dict(_with_bounds(f"{REPAIRED}{name}", interval))
     found |= dict(_at_threshold(evaluation.operating_point))
     return {name: value for name, value in found.items() if value is not None}
 

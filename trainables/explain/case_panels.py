@@ -24,14 +24,14 @@ BATCH = 16  # cases at once: the model is copied for each batch and explainer
 
 @dataclass(frozen=True)
 class Case:
-    """An image by its number in the side, the class that is explained, and what is said of it.
+    """A case by its number in the side, the class that is explained, and what is said of it.
 
     `name` begins its panel's file and its maps; `about` are cells of its row. `exponent` is what is drawn to the power
     of, 1 for none.
     """
 
     name: str
-    image: int
+    number: int
     class_index: int
     title: str
     about: Mapping[str, str]
@@ -40,9 +40,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Reference:
-    """The images that stand for "nothing special" where a branch is taken out, and what they are in words."""
+    """The cases that stand for "nothing special" where a branch is taken out, and what they are in words."""
 
-    images_NCHW: torch.Tensor
+    x_NMHW: torch.Tensor
     named: str
 
 
@@ -85,7 +85,7 @@ def _write_batch(
     colormap: str,
 ) -> tuple[list[dict[str, str]], dict[str, np.ndarray]]:
     """Write the panels of some cases; return their rows and raw maps."""
-    numbers, classes = [case.image for case in cases], [case.class_index for case in cases]
+    numbers, classes = [case.number for case in cases], [case.class_index for case in cases]
     maps = explained.maps(explainers, numbers, classes)
     pair = explained.architecture.pair
     shares: list[BranchShare] = []
@@ -93,31 +93,31 @@ def _write_batch(
     if pair is not None:
         of_branches = {branch: [one.name for one in explainers if _is_of(one, branch)] for branch in pair.branches}
         inputs = explained.input_of(numbers)
-        shares = branch_shares(explained.model, inputs, classes, reference.images_NCHW, pair.branches)
+        shares = branch_shares(explained.model, inputs, classes, reference.x_NMHW, pair.branches)
     rows: list[dict[str, str]] = []
     raw: dict[str, np.ndarray] = {}
     for place, case in enumerate(cases):
-        image_HW, notes, row = (
-            explained.images_NHW[case.image],
-            [*warnings, _legend(explainers, maps)],
-            dict(case.about),
-        )
-        own = {name: one.on_image(place, (image_HW.shape[0], image_HW.shape[1])) for name, one in maps.items()}
+        images_MHW = explained.images_NMHW[case.number]
+        notes, row = [*warnings, _legend(explainers, maps)], dict(case.about)
+        image_hw = (images_MHW.shape[1], images_MHW.shape[2])
+        own = {name: one.on_image(place, image_hw) for name, one in maps.items()}
         fused = None
         blank = [name for name, one in maps.items() if one.no_positive_evidence_B[place]]
         row["no_positive_evidence"] = ", ".join(blank)
         if pair is not None:
             alike = None
-            if {pair.first, pair.second} <= set(maps):
+            if {pair.first, pair.second} <= set(maps) and maps[pair.first].image == maps[pair.second].image:
                 fused = pair.first, pair.second, pair.weight
-                head_HW = head_mask(image_HW / 255)
+                head_HW = head_mask(images_MHW[maps[pair.first].image] / 255)
                 alike = map_agreement(own[pair.first], own[pair.second], head_HW if head_HW.any() else None)
             row |= _component_cells(pair, shares[place], alike)
             idle = idle_branch(dict(zip(pair.branches, shares[place].shapley, strict=True)), of_branches)
             notes = [_component_words(pair, shares[place], alike, reference.named), *idle, *notes]
         if case.exponent != 1:
             notes = [*notes, f"Drawn to the power of {case.exponent:g}, its class's weight: a display, no evidence."]
-        panel = Panel(image_HW, own, case.title, notes, fused, case.exponent)
+        on = {name: one.image for name, one in maps.items()}
+        named = explained.architecture.image_names
+        panel = Panel(images_MHW, own, case.title, notes, fused, case.exponent, on, named)
         draw_panel(folder / f"panel_{case.name}.png", panel, colormap)
         rows.append(row)
         raw |= {f"{case.name}/{name}": one.maps_BHW[place] for name, one in maps.items()}

@@ -14,6 +14,7 @@ from trainables.explain.case_panels import write_table
 from trainables.explain.explained import Explained
 from trainables.explain.layers import full_path
 from trainables.explain.private_copy import private_copy
+from trainables.inference import logits_of
 
 GATES_TABLE = "channel_gates.csv"
 GATES_FIGURE = "channel_gates.png"
@@ -58,9 +59,9 @@ def channel_gates(explained: Explained, path: str) -> np.ndarray:
     device = next(model.parameters()).device
     try:
         with torch.inference_mode():
-            for start in range(0, len(explained.images_NHW), BATCH):
-                cases = range(start, min(start + BATCH, len(explained.images_NHW)))
-                model(explained.input_of(cases).to(device))
+            for start in range(0, len(explained.images_NMHW), BATCH):
+                cases = range(start, min(start + BATCH, len(explained.images_NMHW)))
+                logits_of(model, explained.input_of(cases).to(device))
     finally:
         handle.remove()
     return np.concatenate([gates.reshape(len(gates), -1) for gates in given])

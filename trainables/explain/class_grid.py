@@ -44,9 +44,10 @@ def write_class_grid(
     """
     predicted = [int(probs_NK[n].argmax()) for n in chosen]
     found = explained.maps([explainer], chosen, predicted)[explainer.name]
-    image_hw = (explained.images_NHW.shape[1], explained.images_NHW.shape[2])
+    images_NHW = explained.images_NMHW[:, explainer.image]
+    image_hw = (images_NHW.shape[1], images_NHW.shape[2])
     tiles = [
-        Tile(explained.images_NHW[n], found.on_image(place, image_hw), int(labels_N[n]), predicted[place])
+        Tile(images_NHW[n], found.on_image(place, image_hw), int(labels_N[n]), predicted[place])
         for place, n in enumerate(chosen)
     ]
     layer = f" at {found.layer}" if found.layer else ""

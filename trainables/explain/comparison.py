@@ -12,11 +12,11 @@ from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, shortened, wr
 from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, words_below
 from trainables.explain.case_panels import Case, write_table
 from trainables.explain.engine import Explanation
-from trainables.explain.explained import Explained
+from trainables.explain.explained import Explained, Masks
 from trainables.explain.explainers import AUTO, METHODS, Explainer, method_named
 from trainables.explain.panels import COLORMAP, draw_overlay
 from trainables.explain.proof import MapScores, ProofCase, ProofSettings, Source, prove_image
-from trainables.explain.proving import predict_with
+from trainables.explain.proving import holding, predict_with
 
 COMPARISON_FILE = "comparison.csv"
 COMPARISON_FIGURE = "comparison.png"
@@ -60,31 +60,34 @@ def write_comparison(
     explained: Explained,
     explainers: Sequence[Explainer],
     cases: Sequence[Case],
-    masks: Mapping[int, np.ndarray],
+    masks: Masks,
     colormap: str = COLORMAP,
     seed: int = 0,
 ) -> list[Compared]:
     """Write comparison.png and comparison.csv; return what each explainer is worth, the mean over the images.
 
-    `masks` holds the lesions that are known, by the number of the image. Raises ExplanationError.
+    `masks` holds the lesions that are known. Raises ExplanationError.
     """
-    numbers, classes = [case.image for case in cases], [case.class_index for case in cases]
+    numbers, classes = [case.number for case in cases], [case.class_index for case in cases]
     maps = explained.maps(explainers, numbers, classes)
     predict = predict_with(explained.model)
     scores: list[MapScores] = []
     for place, case in enumerate(cases):
-        proof = ProofCase(
-            image=case.name, index=case.image, group=case.name, is_correct=True, class_index=case.class_index,
-            mask_HW=masks.get(case.image),
-        )  # fmt: skip
-        own = {name: one.maps_BHW[place] for name, one in maps.items()}
-        places = {name: one.places for name, one in maps.items()}
-        settings = ProofSettings(percentiles=(), seed=seed)
-        scores += prove_image(predict, explained.input_of([case.image])[0], own, proof, settings, places)
+        x_MHW, settings = explained.input_of([case.number])[0], ProofSettings(percentiles=(), seed=seed)
+        for image in sorted({one.image for one in explainers}):
+            proof = ProofCase(
+                image=case.name, index=case.number, group=case.name, is_correct=True, class_index=case.class_index,
+                mask_HW=masks.get((case.number, image)),
+            )  # fmt: skip
+            own = {one.name: maps[one.name].maps_BHW[place] for one in explainers if one.image == image}
+            places = {name: one.places for name, one in maps.items()}
+            scores += prove_image(
+                holding(predict, x_MHW, image), x_MHW[image : image + 1], own, proof, settings, places
+            )
     about = {name: {"method": one.method, "layer": one.layer} for name, one in maps.items()}
     write_table(folder / COMPARISON_FILE, [_cells(row, about[row.explainer]) for row in scores])
     compared = [_compared(one, [row for row in scores if row.explainer == name]) for name, one in maps.items()]
-    save(comparison_figure(explained.images_NHW, cases, maps, scores, colormap), folder / COMPARISON_FIGURE)
+    save(comparison_figure(explained.images_NMHW, cases, maps, scores, colormap), folder / COMPARISON_FIGURE)
     return compared
 
 
@@ -118,7 +121,7 @@ def _mean(own: Sequence[MapScores], source: Source, name: str, shown: set[str]) 
 
 
 def comparison_figure(
-    images_NHW: np.ndarray,
+    images_NMHW: np.ndarray,
     cases: Sequence[Case],
     maps: Mapping[str, Explanation],
     scores: Sequence[MapScores],
@@ -138,13 +141,15 @@ def comparison_figure(
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel():
         axes.axis("off")
-    image_hw = (images_NHW.shape[1], images_NHW.shape[2])
+    image_hw, on = (images_NMHW.shape[2], images_NMHW.shape[3]), {one.layer: one.image for one in maps.values()}
     named = {(one.method, one.layer): name for name, one in maps.items()}
     for place, case in enumerate(shown):
         for depth, layer in enumerate(layers):
             axes_row = grid[place * len(layers) + depth]
+            image_HW = images_NMHW[case.number, on[layer]]
+            if depth == 0 or on[layer] != on[layers[depth - 1]]:
+                axes_row[0].imshow(image_HW, cmap="gray", vmin=0, vmax=255)
             if depth == 0:
-                axes_row[0].imshow(images_NHW[case.image], cmap="gray", vmin=0, vmax=255)
                 axes_row[0].set_title(shortened(case.about.get("explained", ""), tile_in), fontsize=FONT_PT, pad=2)
             else:
                 axes_row[0].set_title("")
@@ -156,7 +161,7 @@ def comparison_figure(
                 name = named.get((method, layer))
                 if name is None:
                     continue
-                draw_overlay(axes, images_NHW[case.image], maps[name].on_image(place, image_hw), colormap)
+                draw_overlay(axes, image_HW, maps[name].on_image(place, image_hw), colormap)
                 value = deletion.get((name, case.name))
                 title = wrapped(METHODS[method].title, tile_in) + "\n" if place == depth == 0 else ""
                 axes.set_title(f"{title}{'-' if value is None else f'{value:.2f}'}", fontsize=FONT_PT, pad=2)

@@ -13,6 +13,7 @@ from trainables.explain.display import display_maps
 from trainables.explain.private_copy import private_copy, undisturbed
 from trainables.explain.rank_correlation import rank_correlation
 from trainables.explain.subject import class_score_B
+from trainables.inference import logits_of
 
 TOP_FRACTION = 0.2
 
@@ -40,24 +41,24 @@ class MapAgreement:
 
 
 def branch_shares(
-    model: nn.Module, images_BCHW: Tensor, classes_B: Sequence[int], reference_NCHW: Tensor, branches: tuple[str, str]
+    model: nn.Module, x_BMHW: Tensor, classes_B: Sequence[int], reference_NMHW: Tensor, branches: tuple[str, str]
 ) -> list[BranchShare]:
-    """Return for each image what two submodules give to the logit of a class.
+    """Return for each case what two submodules give to the logit of a class.
 
-    A branch is taken out by putting the mean of its output over the reference images in its place. Four forward passes
-    an image; the model is left as it is. Raises ExplanationError for a branch that is not called once a pass.
+    A branch is taken out by putting the mean of its output over the reference cases in its place. Four forward passes
+    a case; the model is left as it is. Raises ExplanationError for a branch that is not called once a pass.
     """
     device = next(model.parameters()).device
     with undisturbed(device), torch.no_grad():
         private = private_copy(model)
         modules = [private.get_submodule(name) for name in branches]
-        images, reference = images_BCHW.to(device).float(), reference_NCHW.to(device).float()
-        outputs = _outputs(private, modules, images)
+        cases, reference = x_BMHW.to(device).float(), reference_NMHW.to(device).float()
+        outputs = _outputs(private, modules, cases)
         means = [output.mean(dim=0, keepdim=True) for output in _outputs(private, modules, reference)]
 
         def scores(*taken_out: int) -> np.ndarray:
             with _replaced([(modules[place], means[place]) for place in taken_out]):
-                logits_BK = private(images).float()
+                logits_BK = logits_of(private, cases).float()
             rows = [class_score_B(logits_BK[n : n + 1], target) for n, target in enumerate(classes_B)]
             return torch.cat(rows).cpu().numpy().astype(float)
 
@@ -105,11 +106,11 @@ def _lengths(output: Tensor) -> np.ndarray:
     return lengths
 
 
-def _outputs(model: nn.Module, modules: Sequence[nn.Module], images_BCHW: Tensor) -> list[Tensor]:
+def _outputs(model: nn.Module, modules: Sequence[nn.Module], x_BMHW: Tensor) -> list[Tensor]:
     seen: dict[int, list[Tensor]] = {place: [] for place in range(len(modules))}
     handles = [module.register_forward_hook(_keeping(seen[place])) for place, module in enumerate(modules)]
     try:
-        model(images_BCHW)
+        logits_of(model, x_BMHW)
     finally:
         for handle in handles:
             handle.remove()

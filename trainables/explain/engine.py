@@ -36,6 +36,7 @@ class Explanation:
     method: str
     layer: str  # empty where the whole model was asked
     places: CellPlaces
+    image: int = 0  # which of the case's
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -52,13 +53,11 @@ class Explanation:
         return np.array([not (map_HW > 0).any() for map_HW in self.maps_BHW])
 
 
-def explain(
-    model: nn.Module, images: Images, targets_B: Targets, explainer: Explainer, *, image: int = 0
-) -> Explanation:
+def explain(model: nn.Module, images: Images, targets_B: Targets, explainer: Explainer) -> Explanation:
     """Return a raw map per case of where the image speaks for a class.
 
     `images` are what the model takes, [B, C, H, W], for a model of several images per case one such tensor each; the
-    map is of image number `image`, the others are held constant. `targets_B` are class indices; a model with one logit
+    map is of the explainer's, the others are held constant. `targets_B` are class indices; a model with one logit
     has the classes 0 (its negative) and 1. The model gives logits [B, K] or [B, 1]; it may be in training, frozen,
     half precision or compiled, and is left as it is, to the bit. Cases are computed one by one in float32: a map does
     not depend on what is in the batch.
@@ -67,18 +66,18 @@ def explain(
     device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
     with undisturbed(device):
         private = private_copy(model)
-        cases = checked_images(images, device, image)
+        cases = checked_images(images, device, explainer.image)
         targets = checked_targets(targets_B, len(cases[0]))
         logits_BK = checked_logits_BK(private, cases, targets)
         method = _chosen(private, explainer)
         split = zip(*(one.split(1) for one in cases), strict=True)
-        subjects = [Subject(private, one_case, image) for one_case in split]
+        subjects = [Subject(private, one_case, explainer.image) for one_case in split]
         maps_BHW, layer, places = _maps(subjects, targets, method, explainer)
     if not np.isfinite(maps_BHW).all():
         raise ExplanationError(
             f"{method} at layer {layer or 'all'}: its map has values that are no numbers; use another"
         )
-    return Explanation(maps_BHW, np.array(targets), logits_BK.cpu().numpy(), method, layer, places)
+    return Explanation(maps_BHW, np.array(targets), logits_BK.cpu().numpy(), method, layer, places, explainer.image)
 
 
 def _chosen(model: nn.Module, explainer: Explainer) -> str:

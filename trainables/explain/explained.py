@@ -1,6 +1,6 @@
 """A trained model and the images whose answers are to be explained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,24 +13,31 @@ from trainables.explain.engine import Explanation, explain
 from trainables.explain.explainers import Explainer
 from trainables.inference import to_input
 
+Masks = Mapping[tuple[int, int], np.ndarray]  # lesions, mask_HW by the number of the case and of its image
+
+
+def explain_cases(model: nn.Module, x_BMHW: torch.Tensor, targets: Sequence[int], explainer: Explainer) -> Explanation:
+    """Return the raw maps of cases of M images, which the model takes one by one. Raises ExplanationError."""
+    return explain(model, x_BMHW.split(1, dim=1), targets, explainer)
+
 
 @dataclass(frozen=True)
 class Explained:
-    """A model with the record of its architecture, and uint8 images_NHW of the side that it takes."""
+    """A model with the record of its architecture, and uint8 images_NMHW: N cases of M images as it takes them."""
 
     architecture: Architecture
     model: nn.Module
-    images_NHW: np.ndarray
+    images_NMHW: np.ndarray
 
     def input_of(self, cases: Sequence[int]) -> torch.Tensor:
-        """Return images_BCHW of some cases as the model takes them."""
-        return to_input(torch.from_numpy(np.ascontiguousarray(self.images_NHW[list(cases)])))
+        """Return x_BMHW of some cases."""
+        return to_input(torch.from_numpy(np.ascontiguousarray(self.images_NMHW[list(cases)])))
 
     def maps(
         self, explainers: Sequence[Explainer], cases: Sequence[int], targets: Sequence[int]
     ) -> dict[str, Explanation]:
         """Return the raw maps of some cases for one class each, by the explainer's name. Raises ExplanationError."""
-        return {one.name: explain(self.model, self.input_of(cases), targets, one) for one in explainers}
+        return {one.name: explain_cases(self.model, self.input_of(cases), targets, one) for one in explainers}
 
     def usable(self, explainers: Sequence[Explainer]) -> tuple[list[Explainer], list[str]]:
         """Return the explainers that work on this model, and why the others do not: none stands in for another."""

@@ -80,7 +80,8 @@ class Explainer:
     `method` is a key of METHODS in any spelling, or `auto`: relevance for a ViT whose attention can be read, else
     Grad-CAM. `layer` is a dotted path in the module, with negative numbers from the end ('cnn.layer4.-1'); one that
     names a backbone of timm means its last spatial layer, and an empty one the only backbone, or the model's last
-    activation. `head_fusion` and `discard_fraction` are rollout's. Raises ExplanationError for what there is not.
+    activation. `image` is the number of the image that the map lies on, where a case has several. `head_fusion` and
+    `discard_fraction` are rollout's. Raises ExplanationError for what there is not.
     """
 
     method: str = AUTO
@@ -89,6 +90,7 @@ class Explainer:
     shows: str = ""
     head_fusion: Literal["mean", "max", "min"] = "mean"
     discard_fraction: float = 0.0
+    image: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "method", method_named(self.method))

@@ -25,12 +25,12 @@ from trainables.standalone import Classifier, load_module
 
 @dataclass(frozen=True)
 class Answers:
-    """What a classifier says of some images: uint8 images_NHW as it sees them, probs_NK, and why it cannot judge some.
+    """What a classifier says of some cases: uint8 images_NMHW as it sees them, probs_NK, and why it cannot judge some.
 
     Rows of these are black and NaN.
     """
 
-    images_NHW: np.ndarray
+    images_NMHW: np.ndarray
     probs_NK: np.ndarray
     reasons: list[str]
 
@@ -53,24 +53,26 @@ class Packaged:
         """Return the names of a case's images."""
         return self.classifier.inputs
 
-    def answers(self, contents: Sequence[bytes]) -> Answers:
-        """Judge image files, of which any may be damaged."""
-        side_px = self.classifier.side_px
-        probs_NK, reasons = self.classifier.predict(list(contents))
-        images_NHW = np.zeros((len(contents), side_px, side_px), dtype=np.uint8)
+    def answers(self, contents: Sequence[Sequence[bytes]]) -> Answers:
+        """Judge cases of image files, of which any may be damaged."""
+        side_px, per_case = self.classifier.side_px, len(self.inputs)
+        probs_NK, reasons = self.classifier.predict([list(case) for case in contents])
+        images_NMHW = np.zeros((len(contents), per_case, side_px, side_px), dtype=np.uint8)
         readable = [n for n, reason in enumerate(reasons) if not reason]
         if readable:
-            (x_B1HW,) = self.classifier.tensors([contents[n] for n in readable])
-            images_NHW[readable] = (x_B1HW[:, 0] * 255).round().to(torch.uint8).numpy()
-        return Answers(images_NHW, probs_NK, reasons)
+            x_NMHW = torch.cat(self.classifier.tensors([list(contents[n]) for n in readable]), dim=1)
+            images_NMHW[readable] = (x_NMHW * 255).round().to(torch.uint8).numpy()
+        return Answers(images_NMHW, probs_NK, reasons)
 
-    def explained(self, images_NHW: np.ndarray) -> Explained:
-        """Return the model with images that it can judge, explained as the catalog says of its architecture now."""
-        return Explained(_record(self.architecture), self.classifier.model, images_NHW)
+    def explained(self, images_NMHW: np.ndarray) -> Explained:
+        """Return the model with cases that it can judge, explained as the catalog says of its architecture now."""
+        return Explained(_record(self.architecture), self.classifier.model, images_NMHW)
 
-    def black_image(self) -> Reference:
-        """Return what stands for "nothing special" where no other images are known."""
-        return Reference(torch.zeros(1, 1, self.classifier.side_px, self.classifier.side_px), "a black image")
+    def black_images(self) -> Reference:
+        """Return what stands for "nothing special" where no other cases are known."""
+        side_px, per_case = self.classifier.side_px, len(self.inputs)
+        named = "a black image" if per_case == 1 else "black images"
+        return Reference(torch.zeros(1, per_case, side_px, side_px), named)
 
 
 def load_packaged(folder: Path) -> Packaged:

@@ -1,7 +1,7 @@
 """An image beside the maps that explain its answer, as a figure as wide as a page's text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,21 @@ SCALE_IN = 0.08
 
 @dataclass(frozen=True)
 class Panel:
-    """What is drawn of one image: uint8 image_HW, raw maps by the name of their explainer, what is said below.
+    """What is drawn of one case: its images uint8 HW, raw maps by the name of their explainer, what is said below.
 
+    `image_of` gives the number of the image that a map lies on, where that is not the first; `named` the images' names.
     `fused` names two of the maps and the weight of the first: their views are shown added. `exponent` is that of the
     class in the dementia project's display, 1 for none.
     """
 
-    image_HW: np.ndarray
+    images: Sequence[np.ndarray]
     maps: Mapping[str, np.ndarray]
     title: str
     notes: Sequence[str] = ()
     fused: tuple[str, str, float] | None = None
     exponent: float = 1.0
+    image_of: Mapping[str, int] = field(default_factory=dict)
+    named: Sequence[str] = ("image",)
 
 
 def draw_panel(path: Path, panel: Panel, colormap: str = COLORMAP) -> None:
@@ -53,27 +56,31 @@ def check_colormap(name: str) -> None:
 
 
 def panel_figure(panel: Panel, colormap: str = COLORMAP) -> Figure:
-    """Return the figure of `draw_panel`: the image, a tile per map, the fused view; a scale; the notes."""
+    """Return the figure of `draw_panel`: in a row each image, a tile per map, the fused view; a scale; the notes."""
     check_colormap(colormap)
     views = _views(panel)
-    tiles = 1 + len(views)
+    of_images = [
+        {name: view for name, view in views.items() if panel.image_of.get(name, 0) == number}
+        for number in range(len(panel.images))
+    ]
+    tiles = 1 + max(map(len, of_images))
     width_in = WIDTH_IN * (1 if tiles <= TILES_PER_WIDTH else 2)
     tile_in = width_in / tiles - 0.15
-    height, width = panel.image_HW.shape
     notes = [wrapped(note, width_in - 0.1) for note in panel.notes]
     title = wrapped(panel.title, width_in - 0.1)
-    heights = [tile_in * min(max(height / width, 0.5), 1.5), SCALE_IN]
+    heights = [tile_in * min(max(height / width, 0.5), 1.5) for height, width in (one.shape for one in panel.images)]
     figure = new_figure(0, "")
-    figure.set_size_inches(width_in, sum(heights) + LINE_IN * (7 + title.count("\n")))
+    lines = 5 + 2 * len(heights) + title.count("\n")
+    figure.set_size_inches(width_in, sum(heights) + SCALE_IN + LINE_IN * lines)
     figure.suptitle(title, fontsize=FONT_PT)
-    grid = figure.add_gridspec(2, tiles, height_ratios=heights)
-    image_axes = figure.add_subplot(grid[0, 0])
-    _draw_image(image_axes, panel.image_HW, "image", tile_in)
-    for place, (name, shown_HW) in enumerate(views.items(), start=1):
-        axes = figure.add_subplot(grid[0, place])
-        _draw_image(axes, panel.image_HW, name, tile_in)
-        _lay_over(axes, shown_HW, colormap, panel.maps.get(name))
-    _draw_scale(figure.add_subplot(grid[1, :]), colormap)
+    grid = figure.add_gridspec(len(heights) + 1, tiles, height_ratios=[*heights, SCALE_IN])
+    for row, (image_HW, own) in enumerate(zip(panel.images, of_images, strict=True)):
+        _draw_image(figure.add_subplot(grid[row, 0]), image_HW, panel.named[row], tile_in)
+        for place, (name, shown_HW) in enumerate(own.items(), start=1):
+            axes = figure.add_subplot(grid[row, place])
+            _draw_image(axes, image_HW, name, tile_in)
+            _lay_over(axes, shown_HW, colormap, panel.maps.get(name))
+    _draw_scale(figure.add_subplot(grid[-1, :]), colormap)
     if notes:
         words_below(figure, "\n".join(notes))
     return figure
@@ -101,14 +108,15 @@ def _blank_words(map_hw: np.ndarray | None) -> str:
 
 def _views(panel: Panel) -> dict[str, np.ndarray | None]:
     """Return what is shown of each map, None of one without positive evidence; then the fused view."""
-    image_hw = (panel.image_HW.shape[0], panel.image_HW.shape[1])
-    shown: dict[str, np.ndarray | None] = {
-        name: None if is_blank(map_hw) else display_maps(map_hw[None], image_hw, [panel.exponent])[0]
-        for name, map_hw in panel.maps.items()
-    }
+    shown: dict[str, np.ndarray | None] = {}
+    for name, map_hw in panel.maps.items():
+        height, width = panel.images[panel.image_of.get(name, 0)].shape
+        blank = is_blank(map_hw)
+        shown[name] = None if blank else display_maps(map_hw[None], (height, width), [panel.exponent])[0]
     if panel.fused is not None:
         first, second, weight = panel.fused
-        one, other = (np.zeros(image_hw) if view is None else view for view in (shown[first], shown[second]))
+        nothing_HW = np.zeros(panel.images[0].shape)
+        one, other = (nothing_HW if view is None else view for view in (shown[first], shown[second]))
         fused_HW = weight * one + (1 - weight) * other
         name = f"fused: {weight:g} {first} + {1 - weight:g} {second}"
         shown[name] = fused_HW if fused_HW.any() else None

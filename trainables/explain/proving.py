@@ -1,8 +1,7 @@
 """What the maps of a model are worth: its explainers beside controls, and held against models of noise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -13,8 +12,7 @@ from trainables.errors import ExplanationError
 from trainables.evaluation.predictions import case_digest
 from trainables.explain.cases import proved_cases, sanity_cases
 from trainables.explain.cell_places import CellPlaces
-from trainables.explain.engine import explain
-from trainables.explain.explained import Explained
+from trainables.explain.explained import Explained, Masks, explain_cases
 from trainables.explain.explainers import Explainer
 from trainables.explain.faithfulness import Predict
 from trainables.explain.map_warnings import MapVerdict
@@ -23,6 +21,7 @@ from trainables.explain.proof import MapScores, ProofCase, ProofSettings, prove_
 from trainables.explain.proof_summary import ExplainerSummary, summarise_proof
 from trainables.explain.sanity import DEPTHS, RandomisationTest, randomisation_test, shift_stability
 from trainables.explain.settings import ExplanationSettings
+from trainables.inference import logits_of
 
 
 @dataclass(frozen=True)
@@ -47,18 +46,19 @@ def prove(
     explained: Explained,
     explainers: Sequence[Explainer],
     rows: Sequence[SplitRow],
-    masks: Mapping[int, np.ndarray],
+    masks: Masks,
     settings: ExplanationSettings,
 ) -> tuple[list[MapScores], list[ProvedExplainer]]:
-    """Return a row per image, explainer and control, and a verdict per explainer; the class is the predicted one.
+    """Return a row per case, explainer and control, and a verdict per explainer; the class is the predicted one.
 
-    `masks` holds the lesions that are known, by the number of their row.
+    `masks` holds the lesions that are known. Of a case of several images only the one changes that a map lies on.
     """
-    cases = proved_cases(rows, [n in masks for n in range(len(rows))], settings.seed, settings.proved)
+    marked = {case for case, _ in masks}
+    cases = proved_cases(rows, [n in marked for n in range(len(rows))], settings.seed, settings.proved)
     if not explainers or not cases:
         return [], []
     proof = ProofSettings(steps=settings.removal_steps, seed=settings.seed)
-    if explained.images_NHW.shape[1] > settings.most_road_px:
+    if explained.images_NMHW.shape[2] > settings.most_road_px:
         proof = replace(proof, percentiles=())
     predict = predict_with(explained.model)
     classes = [int(k) for k in predict(explained.input_of(cases)).argmax(dim=1)]
@@ -66,16 +66,18 @@ def prove(
     places = {name: one.places for name, one in maps.items()}
     scores: list[MapScores] = []
     for place, n in enumerate(cases):
-        case = ProofCase(
-            image=case_digest([rows[n].sha256, rows[n].second_sha256]),
-            index=n,
-            group=rows[n].group,
-            is_correct=classes[place] == rows[n].label,
-            class_index=classes[place],
-            mask_HW=masks.get(n),
-        )
-        own = {name: one.maps_BHW[place] for name, one in maps.items()}
-        scores += prove_image(predict, explained.input_of([n])[0], own, case, proof, places)
+        x_MHW = explained.input_of([n])[0]
+        for image in sorted({one.image for one in explainers}):
+            case = ProofCase(
+                image=case_digest([rows[n].sha256, rows[n].second_sha256]),
+                index=n,
+                group=rows[n].group,
+                is_correct=classes[place] == rows[n].label,
+                class_index=classes[place],
+                mask_HW=masks.get((n, image)),
+            )
+            own = {one.name: maps[one.name].maps_BHW[place] for one in explainers if one.image == image}
+            scores += prove_image(holding(predict, x_MHW, image), x_MHW[image : image + 1], own, case, proof, places)
     summaries = {one.explainer: one for one in summarise_proof(scores, settings.seed)}
     few = sanity_cases(rows, cases, settings.seed, settings.tested)
     of_few = [classes[cases.index(n)] for n in few]
@@ -85,15 +87,26 @@ def prove(
 
 
 def predict_with(owned: nn.Module) -> Predict:
-    """Return what gives a model's probabilities_BK of images_BCHW, both on the CPU; the model stays as it is."""
+    """Return what gives a model's probabilities_BK of x_BMHW, both on the CPU; the model stays as it is."""
     model, device = private_copy(owned), next(owned.parameters()).device
 
-    def predict(images_BCHW: torch.Tensor) -> torch.Tensor:
+    def predict(x_BMHW: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            logits_BK: torch.Tensor = model(images_BCHW.to(device, torch.float32))
+            logits_BK = logits_of(model, x_BMHW.to(device, torch.float32))
         return logits_BK.float().softmax(dim=1).cpu()
 
     return predict
+
+
+def holding(predict: Predict, x_MHW: torch.Tensor, image: int) -> Predict:
+    """Return what gives probabilities_BK for variants_B1HW of one image of a case, the others as they are."""
+
+    def with_variants(variants_B1HW: torch.Tensor) -> torch.Tensor:
+        x_BMHW = x_MHW.expand(len(variants_B1HW), -1, -1, -1).clone()
+        x_BMHW[:, image] = variants_B1HW[:, 0]
+        return predict(x_BMHW)
+
+    return with_variants
 
 
 def _proved(
@@ -105,9 +118,17 @@ def _proved(
     places: CellPlaces,
     settings: ExplanationSettings,
 ) -> ProvedExplainer:
-    images = explained.input_of(cases)
-    by_model = partial(_maps, images_BCHW=images, classes=classes, explainer=explainer)
-    of_images = partial(_maps, explained.model, classes=classes, explainer=explainer)
+    x_BMHW = explained.input_of(cases)
+    images = x_BMHW[:, explainer.image : explainer.image + 1]
+
+    def by_model(model: nn.Module) -> np.ndarray:
+        return explain_cases(model, x_BMHW, classes, explainer).maps_BHW
+
+    def of_images(moved_B1HW: torch.Tensor) -> np.ndarray:
+        moved_BMHW = x_BMHW.clone()
+        moved_BMHW[:, explainer.image] = moved_B1HW[:, 0]
+        return explain_cases(explained.model, moved_BMHW, classes, explainer).maps_BHW
+
     stability = shift_stability(of_images, images, places) if settings.by_steps else []
     stable = [value for value in stability if value is not None]
     depths = DEPTHS if settings.by_steps else DEPTHS[-1:]
@@ -116,7 +137,3 @@ def _proved(
     except ExplanationError as error:  # of a model of noise: its logits may be no numbers
         test = RandomisationTest((), None, f"layer randomisation: {error}")
     return ProvedExplainer(summary, test, float(np.mean(stable)) if stable else None)
-
-
-def _maps(model: nn.Module, images_BCHW: torch.Tensor, classes: Sequence[int], explainer: Explainer) -> np.ndarray:
-    return explain(model, images_BCHW, classes, explainer).maps_BHW

@@ -1,7 +1,7 @@
 """A judged side -> why the model said so: panels, what proves the maps, tables and raw maps, in one folder."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from trainables.explain.class_grid import (
     random_of_each_class,
     write_class_grid,
 )
-from trainables.explain.explained import Explained
+from trainables.explain.explained import Explained, Masks
 from trainables.explain.map_warnings import verdict_warnings
 from trainables.explain.proof_figure import draw_proof
 from trainables.explain.proving import ProvedExplainer, prove
@@ -36,7 +36,7 @@ def explain_side(
     task: Task,
     explained: Explained,
     predictions: Predictions,
-    masks: Mapping[int, np.ndarray],
+    masks: Masks,
     title: str,
     settings: ExplanationSettings,
 ) -> None:
@@ -99,7 +99,7 @@ def _cases(task: Task, predictions: Predictions, title: str, mistakes: int) -> l
         cases.append(
             Case(
                 name=f"{place:02d}_{'right' if predicted == row.label else 'wrong'}",
-                image=n,
+                number=n,
                 class_index=predicted,
                 title=f"{title}, {digest} ({row.modality}): {answer}",
                 about=about,

@@ -1,4 +1,7 @@
-"""All that changes while a trial is trained: model, optimizer, rates, averaged weights and random numbers."""
+"""All that changes while a trial is trained: model, optimizer, rates, averaged weights and random numbers.
+
+B: cases of a batch; P: those of a part of it, shown at once; M: images of a case.
+"""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -10,7 +13,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from trainables.data.augmentation import Augmentation, augment
-from trainables.inference import EVALUATION_BATCH, predict_logits, to_input
+from trainables.inference import EVALUATION_BATCH, logits_of, predict_logits, to_input
 from trainables.models import build_model, load_weights
 from trainables.training.batches import epoch_batches, shown_images
 from trainables.training.development import DevelopmentData
@@ -86,7 +89,7 @@ class Learner:
         micro, batch = self._by["micro_batch_size"], self._by["batch_size"]
         batch_size = VALIDATION_BATCHES * micro if micro else max(EVALUATION_BATCH, VALIDATION_BATCHES * batch)
         rows = self._data.validation_rows
-        return predict_logits(self.kept, self._data.images_NHW, rows, batch_size, half=self._half)
+        return predict_logits(self.kept, self._data.images_NMHW, rows, batch_size, half=self._half)
 
     def take_first_step(self) -> float:
         """Train on the first batch once and return the loss: proof that the model builds, fits and trains."""
@@ -134,15 +137,15 @@ class Learner:
         self, rows_B: torch.Tensor, labels_B: torch.Tensor, plain_B: torch.Tensor, epoch: int
     ) -> torch.Tensor:
         """Return (mean objective, share of right answers) of one batch, still on the device."""
-        x_BCHW = to_input(self._data.take(rows_B))
-        changed_BCHW = augment(x_BCHW, self._augmentation, self._draws)
+        x_BMHW = to_input(self._data.take(rows_B))
+        changed_BMHW = augment(x_BMHW, self._augmentation, self._draws)
         if self._plain_copies:
-            changed_BCHW = torch.where(plain_B.view(-1, 1, 1, 1), x_BCHW, changed_BCHW)
-        x_BCHW = changed_BCHW
+            changed_BMHW = torch.where(plain_B.view(-1, 1, 1, 1), x_BMHW, changed_BMHW)
+        x_BMHW = changed_BMHW
         set_rates(self._optimizer, self.rates.factor(self._step))
         self._optimizer.zero_grad(set_to_none=True)
         mining = self._by["imbalance"] == "hem" and epoch > self._by["hem_warmup_epochs"]
-        measured_2 = self._mine(x_BCHW, labels_B) if mining else self._backward(x_BCHW, labels_B)
+        measured_2 = self._mine(x_BMHW, labels_B) if mining else self._backward(x_BMHW, labels_B)
         if self._by["grad_clip"]:
             nn.utils.clip_grad_norm_(self.model.parameters(), self._by["grad_clip"])
         self._optimizer.step()
@@ -151,39 +154,38 @@ class Learner:
             self._ema.update(self.model, self._step)
         return measured_2
 
-    def _backward(self, x_BCHW: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+    def _backward(self, x_BMHW: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
         """Add up the gradients of the batch's mean objective, part by part."""
         divisor = self._objective.divisor(labels_B)
-        measured_2 = torch.zeros(2, device=x_BCHW.device)
-        for x_MCHW, labels_M in zip(self._parts(x_BCHW), self._parts(labels_B), strict=True):
-            logits_MK = self._forward(x_MCHW)
-            loss = self._objective.losses(logits_MK, labels_M).sum() / divisor
+        measured_2 = torch.zeros(2, device=x_BMHW.device)
+        for x_PMHW, labels_P in zip(self._parts(x_BMHW), self._parts(labels_B), strict=True):
+            logits_PK = self._forward(x_PMHW)
+            loss = self._objective.losses(logits_PK, labels_P).sum() / divisor
             loss.backward()
-            measured_2 += torch.stack([loss.detach(), _right(logits_MK, labels_M).sum() / len(labels_B)])
+            measured_2 += torch.stack([loss.detach(), _right(logits_PK, labels_P).sum() / len(labels_B)])
         return measured_2
 
-    def _mine(self, x_BCHW: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+    def _mine(self, x_BMHW: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
         """Train on the hardest images of the batch alone, shown again or by the losses that found them."""
         if self._by["hem_mode"] == "reuse_loss":
-            logits_BK = self._forward(x_BCHW)
+            logits_BK = self._forward(x_BMHW)
             losses_B = self._objective.losses(logits_BK, labels_B)
             loss = losses_B[hardest(losses_B.detach(), self._by["hem_fraction"])].mean()
             loss.backward()
             return torch.stack([loss.detach(), _right(logits_BK, labels_B).mean()])
         with torch.no_grad():
-            logits_BK = torch.cat([self._forward(x_MCHW) for x_MCHW in self._parts(x_BCHW)])
+            logits_BK = torch.cat([self._forward(x_PMHW) for x_PMHW in self._parts(x_BMHW)])
             chosen_H = hardest(self._objective.losses(logits_BK, labels_B), self._by["hem_fraction"])
-        loss, _ = self._backward(x_BCHW[chosen_H], labels_B[chosen_H])
+        loss, _ = self._backward(x_BMHW[chosen_H], labels_B[chosen_H])
         return torch.stack([loss, _right(logits_BK, labels_B).mean()])
 
     def _parts(self, values_B: torch.Tensor) -> tuple[torch.Tensor, ...]:
         parts: tuple[torch.Tensor, ...] = values_B.split(self._by["micro_batch_size"] or len(values_B))
         return parts
 
-    def _forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(x_BCHW.device.type, dtype=torch.bfloat16, enabled=self._half):
-            logits_BK: torch.Tensor = self.model(x_BCHW.contiguous(memory_format=self._layout))
-        return logits_BK
+    def _forward(self, x_BMHW: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(x_BMHW.device.type, dtype=torch.bfloat16, enabled=self._half):
+            return logits_of(self.model, x_BMHW, self._layout)
 
 
 def _right(logits_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,66 @@
+"""Cases without labels, however a user names them: single images, or pairs of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.data.layouts.csv_table import read_csv_table
+from trainables.data.unlabelled import UnlabelledImage, list_images
+from trainables.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class UnlabelledCase:
+    """The images of one case, in the order that a model takes them."""
+
+    images: tuple[UnlabelledImage, ...]
+
+    @property
+    def name(self) -> str:
+        """Return what a message calls it."""
+        return " + ".join(image.name for image in self.images)
+
+    def read_or_reason(self) -> tuple[list[bytes], str]:
+        """Return the bytes of each image and "", or nothing in them and why they cannot be read."""
+        contents = []
+        for image in self.images:
+            content, reason = image.read_or_reason()
+            if reason:
+                return [b""] * len(self.images), reason if len(self.images) == 1 else f"{image.name}: {reason}"
+            contents.append(content)
+        return contents, ""
+
+
+def single_images(paths: Iterable[str]) -> list[UnlabelledCase]:
+    """Return a case for each image that paths name. Raises DataError as `list_images`."""
+    return [UnlabelledCase((image,)) for image in list_images(paths)]
+
+
+def one_case(paths: Sequence[str]) -> UnlabelledCase:
+    """Return the case of these image files, one for each of a model's inputs. Raises DataError for another path."""
+    images = []
+    for path in paths:
+        found = list_images([path])
+        if Path(path).is_dir() or len(found) != 1:
+            raise DataError(f"{path}: expected one image file, as a case has one of each kind")
+        images += found
+    return UnlabelledCase(tuple(images))
+
+
+def list_cases(table: Path, columns: Sequence[str]) -> list[UnlabelledCase]:
+    """Return a case for each row of a CSV file with a column of paths for each image, relative to its folder.
+
+    A file that is missing is found when it is read. Raises DataError for a table without these columns or rows, and
+    for an empty cell.
+    """
+    if not table.is_file():
+        raise DataError(f"{table}: no such file")
+    cases = []
+    for line, row in read_csv_table(table, tuple(columns)):
+        empty = [column for column in columns if not row[column].strip()]
+        if empty:
+            raise DataError(f"{table}: line {line}: no {empty[0]}; a case has {' and '.join(columns)}")
+        cases.append(UnlabelledCase(tuple(UnlabelledImage.of_file(table.parent / row[c].strip()) for c in columns)))
+    if not cases:
+        raise DataError(f"{table}: holds no rows")
+    return cases

@@ -86,11 +86,20 @@ def test_lines_go_from_the_querys_patch_to_the_keys_in_the_other_image() -> None
 def test_what_is_not_drawn_is_said() -> None:
     words = words_of(sketch_figure(LOOKS["even"], TITLE))
     assert words.count("attention is even: no line is above 2/N") == 2
-    assert "2/N = 0.1667. CT to MRI: 0 of 18 lines drawn" in words
+    assert "2/N = 0.1667. CT to MRI: 0 lines drawn, 18 not" in words
     assert "all features are 0" in words_of(features_figure(LOOKS["even"], TITLE))
     assert "10 fused channels: 0 everywhere" in words_of(fused_figure(LOOKS["even"], TITLE))
+    assert len(fused_figure(LOOKS["even"], TITLE).axes[1].images) == 1  # the image alone
     similarity = LOOKS["even"]
-    assert "CKA - (-)" in words_of(similarity_figure(similarity, similarity_stages(similarity), TITLE))
+    assert "CKA none (none)" in words_of(similarity_figure(similarity, similarity_stages(similarity), TITLE))
+
+
+def test_a_fused_map_that_differs_by_rounding_only_is_not_stretched() -> None:
+    fused_DHW = np.full((10, 3, 4), 1 / 3, np.float32)
+    fused_DHW[:, 1, 2] = np.nextafter(fused_DHW[0, 0, 0], np.float32(1))
+    figure = fused_figure(replace(LOOKS["random"], fused_DHW=fused_DHW), TITLE)
+    assert [len(axes.images) for axes in figure.axes[:4]] == [1, 1, 1, 1]
+    assert len(fused_figure(LOOKS["random"], TITLE).axes[1].images) > 1
 
 
 @pytest.mark.parametrize("labels", [[0], [0, 1], [1, 0, 1, 1, 2, 3, 4, 5, 6, 7]])
@@ -136,8 +145,9 @@ def test_tables_are_of_all_cases_and_figures_and_maps_of_those_to_be_drawn(tmp_p
 
 def test_looks_that_do_not_compare_are_refused(tmp_path: Path) -> None:
     looks = [LOOKS["random"], LOOKS["two channels"]]
-    with pytest.raises(ExplanationError, match="looks of 2 kinds"):
-        write_cross_attention(tmp_path, looks, cases([0, 1]), ("healthy", "tumour"), [])
+    for other in (LOOKS["two channels"], LOOKS["one head"]):
+        with pytest.raises(ExplanationError, match="looks of 2 kinds: expected the same modalities, grid and heads"):
+            write_cross_attention(tmp_path, [LOOKS["random"], other], cases([0, 1]), ("healthy", "tumour"), [])
     with pytest.raises(ExplanationError, match=r"to be drawn: \[2\]; there are cases 0 to 1"):
         write_cross_attention(tmp_path, looks, cases([0, 1]), ("healthy", "tumour"), [2])
 

@@ -99,11 +99,11 @@ def by_class_figure(rows: Sequence[AttentionRow], classes: Sequence[str], num_pl
         _scale(axes, [scale * row.values[name] for row in together])
         style_axes(axes)
     _draw_legend(figure.add_subplot(grid[-1, :]), there, classes, together)
-    words = (
-        "A point per case, all heads together; bars are mean and standard deviation. "
-        f"mean: always 1/N = {1 / num_places:.4f} (the weights of N = {num_places} keys sum to 1), so it tells nothing."
+    lines = (
+        "A point per case, all heads together; bars are mean and standard deviation.",
+        f"mean: always 1/N = {1 / num_places:.4f}, as the weights of {num_places} keys sum to 1; it tells nothing.",
     )
-    words_below(figure, wrapped(words, TEXT_IN))
+    words_below(figure, "\n".join(wrapped(line, TEXT_IN) for line in lines))
     return figure
 
 

@@ -73,14 +73,13 @@ def sketch_figure(look: CrossLook, title: str) -> Figure:
     for direction, axes in enumerate(figure.subplots(1, 2)):
         sketch = sketch_lines(look.attention_2HQK[direction])
         _draw_direction(axes, look, direction, sketch.lines)
-        count = len(sketch.lines)
-        told.append(f"{look.directions[direction]}: {count} of {count + sketch.not_drawn} lines drawn")
+        told.append(f"{look.directions[direction]}: {len(sketch.lines)} lines drawn, {sketch.not_drawn} not")
     words = (
         f"The {QUERIES} query patches whose attention is most concentrated, a colour each, and {KEYS} keys of each; "
         f"mean over {look.attention_2HQK.shape[1]} heads; opacity is weight by the query's largest weight. Not drawn: "
-        f"lines below twice the even share, 2/N = {LEAST_SHARES / look.num_places:.4f}. {'; '.join(told)}."
+        f"lines below twice the even share, 2/N = {LEAST_SHARES / look.num_places:.4f}."
     )
-    words_below(figure, wrapped(words, TEXT_IN))
+    words_below(figure, f"{wrapped(words, TEXT_IN)}\n{wrapped('; '.join(told), TEXT_IN)}.")
     return figure
 
 

@@ -70,10 +70,10 @@ class CrossCase:
 
 
 def check_alike(looks: Sequence[CrossLook]) -> None:
-    """Raise ExplanationError where looks are of other modalities or grids: their statistics would not compare."""
-    kinds = {(look.names, look.grid) for look in looks}
+    """Raise ExplanationError where looks differ in modalities, grid or heads: their statistics would not compare."""
+    kinds = list(dict.fromkeys((*look.names, look.grid, look.attention_2HQK.shape[1]) for look in looks))
     if len(kinds) > 1:
-        raise ExplanationError(f"looks of {len(kinds)} kinds: expected the same modalities and grid in all: {kinds}")
+        raise ExplanationError(f"looks of {len(kinds)} kinds: expected the same modalities, grid and heads: {kinds}")
 
 
 def _check_array(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:

@@ -119,7 +119,7 @@ def similarity_figure(look: CrossLook, stages: Mapping[str, TokenSimilarity], ti
 
 def _numbers(found: TokenSimilarity) -> str:
     same, other, cka, shuffled = (
-        "-" if value is None else f"{value:.2f}"
+        "none" if value is None else f"{value:.2f}"
         for value in (found.diagonal, found.off_diagonal, found.cka, found.cka_shuffled)
     )
     return f"same {same}, other {other}; CKA {cka} ({shuffled})"

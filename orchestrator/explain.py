@@ -109,6 +109,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
     """
     from trainables.explain.case_panels import write_panels
     from trainables.explain.comparison import write_comparison
+    from trainables.explain.cross_cases import write_asked_cross
     from trainables.explain.packaged import explainers_for, load_packaged
 
     asked, listed = _asked(request), request.cases.listed(request.reference)
@@ -134,6 +135,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
             with new_folder(out) as part:
                 black, colormap = packaged.black_images(), request.colormap
                 write_panels(part, explained, explainers, cases, black, warnings, colormap, progress=progress)
+                write_asked_cross(part, explained, cases, judged.probs_NK, packaged.classes, colormap)
                 if side_by_side:
                     masks = lesion_masks(judged.cases, packaged.view)
                     compared = write_comparison(part, explained, side_by_side, cases, masks, colormap)

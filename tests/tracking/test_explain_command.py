@@ -146,7 +146,7 @@ def test_a_layer_alone_takes_the_usual_method_and_a_map_of_no_class_is_told(
         (["strok", "SCAN"], "no task 'strok'; did you mean 'stroke'?"),
         (["stroke@9", "SCAN"], "stroke@9: no version '9'"),
         (["stroke@champ", "SCAN"], "stroke@champ: no alias 'champ'; did you mean 'champion'?"),
-        (["stroke"], "Missing argument 'IMAGE...'"),
+        (["stroke"], "no images: name them by PATH"),
         (["stroke", "gone.png"], "gone.png: no such file or folder"),
         (["stroke", "TORN"], "none of the 1 images can be read, e.g. "),
         (["stroke", "SCAN", "--method", "gradcan"], "--method: no method 'gradcan'; did you mean gradcam"),
@@ -189,11 +189,11 @@ def test_a_folder_that_holds_something_is_refused_before_a_model_is_fetched(
         explained(scan)
 
 
-def test_a_model_of_two_images_is_refused_in_one_line(
+def test_a_model_of_another_number_of_images_is_refused_in_one_line(
     explained: Explain, scan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainables.explain.packaged.Packaged.inputs", ["ct", "mr"])
-    with pytest.raises(BadInput, match=r"^stroke version 1: a case is 2 images \(ct, mr\), .* are not built yet$"):
+    with pytest.raises(BadInput, match=r"^stroke version 1: a case of it is 2 images \(ct, mr\), and 1 is given$"):
         explained(scan)
 
 

@@ -83,9 +83,11 @@ def test_the_table_goes_to_a_file_and_never_over_what_is_read(scans: Path, tmp_p
         assert out.read_bytes() == before
 
 
-def test_a_model_of_two_images_is_refused_in_one_line(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_of_another_number_of_images_is_refused_in_one_line(
+    scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("orchestrator.tracking.registry.inputs_of", lambda model: ["ct", "mr"])
-    with pytest.raises(BadInput, match=r"^stroke version 1: a case is 2 images \(ct, mr\), and predict takes single"):
+    with pytest.raises(BadInput, match=r"^stroke version 1: a case of it is 2 images \(ct, mr\), and 1 is given$"):
         command.predict("stroke", [str(scans)])
 
 

@@ -54,7 +54,10 @@ def gradcam(model: nn.Module, x_BCHW: Tensor, targets: list[int] | Tensor) -> Ex
     return explain(model, x_BCHW, targets, Explainer("gradcam", "cnn.layer3"))
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name != "gate"])  # which this model has not
+NOT_HERE = ("gate", "crossattention", "crossrelevance")  # this model has none
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in NOT_HERE])
 def test_the_model_is_as_before_and_a_map_does_not_depend_on_its_batch(method: str, model: nn.Module) -> None:
     model.train()
     model.cnn.bn1.eval()
@@ -263,12 +266,14 @@ def test_what_cannot_be_explained_is_told_in_one_line(asked: tuple, words: str) 
 
 @pytest.mark.parametrize("name", [*one_per_builder(), "timm/test_resnet", "timm/test_vit", "timm/test_convnext"])
 def test_every_explainer_of_an_architecture_works(name: str) -> None:
-    small = small_model(name, image_px=64)
+    small, given = small_model(name, image_px=64), images(2).split(1)
     assert architecture(name).explainers
+    cases = [torch.cat(given[:: 1 - 2 * number]) for number in range(architecture(name).images_per_case)]
     for explainer in architecture(name).explainers:
-        found = explain(small, images(2), [0, 2], explainer)
+        found = explain(small, cases, [0, 2], explainer)
         assert found.maps_BHW.shape[0] == 2
         assert found.grid[0] * found.grid[1] > 1
         assert explainer.shows
     last = {"timm/test_vit": "relevance", "resnet_vit": "rollout", "attention_cnn": "gate", "vit": "gradcam"}
+    last |= {"cross_modal": "crossattention", "late_fusion": "gradcam", "ct_only": "gradcam"}
     assert found.method == last.get(name, "gradcam" if name.startswith("timm/") else "hirescam")

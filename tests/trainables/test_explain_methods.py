@@ -206,7 +206,7 @@ def test_a_method_s_spelling_is_free(spelling: str, name: str) -> None:
     ("spelling", "words"),
     [
         ("gradcma", "no method 'gradcma'; did you mean gradcam"),
-        ("attention rolout", "did you mean rollout"),
+        ("attention rolout", "did you mean crossattention or rollout"),
         ("xyz", "no method 'xyz'. Known: auto, gradcam"),
         ("FullGrad", "is not built: it adds maps that are scaled"),
         ("LRP", "not built: the form of Chefer"),

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from trainables.configs.record import Architecture
 from trainables.configs.training import Optimizer, TrainingConfig
-from trainables.explain.explainers import BranchPair, Explainer
+from trainables.explain.explainers import BranchPair, CrossAttention, Explainer
 
 MOST_TOKENS = 784  # of an image: attention takes memory by their square
 SOURCE = "dual cross-attention project on CT and MRI (reconstructed: its code could not be had)"
@@ -96,7 +96,11 @@ _CAMS = (_cam("ct", 0), _cam("mri", 1))
 
 
 def _record(
-    name: str, config: type[OneModalityConfig], explainers: tuple[Explainer, ...], pair: BranchPair | None = None
+    name: str,
+    config: type[OneModalityConfig],
+    explainers: tuple[Explainer, ...],
+    pair: BranchPair | None = None,
+    cross: CrossAttention | None = None,
 ) -> Architecture:
     return Architecture(
         name=name,
@@ -109,12 +113,33 @@ def _record(
         explainers=explainers,
         pair=pair,
         image_names=NAMES,
+        cross=cross,
     )
 
 
-_BRANCHES = BranchPair("CT Grad-CAM", "MRI Grad-CAM", ("ct", "mri"))
+def _attention(layer: str, image: int) -> tuple[Explainer, Explainer]:
+    """Return the maps of an image that show what the other one takes in of it."""
+    asked, asking = NAMES[image], NAMES[1 - image]
+    at = f"{layer}.-1.attention"
+    return (
+        Explainer(
+            "crossrelevance", at, f"{asking} to {asked} relevance", "what of it speaks for the class", image=image
+        ),
+        Explainer(
+            "crossattention", at, f"{asking} to {asked} attention", "what of it the other image asks", image=image
+        ),
+    )
+
+
+_BRANCHES = BranchPair("CT Grad-CAM", "MRI Grad-CAM", ("ct", "mri"), named=NAMES)
+_CROSS = CrossAttention(
+    first=("ct_to_mri.0", "mri_to_ct.0"),
+    last=("ct_to_mri.-1", "mri_to_ct.-1"),
+    features=("ct.encoder.stages.-1.2", "mri.encoder.stages.-1.2"),
+)
+_BOTH_WAYS = (*_attention("mri_to_ct", 0), *_attention("ct_to_mri", 1))
 RECORDS = (
-    _record("cross_modal", CrossModalConfig, _CAMS, _BRANCHES),
+    _record("cross_modal", CrossModalConfig, (*_CAMS, *_BOTH_WAYS), _BRANCHES, _CROSS),
     _record("late_fusion", LateFusionConfig, _CAMS, _BRANCHES),
     _record("ct_only", CTOnlyConfig, (_cam("stream", 0),)),
     _record("mri_only", MRIOnlyConfig, (_cam("stream", 1),)),

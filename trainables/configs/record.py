@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainables.configs.training import TrainingConfig
-from trainables.explain.explainers import BranchPair, Explainer
+from trainables.explain.explainers import BranchPair, CrossAttention, Explainer
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Architecture:
     `smoke` is a configuration small enough to build, train and export within seconds; `published_epochs` is None where
     no project published the defaults; `explainers` are what shows why it said so, the first one best; `pair` are
     two of them whose branches are compared; `channel_gates` is the path of a layer that gives a weight per channel;
-    `image_names` are those of a case's images in the model's order.
+    `image_names` are those of a case's images in the model's order; `cross` is how two of them attend to each other.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Architecture:
     pair: BranchPair | None = None
     channel_gates: str = ""
     image_names: tuple[str, ...] = ("image",)
+    cross: CrossAttention | None = None
 
     @property
     def images_per_case(self) -> int:

@@ -48,7 +48,7 @@ def class_means(rows: Sequence[AttentionRow]) -> list[ClassMean]:
     """Return a mean per true class, direction and head (None: all together), classes in the order of their index."""
     kinds = dict.fromkeys((row.direction, row.head) for row in rows)
     means = []
-    for true in sorted({row.case.true for row in rows}):
+    for true in sorted({row.case.true for row in rows if row.case.true is not None}):
         for direction, head in kinds:
             own = [row for row in rows if (row.case.true, row.direction, row.head) == (true, direction, head)]
             values = {name: [row.values[name] for row in own] for name in own[0].values}
@@ -79,7 +79,7 @@ def draw_by_class(path: Path, rows: Sequence[AttentionRow], classes: Sequence[st
 def by_class_figure(rows: Sequence[AttentionRow], classes: Sequence[str], num_places: int) -> Figure:
     """Return the figure of `draw_by_class`: a point per case, mean and standard deviation beside them."""
     together = [row for row in rows if row.head is None]
-    there = sorted({row.case.true for row in together})
+    there = sorted({row.case.true for row in together if row.case.true is not None})
     directions = list(dict.fromkeys(row.direction for row in together))
     panel_rows, legend_rows = -(-len(SHOWN) // COLUMNS), -(-len(there) // LEGEND_COLUMNS)
     heights = [PANEL_IN] * panel_rows + [legend_rows * 1.5 * LINE_IN]

@@ -85,7 +85,7 @@ def attention_cells(row: AttentionRow, classes: Sequence[str]) -> dict[str, obje
     """Return a row as cells of a table; what a row lacks is empty."""
     about: dict[str, object] = {
         "case": row.case.name,
-        "true": classes[row.case.true],
+        "true": "" if row.case.true is None else classes[row.case.true],
         "predicted": classes[row.case.predicted],
         "direction": row.direction,
         "head": "all" if row.head is None else row.head,

@@ -150,13 +150,13 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def _component_cells(pair: BranchPair, share: BranchShare, alike: MapAgreement | None) -> dict[str, str]:
-    first, second = share.shapley
+    (first, second), (one, other) = share.shapley, pair.names
     cells = {
         "rank_correlation": None if alike is None else alike.rank_correlation,
         "top_20_overlap": None if alike is None else alike.top_overlap,
-        f"feature_norm_share_{pair.first}": share.norm_share,
-        f"shapley_{pair.first}": first,
-        f"shapley_{pair.second}": second,
+        f"feature_norm_share_{one}": share.norm_share,
+        f"shapley_{one}": first,
+        f"shapley_{other}": second,
         "logit_above_baseline": share.above_baseline,
     }
     return {name: "" if value is None else repr(value) for name, value in cells.items()}
@@ -164,7 +164,7 @@ def _component_cells(pair: BranchPair, share: BranchShare, alike: MapAgreement |
 
 def _component_words(pair: BranchPair, share: BranchShare, alike: MapAgreement | None, reference: str) -> str:
     """Say whether both maps agree, where both are shown, and what each branch gives to the logit."""
-    first, second = share.shapley
+    (first, second), (one, other) = share.shapley, pair.names
     if alike is None:
         maps = ""
     elif alike.rank_correlation is None or alike.top_overlap is None:
@@ -175,7 +175,7 @@ def _component_words(pair: BranchPair, share: BranchShare, alike: MapAgreement |
             f"top 20 % overlap {alike.top_overlap:.0%}. "
         )
     return (
-        f"{maps}Logit above that of {reference}: {share.above_baseline:+.2f} = {pair.first} {first:+.2f} "
-        f"{pair.second} {second:+.2f} (Shapley). Feature-norm share of {pair.first}: {share.norm_share:.0%} (as the "
+        f"{maps}Logit above that of {reference}: {share.above_baseline:+.2f} = {one} {first:+.2f} "
+        f"{other} {second:+.2f} (Shapley). Feature-norm share of {one}: {share.norm_share:.0%} (as the "
         "stroke project: vectors of other sizes and scales do not compare)."
     )

@@ -52,7 +52,11 @@ def explainers_to_compare(explained: Explained, methods: Sequence[str], layer: s
             raise ExplanationError(f"{name} has no layer to choose; compared can be {', '.join(cams)}")
     of_record = [one.layer for one in explained.architecture.explainers if one.method in (*cams, AUTO)]
     layers = [layer] if layer else list(dict.fromkeys(of_record)) or [""]
-    return [Explainer(name, at, f"{METHODS[name].title} {at}".strip()) for at in layers for name in names]
+    return [
+        Explainer(name, at, f"{METHODS[name].title} {at}".strip(), image=explained.image_of(at))
+        for at in layers
+        for name in names
+    ]
 
 
 def write_comparison(

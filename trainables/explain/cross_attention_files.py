@@ -34,9 +34,9 @@ def write_cross_attention(
 ) -> None:
     """Write tables over all looks, and figures (cross_<name>_*.png) and raw maps of the cases that are `drawn`.
 
-    `cross_maps.npz` holds "<name>/attention" (2HQK), "/received" (2hw), "/features" (2hw) and "/fused" (hw). Looks are
-    taken one at a time, one per case. Raises ExplanationError for looks that do not compare, and for a case to be drawn
-    that is not there.
+    `cross_maps.npz` holds "<name>/attention" (2HQK), "/received" (2hw), "/features" (2hw) and "/fused" (hw). Classes
+    are compared where they are known. Looks are taken one at a time, one per case. Raises ExplanationError for looks
+    that do not compare, and for a case to be drawn that is not there.
     """
     unknown = [n for n in drawn if not 0 <= n < len(cases)]
     if unknown:
@@ -50,7 +50,8 @@ def write_cross_attention(
         check_alike([first, look])
         rows += attention_rows(case, look)
         stages = similarity_stages(look)
-        about = {"case": case.name, "true": classes[case.true], "predicted": classes[case.predicted]}
+        true = "" if case.true is None else classes[case.true]
+        about = {"case": case.name, "true": true, "predicted": classes[case.predicted]}
         similarities += [about | similarity_cells(stage, found) for stage, found in stages.items()]
         if n in drawn:
             _draw_case(folder, case, look, stages, colormap)
@@ -59,14 +60,14 @@ def write_cross_attention(
     write_table(folder / BY_CLASS_FILE, [class_cells(one, classes) for one in class_means(rows)])
     write_table(folder / SIMILARITY_FILE, similarities)
     np.savez_compressed(folder / RAW_FILE, allow_pickle=False, **raw)
-    if first is not None:
+    if first is not None and any(case.true is not None for case in cases):
         draw_by_class(folder / BY_CLASS_FIGURE, rows, classes, first.num_places)
 
 
 def _draw_case(
     folder: Path, case: CrossCase, look: CrossLook, stages: Mapping[str, TokenSimilarity], colormap: str
 ) -> None:
-    begin = f"cross_{case.name}"
+    begin = f"cross_{case.file or case.name}"
     draw_received(folder / f"{begin}_attention.png", look, case.title, colormap)
     draw_sketch(folder / f"{begin}_sketch.png", look, case.title)
     draw_features(folder / f"{begin}_features.png", look, case.title, colormap)
@@ -76,8 +77,8 @@ def _draw_case(
 
 def _raw_maps(case: CrossCase, look: CrossLook) -> dict[str, np.ndarray]:
     return {
-        f"{case.name}/attention": look.attention_2HQK,
-        f"{case.name}/received": received_maps(look),
-        f"{case.name}/features": np.stack([mean_map(features_CHW) for features_CHW in look.features_2CHW]),
-        f"{case.name}/fused": fused_map(look.fused_DHW),
+        f"{case.file or case.name}/attention": look.attention_2HQK,
+        f"{case.file or case.name}/received": received_maps(look),
+        f"{case.file or case.name}/features": np.stack([mean_map(features_CHW) for features_CHW in look.features_2CHW]),
+        f"{case.file or case.name}/fused": fused_map(look.fused_DHW),
     }

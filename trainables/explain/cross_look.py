@@ -61,12 +61,16 @@ class CrossLook:
 
 @dataclass(frozen=True)
 class CrossCase:
-    """What a look is of: `name` begins its files, `title` stands above its figures; classes by index."""
+    """What a look is of: its `name` in tables, classes by index, `title` above its figures, `file` begins theirs.
+
+    `true` is None where nobody knows.
+    """
 
     name: str
-    true: int
+    true: int | None
     predicted: int
-    title: str
+    title: str = ""
+    file: str = ""
 
 
 def check_alike(looks: Sequence[CrossLook]) -> None:

@@ -39,6 +39,23 @@ class Explained:
         """Return the raw maps of some cases for one class each, by the explainer's name. Raises ExplanationError."""
         return {one.name: explain_cases(self.model, self.input_of(cases), targets, one) for one in explainers}
 
+    def image_of(self, layer: str) -> int:
+        """Return the number of the image whose places a layer's maps have.
+
+        Raises ExplanationError for a layer that has taken in several: where its maps lie cannot be told.
+        """
+        record = self.architecture
+        known = [one.image for one in record.explainers if one.layer == layer]
+        if self.images_NMHW.shape[1] == 1 or known:
+            return known[0] if known else 0
+        branches = record.pair.branches if record.pair else ()
+        if not branches:
+            return record.explainers[0].image
+        for image, branch in enumerate(branches):
+            if f"{layer}.".startswith(f"{branch}."):
+                return image
+        raise ExplanationError(f"layer {layer!r} lies on no one image of a case: name one of {' or '.join(branches)}")
+
     def usable(self, explainers: Sequence[Explainer]) -> tuple[list[Explainer], list[str]]:
         """Return the explainers that work on this model, and why the others do not: none stands in for another."""
         works, refused = [], []

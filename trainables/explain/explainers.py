@@ -13,13 +13,13 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Method:
-    """How maps are made: from a layer's maps (`cam`), a ViT's attention, the model's own gate, or by hiding parts.
+    """How maps are made: of a layer (`cam`), a ViT's attention, that between images (`cross`), a gate, by hiding parts.
 
     Maps of a method that is not `class_specific` are the same whatever class is asked for.
     """
 
     title: str
-    family: Literal["cam", "attention", "gate", "occlusion"]
+    family: Literal["cam", "attention", "cross", "gate", "occlusion"]
     source: str
     class_specific: bool = True
 
@@ -43,6 +43,8 @@ METHODS: Mapping[str, Method] = {
     "randomcam": Method("random channel weights (a control)", "cam", "grad-cam library", class_specific=False),
     "rollout": Method("attention rollout", "attention", "Abnar and Zuidema 2020, arXiv:2005.00928", False),
     "relevance": Method("gradient-weighted attention relevance", "attention", "Chefer et al. 2021, arXiv:2103.15679"),
+    "crossattention": Method("attention of the other image", "cross", "Vaswani et al. 2017, arXiv:1706.03762", False),
+    "crossrelevance": Method("relevance of that attention", "cross", "Chefer et al. 2021, arXiv:2103.15679"),
     "gate": Method("spatial gate", "gate", "CBAM, Woo et al. 2018, arXiv:1807.06521", class_specific=False),
     "occlusion": Method("occlusion", "occlusion", "Zeiler and Fergus 2014, arXiv:1311.2901"),
 }
@@ -104,10 +106,30 @@ class Explainer:
 class BranchPair:
     """Two explainers, by name, whose maps are also shown added, and the submodules whose parts are compared.
 
-    `weight` is that of the first map in the fused view: 0.6 in the stroke project.
+    `weight` is that of the first map in the fused view: 0.6 in the stroke project. Maps on two images are not added.
+    `named` is what the branches are called, by default as their explainers.
     """
 
     first: str
     second: str
     branches: tuple[str, str]
     weight: float = 0.5
+    named: tuple[str, str] | None = None
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Return what the branches are called."""
+        return self.named or (self.first, self.second)
+
+
+@dataclass(frozen=True)
+class CrossAttention:
+    """Paths of what lets two images of a case attend to each other, for the first and the second image each.
+
+    The first and the last layers of cross attention, whose child `attention` has the weights; the modules whose output
+    are the last maps of both encoders.
+    """
+
+    first: tuple[str, str]
+    last: tuple[str, str]
+    features: tuple[str, str]

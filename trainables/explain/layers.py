@@ -107,7 +107,10 @@ def _outermost_backbones(module: nn.Module, path: str) -> list[str]:
 
 
 def full_path(model: nn.Module, path: str) -> str:
-    """Return the path with numbers from the end counted from the start. Raises ExplanationError with what there is."""
+    """Return the path with numbers from the end counted from the start, the first one of a module that has several.
+
+    Raises ExplanationError with what there is.
+    """
     module = model
     done: list[str] = []
     for part in path.split("."):
@@ -122,7 +125,8 @@ def full_path(model: nn.Module, path: str) -> str:
             raise ExplanationError(f"no layer {path!r}: {where} has no {part!r}, {has}{meant}")
         module = module.get_submodule(part)
         done.append(part)
-    return ".".join(done)
+    first: str = next(name for name, one in model.named_modules() if one is module)
+    return first
 
 
 def _last_attention_input(model: nn.Module, vit_path: str) -> str:

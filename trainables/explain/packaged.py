@@ -109,6 +109,9 @@ def explainers_for(explained: Explained, asked: Explainer | None) -> tuple[list[
     works, refused = explained.usable(same)
     if works:  # the record knows where this method is right
         return works, refused
+    if not asked.layer and explained.images_NMHW.shape[1] > 1:
+        return _of_each_image(explained, asked)
+    asked = replace(asked, image=explained.image_of(asked.layer))
     found = explained.maps([asked], [0], [0])[asked.name]
     for known in explained.usable(explained.architecture.explainers)[0]:
         own = explained.maps([known], [0], [0])[known.name]
@@ -117,6 +120,15 @@ def explainers_for(explained: Explained, asked: Explainer | None) -> tuple[list[
             return [known], []
     title = METHODS[found.method].title
     return [replace(asked, method=found.method, name=f"{title} at {found.layer}" if found.layer else title)], []
+
+
+def _of_each_image(explained: Explained, asked: Explainer) -> tuple[list[Explainer], list[str]]:
+    """Return the method on every image of a case, where it needs no layer. Raises ExplanationError where it does."""
+    method = METHODS[asked.method]
+    if method.family != "occlusion":
+        raise ExplanationError(f"--method {asked.method}: a case has several images: say which by --layer")
+    names = explained.architecture.image_names
+    return [replace(asked, name=f"{name} {method.title}", image=image) for image, name in enumerate(names)], []
 
 
 def _record(architecture: str) -> Architecture:

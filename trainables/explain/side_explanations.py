@@ -20,6 +20,7 @@ from trainables.explain.class_grid import (
     random_of_each_class,
     write_class_grid,
 )
+from trainables.explain.cross_cases import write_side_cross
 from trainables.explain.explained import Explained, Masks
 from trainables.explain.map_warnings import verdict_warnings
 from trainables.explain.proof_figure import draw_proof
@@ -43,7 +44,8 @@ def explain_side(
     """Write the folder: panels, class_grid.png, mistakes.png, cases.csv, maps.npz, proof.csv, .png, explanations.json.
 
     Explained is the predicted class. `masks` as in `prove`. An explainer that cannot be used on this model is named in
-    explanations.json with the reason. Of an architecture with gates of channels also channel_gates.csv and .png.
+    explanations.json with the reason. Of an architecture with gates of channels also channel_gates.csv and .png, of
+    one with attention between images what `write_side_cross` writes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     explainers, refused = explained.usable(explained.architecture.explainers)
@@ -59,6 +61,8 @@ def explain_side(
         warnings = verdict_warnings(names, {one.summary.explainer: one.verdict for one in proved})
         warnings += [f"Not shown: {reason}" for reason in refused]
         write_panels(folder, explained, explainers, cases, reference, warnings)
+        no_cross = write_side_cross(folder, task, explained, predictions, cases, settings.counted, settings.seed)
+        refused += [no_cross] if no_cross else []
         probs_NK, shown = predictions.probs_NK, settings.of_each_class
         mistakes = mistakes_of_each_class(probs_NK, labels_N, shown)
         for file, chosen, which in (

@@ -1,0 +1,70 @@
+"""The attention between both images of a side's cases, or of cases that a user names: tables, figures, raw maps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trainables.catalog import Task
+from trainables.errors import ExplanationError
+from trainables.evaluation.predictions import Predictions, case_digest
+from trainables.explain.case_panels import Case
+from trainables.explain.class_grid import random_of_each_class
+from trainables.explain.cross_attention_files import write_cross_attention
+from trainables.explain.cross_look import CrossCase
+from trainables.explain.cross_looks import cross_looks
+from trainables.explain.explained import Explained
+from trainables.explain.panels import COLORMAP
+
+
+def write_side_cross(
+    folder: Path,
+    task: Task,
+    explained: Explained,
+    predictions: Predictions,
+    panels: Sequence[Case],
+    counted: int,
+    seed: int,
+) -> str:
+    """Write what `write_cross_attention` writes: figures of the cases that have panels, tables over others besides.
+
+    At most `counted` cases of each class are in the tables, drawn at random. Returns why there is nothing, empty where
+    there is; nothing is written for an architecture without attention between images.
+    """
+    if explained.architecture.cross is None:
+        return ""
+    files = {case.number: case for case in panels}
+    labels_N, predicted_N = predictions.labels_N, predictions.probs_NK.argmax(axis=1)
+    numbers = sorted({*files, *random_of_each_class(labels_N, counted, seed)})
+    cases = [
+        CrossCase(
+            name=case_digest([predictions.rows[n].sha256, predictions.rows[n].second_sha256]),
+            true=int(labels_N[n]),
+            predicted=int(predicted_N[n]),
+            title=files[n].title if n in files else "",
+            file=files[n].name if n in files else "",
+        )
+        for n in numbers
+    ]
+    drawn = [place for place, n in enumerate(numbers) if n in files]
+    try:
+        write_cross_attention(folder, cross_looks(explained, numbers), cases, task.classes, drawn)
+    except ExplanationError as error:
+        return f"attention between images: {error}"
+    return ""
+
+
+def write_asked_cross(
+    folder: Path,
+    explained: Explained,
+    panels: Sequence[Case],
+    probs_NK: np.ndarray,
+    classes: Sequence[str],
+    colormap: str = COLORMAP,
+) -> None:
+    """Write the same of cases whose true class nobody says. Raises ExplanationError."""
+    if explained.architecture.cross is None:
+        return
+    numbers = [case.number for case in panels]
+    cases = [CrossCase(case.name, None, int(probs_NK[case.number].argmax()), case.title, case.name) for case in panels]
+    write_cross_attention(folder, cross_looks(explained, numbers), cases, classes, range(len(cases)), colormap)

@@ -129,7 +129,7 @@ def _side(trial: int, side: str, names: Sequence[str]) -> Markup:
     ]
     attributes = {"class": "figures", **({"open": ""} if side != "validation" else {})}
     title = f"{side or 'further'}: {counted(len(names), 'figure')}"
-    shape = "shots wide" if side == EXPLANATIONS else "shots"  # panels are twice as wide as other figures
+    shape = "shots wide" if side.startswith(EXPLANATIONS) else "shots"  # panels are twice as wide as other figures
     return tag("details", attributes, tag("summary", None, title), tag("div", {"class": shape}, *shots))
 
 

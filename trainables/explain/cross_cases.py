@@ -15,6 +15,9 @@ from trainables.explain.cross_look import CrossCase
 from trainables.explain.cross_looks import cross_looks
 from trainables.explain.explained import Explained
 from trainables.explain.panels import COLORMAP
+from trainables.explain.settings import ExplanationSettings
+
+FOLDER = "cross_attention"
 
 
 def write_side_cross(
@@ -23,19 +26,18 @@ def write_side_cross(
     explained: Explained,
     predictions: Predictions,
     panels: Sequence[Case],
-    counted: int,
-    seed: int,
+    settings: ExplanationSettings,
 ) -> str:
-    """Write what `write_cross_attention` writes: figures of the cases that have panels, tables over others besides.
+    """Write what `write_cross_attention` writes below `folder`: figures of cases with panels, tables over others too.
 
-    At most `counted` cases of each class are in the tables, drawn at random. Returns why there is nothing, empty where
+    Cases of each class for the tables are drawn at random. Returns why there is nothing, empty where
     there is; nothing is written for an architecture without attention between images.
     """
     if explained.architecture.cross is None:
         return ""
-    files = {case.number: case for case in panels}
+    files = {case.number: case for case in panels[: settings.cross_figures]}
     labels_N, predicted_N = predictions.labels_N, predictions.probs_NK.argmax(axis=1)
-    numbers = sorted({*files, *random_of_each_class(labels_N, counted, seed)})
+    numbers = sorted({*files, *random_of_each_class(labels_N, settings.counted, settings.seed)})
     cases = [
         CrossCase(
             name=case_digest([predictions.rows[n].sha256, predictions.rows[n].second_sha256]),
@@ -48,6 +50,8 @@ def write_side_cross(
     ]
     drawn = [place for place, n in enumerate(numbers) if n in files]
     try:
+        folder = folder / FOLDER
+        folder.mkdir()
         write_cross_attention(folder, cross_looks(explained, numbers), cases, task.classes, drawn)
     except ExplanationError as error:
         return f"attention between images: {error}"
@@ -65,6 +69,7 @@ def write_asked_cross(
     """Write the same of cases whose true class nobody says. Raises ExplanationError."""
     if explained.architecture.cross is None:
         return
-    numbers = [case.number for case in panels]
+    folder, numbers = folder / FOLDER, [case.number for case in panels]
+    folder.mkdir()
     cases = [CrossCase(case.name, None, int(probs_NK[case.number].argmax()), case.title, case.name) for case in panels]
     write_cross_attention(folder, cross_looks(explained, numbers), cases, classes, range(len(cases)), colormap)

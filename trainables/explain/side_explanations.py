@@ -61,7 +61,7 @@ def explain_side(
         warnings = verdict_warnings(names, {one.summary.explainer: one.verdict for one in proved})
         warnings += [f"Not shown: {reason}" for reason in refused]
         write_panels(folder, explained, explainers, cases, reference, warnings)
-        no_cross = write_side_cross(folder, task, explained, predictions, cases, settings.counted, settings.seed)
+        no_cross = write_side_cross(folder, task, explained, predictions, cases, settings)
         refused += [no_cross] if no_cross else []
         probs_NK, shown = predictions.probs_NK, settings.of_each_class
         mistakes = mistakes_of_each_class(probs_NK, labels_N, shown)

@@ -1,12 +1,12 @@
 """Data before a sweep: found, decoded, audited, split; what was found as pages and pictures. Imports torch late."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home
 from orchestrator.inspecting.new_folder import whole_folder
 from orchestrator.space import Choice, Fixed, Parameter, Scalar, Space, defaults
@@ -219,39 +219,50 @@ def require_unchanged(data: "PreparedData", sweep: Path, ledger: Path) -> None:
         )
 
 
-def write_phantom(task: Task, folder: Path, patients: int, seed: int) -> None:
+def write_phantom(task: Task, folder: Path, patients: int, seed: int, variant: str = "standard") -> None:
     """Write a synthetic set into a new or empty folder, where it appears whole or not at all.
 
-    Raises BadInput where something is there already, and for fewer patients than a split needs.
+    Raises BadInput where something is there already, for a variant that the task does not have, and for fewer
+    patients than a split needs or a number that the variant cannot balance.
     """
+    write, step = _phantom_writer(task, variant)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder}: is not empty; name a new folder")
     least = max(8, 4 * len(task.classes))  # two of each class at least beside the test side
     if patients < least:
         raise BadInput(f"--patients {patients}: {task.name} has {len(task.classes)} classes; {least} are needed")
+    if patients % step:
+        raise BadInput(f"--patients {patients}: must be a multiple of {step}, over which {variant} is balanced")
     try:
-        _write_whole(task, folder, patients, seed)
+        with whole_folder(folder) as part:
+            write(part, patients, seed)
     except OSError as error:
         raise BadInput(f"{folder}: the phantom cannot be written ({error.strerror})") from error
 
 
-def _write_whole(task: Task, folder: Path, patients: int, seed: int) -> None:
-    from trainables.data.phantom import PHANTOMS
+def _phantom_writer(task: Task, variant: str) -> tuple[Callable[[Path, int, int], None], int]:
+    """Return what writes the set, and of what the number of patients must be a multiple."""
+    from trainables.data.phantom import PHANTOMS, STANDARD, VARIANTS
 
-    with whole_folder(folder) as part:
-        PHANTOMS[task.name](part, patients, seed)
+    if variant == STANDARD:
+        return PHANTOMS[task.name], 1
+    variants = VARIANTS.get(task.name, {})
+    if variant not in variants:
+        raise BadInput(f"--variant: {unknown_name(f'phantom of {task.name}', variant, [STANDARD, *variants])}")
+    return variants[variant].write, variants[variant].patients_step
 
 
 def _phantom(task: Task, home: Home) -> Path:
     """Return the task's phantom, made once per home; a folder appears whole or not at all."""
-    from trainables.data.phantom import PHANTOM_VERSION
+    from trainables.data.phantom import PHANTOM_VERSION, PHANTOMS
 
     name = f"{task.name}-v{PHANTOM_VERSION}-{PHANTOM_PATIENTS}-seed{PHANTOM_SEED}"
     folder = home.phantoms / name
     if folder.is_dir():
         return folder
     try:
-        _write_whole(task, folder, PHANTOM_PATIENTS, PHANTOM_SEED)
+        with whole_folder(folder) as part:
+            PHANTOMS[task.name](part, PHANTOM_PATIENTS, PHANTOM_SEED)
     except OSError:
         if not folder.is_dir():  # else another sweep finished the same phantom first
             raise

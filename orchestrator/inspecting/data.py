@@ -1,5 +1,6 @@
 """Data before a sweep: found, decoded, audited, split; what was found as pages and pictures. Imports torch late."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -151,6 +152,10 @@ def check_data(
     reader = f"data check {task.name}", "audited for leaks"
     with _faults_of(whence, home), staging_folder(home.cache) as staging:
         examined, _ = _examine(task, folder, (), home, staging, reader, progress)
+    if out and task.images_per_case == 2 and _lies_in(out, examined.data_set.root):
+        raise BadInput(
+            f"--out {out}: lies in the set, where its pairs.csv would be taken for yours; name another folder"
+        )
     target = out or home.data_checks / f"{task.name}-{examined.digest[:12]}"
     try:
         report, page = report_data(target, task, examined, examined.images)
@@ -160,6 +165,10 @@ def check_data(
             f"{where}: {error.filename or target}: {error.strerror}; name a folder that can be written"
         ) from error
     return CheckedData(report, page, (*examined.data_set.notes, *_lost_classes(task, examined)))
+
+
+def _lies_in(folder: Path, root: Path) -> bool:
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))
 
 
 def _lost_classes(task: Task, examined: "ExaminedData") -> list[str]:

@@ -132,6 +132,22 @@ def test_a_variant_of_a_phantom_is_written_or_refused_with_what_there_is(
     assert len(read_data_set(TASKS["tumor_ct_mri"], tmp_path / "set").records) == 8
 
 
+def test_pairs_that_were_made_are_listed_but_never_inside_the_set(
+    orchestrate_here: Orchestrate, tmp_path: Path
+) -> None:
+    PHANTOMS["tumor_ct_mri"](tmp_path / "set", 8, 0)
+    (tmp_path / "set" / "patients.csv").unlink()
+    check = ("data", "check", "tumor_ct_mri", "--data", tmp_path / "set")
+    for inside in ("set", "set/pages"):
+        refused = orchestrate_here(*check, "--out", tmp_path / inside)
+        assert refused.exit_code == 2
+        assert "lies in the set, where its pairs.csv would be taken for yours" in refused.stderr
+    checked = orchestrate_here(*check, "--json")
+    assert "paired_by_number" in {finding["kind"] for finding in checked.json["findings"]}
+    assert Path(checked.json["report"]).with_name("pairs.csv").read_text().startswith("ct,mri,class,side,group,")
+    assert not (tmp_path / "set" / "pairs.csv").exists()
+
+
 def test_fetch_uses_the_hosts_client_or_says_how_to_do_without(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
     none = orchestrate_here("data", "fetch", "stroke", "--out", tmp_path / "stroke", PATH=str(tmp_path))
     assert none.exit_code == 2

@@ -147,6 +147,7 @@ def check_data(
 ) -> CheckedData:
     """Audit a data set as it ships; its page goes to `out`, else below the home. Raises BadInput."""
     from trainables.data.decoding import staging_folder
+    from trainables.data.pair_sheets import draw_pairs_to_look_at
     from trainables.data.reporting import report_data
 
     reader = f"data check {task.name}", "audited for leaks"
@@ -159,6 +160,8 @@ def check_data(
     target = out or home.data_checks / f"{task.name}-{examined.digest[:12]}"
     try:
         report, page = report_data(target, task, examined, examined.images)
+        if task.images_per_case == 2:  # that two images are of one person is a claim to be looked at
+            draw_pairs_to_look_at(target, task, examined)
     except OSError as error:
         where = "--out" if out else "ORCHESTRATE_HOME"
         raise BadInput(

@@ -17,6 +17,7 @@ from trainables.data.augmentation import Augmentation, augment
 from trainables.data.examine import ExaminedData
 from trainables.data.images import decode_grey
 from trainables.data.made_pairs import write_made_pairs
+from trainables.data.pair_sheets import draw_pair_sheets
 from trainables.data.prepare import PreparedData
 from trainables.data.views import View
 from trainables.inference import to_input
@@ -49,8 +50,13 @@ def draw_sheets(
 ) -> None:
     """Write samples.png (raw training images of each class) and preprocessing.png (raw, as a model gets it, augmented).
 
-    Only training images are shown.
+    Only training images are shown; of cases of two both, side by side.
     """
+    if task.images_per_case == 2:
+        rows = [row for row in data.development.rows if row.side == "training"]
+        cases = [(row.path, row.second_path, row.label) for row in rows]
+        draw_pair_sheets(folder, task, cases, data.examined.data_set.read, view, augmentation, seed)
+        return
     training = [row for row in data.development.rows if row.side == "training"]
     labels = [row.label for row in training]
     chosen = [training[row] for row in choose_samples(labels, len(task.classes), SAMPLES_PER_CLASS, seed)]

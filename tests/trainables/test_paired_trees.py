@@ -178,11 +178,29 @@ def test_other_layouts_are_refused(root: Path, tmp_path: Path) -> None:
         read(TASK, root)
     shutil.rmtree(root / MRI / "Tumour type")
     shutil.rmtree(root / CT / "Tumor")
-    with pytest.raises(DataError, match="no pairs of CT and MR images of class 'tumor'"):
+    with pytest.raises(DataError, match="of class 'tumor': 0 CT and 3 MR images; every class needs both"):
         read(TASK, root)
     shutil.copytree(root / CT, root / "Dataset/CT again")
     with pytest.raises(DataError, match=r"2 CT folders \(Brain Tumor CT scan Images, CT again\); keep one"):
         read(TASK, root)
     shutil.rmtree(root / MRI)
-    with pytest.raises(DataError, match="holds no such set; expected two folders"):
+    words = r"Dataset: only CT images \('Brain.*', 'CT again'\), no folder named with the word MRI; a case is one"
+    for given in (root, root / "Dataset", root / "Dataset/CT again"):
+        with pytest.raises(DataError, match=words):
+            read(TASK, given)
+    for name in ("CT of A", "CT of B"):
+        write_images(root.parent / "two" / name, "CT/Tumor/1.png", "MRI/Tumor/1.png")
+    with pytest.raises(DataError, match=r"2 data sets below \(CT of A, CT of B\); name one"):
+        read(TASK, root.parent / "two")
+    shutil.rmtree(root / "Dataset")
+    with pytest.raises(DataError, match="is empty; expected two folders"):
+        read(TASK, root)
+
+
+def test_a_class_without_pairs_says_what_there_is(root: Path) -> None:
+    (root / CT_NAMES[4]).rename((root / CT_NAMES[4]).with_name("without.jpg"))
+    with pytest.raises(DataError, match=r"1 CT and 3 MR images, none of the same number; pairs\.csv in .* says which"):
+        read(TASK, root)
+    write_table(root / "pairs.csv", "ct,mri", f"{CT_NAMES[0]},{MRI_NAMES[0]}")
+    with pytest.raises(DataError, match=r"1 CT and 3 MR images, none of them in pairs\.csv"):
         read(TASK, root)

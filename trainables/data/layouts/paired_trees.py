@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainables.catalog import Task
-from trainables.data.layouts.classes import check_every_class, class_of_folder
+from trainables.data.layouts.classes import class_of_folder
 from trainables.data.layouts.folders import find_root, images_below, other_files_note, visible_folders
 from trainables.data.layouts.pairing import Pairing, pair_by_number, pair_by_patient
 from trainables.data.layouts.pairs_table import TABLE as PAIRS_TABLE
@@ -39,7 +39,7 @@ def read(task: Task, data: Path) -> DataSet:
     the notes. `data` is the root, its Dataset/ or one of the trees, or a folder that holds exactly one such root.
     Raises DataError for another layout, tables that do not fit, and a class without pairs.
     """
-    root, _ = find_root(data, _is_root, _is_part, EXPECTED)
+    root = _root(data)
     trees = [_tree(root, modality) for modality in ("CT", "MR")]
     ct, mr = (_labels(task, root, tree) for tree in trees)
     patients = read_patients(root)
@@ -52,10 +52,48 @@ def read(task: Task, data: Path) -> DataSet:
         ImageRecord(path=first, second_path=second, label=ct[first], modality=task.modality, patient_id=patient_id)
         for first, second, patient_id in sorted(pairs, key=lambda pair: pair[:2])
     ]
-    check_every_class(task, records, root, "pairs of CT and MR images")
+    _check_every_class(root, facts)
     told = f"{facts.rule}; {facts.ambiguous()}" if facts.paired_by == "number" else facts.rule
     notes = (told, facts.left_out(), *strangers_note(patients, ct.keys() | mr.keys()), *other_files_note(trees, root))
     return DataSet(root=root, records=records, read=read_below(root), notes=notes, pairing=facts)
+
+
+def _root(data: Path) -> Path:
+    try:
+        return find_root(data, _is_root, _is_part, EXPECTED)[0]
+    except DataError as error:
+        raise _lone_tree(data) or error from None
+
+
+def _lone_tree(data: Path) -> DataError | None:
+    """Return the fault of a set that lacks one modality altogether, if that is what `data` holds or belongs to."""
+    below = [child for child in visible_folders(data) if _is_dataset(child.name)]
+    for folder in (data, *below, *([data.parent] if data.is_dir() and _modality(data.name) else [])):
+        trees = [child for child in visible_folders(folder) if _modality(child.name) and not _is_root(child)]
+        told = {_modality(tree.name) for tree in trees}
+        if len(told) == 1:
+            names = ", ".join(repr(tree.name) for tree in trees)
+            own, other = ("CT", "MRI") if told == {"CT"} else ("MR", "CT")
+            return DataError(
+                f"{folder}: only {own} images ({names}), no folder named with the word {other}; a case is one "
+                "image of each"
+            )
+    return None
+
+
+def _check_every_class(root: Path, facts: PairingFacts) -> None:
+    for one in facts.classes:
+        if not one.pairs:
+            ways = {
+                "number": f"none of the same number; {PAIRS_TABLE} in {root} says which belong together",
+                "patient": f"none of the same patient by {PATIENTS_TABLE}; every class needs some",
+            }
+            way_out = ways.get(facts.paired_by, f"none of them in {PAIRS_TABLE}; every class needs some")
+            ct, mr = one.alone
+            raise DataError(
+                f"{root}: no pairs of CT and MR images of class {one.name!r}: {ct} CT and {mr} MR images"
+                + (f", {way_out}" if ct and mr else "; every class needs both")
+            )
 
 
 def _is_root(folder: Path) -> bool:

@@ -36,6 +36,8 @@ class PairingFacts:
     def left_out(self) -> str:
         """Return a sentence on the images without a partner, by modality and class."""
         ct, mr = (sum(one.alone[side] for one in self.classes) for side in (0, 1))
+        if not ct + mr:
+            return "every CT and MR image has a partner"
         each = "; ".join(f"{one.name}: {one.alone[0]} CT, {one.alone[1]} MR" for one in self.classes)
         return f"{ct} CT and {mr} MR images have no partner and are left out ({each})"
 

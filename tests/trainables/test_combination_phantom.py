@@ -60,6 +60,24 @@ def test_ct_and_mr_of_a_number_are_one_patient_and_names_tell_nothing(folder: Pa
     assert names["Healthy"] == names["Tumor"]
 
 
+def test_the_manifests_sides_are_balanced_over_modalities_too(folder: Path) -> None:
+    data_set = read_data_set(TASKS["tumor_ct_mri"], folder / "manifest.csv")
+    assert is_phantom(data_set)
+    by_layout = read_data_set(TASKS["tumor_ct_mri"], folder).records
+    assert [(r.path, r.second_path, r.label, r.patient_id) for r in data_set.records] == [
+        (r.path, r.second_path, r.label, r.patient_id) for r in by_layout
+    ]
+    counts = Counter(
+        (record.shipped, *((folder / "masks" / path).with_suffix(".png").is_file() for path in paths))
+        for record in data_set.records
+        for paths in [(record.path, str(record.second_path))]
+    )
+    rounds = {"training": 6, "validation": 2, "test": 2}
+    assert counts == {
+        (side, ct, mr): rounds[str(side)] for side in rounds for ct in (False, True) for mr in (False, True)
+    }
+
+
 def test_a_lesion_is_plain_in_either_modality(folder: Path, pictures: list[Picture]) -> None:
     centres = []
     for picture in pictures:
@@ -86,7 +104,7 @@ def test_what_lies_outside_the_lesion_does_not_tell_the_class(folder: Path, pict
 def test_same_seed_same_bytes_and_a_patient_does_not_depend_on_how_many_there_are(tmp_path: Path) -> None:
     few = contents(tmp_path / "few", 8, 5)
     many, other = contents(tmp_path / "many", 16, 5), contents(tmp_path / "other", 8, 6)
-    tables = {"patients.csv"}
+    tables = {"patients.csv", "manifest.csv"}
     assert contents(tmp_path / "again", 8, 5) == few
     assert {name: many[name] for name in few.keys() - tables} == {name: few[name] for name in few.keys() - tables}
     images = [{name: one for name, one in made.items() if name.startswith("Dataset")} for made in (few, other)]

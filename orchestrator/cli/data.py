@@ -52,13 +52,16 @@ def phantom(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="a new or empty folder")],
     patients: Annotated[int, typer.Option(help="synthetic patients in all")] = 72,
     seed: Annotated[int, typer.Option(help="the same seed gives the same images", min=0)] = 0,
+    variant: Annotated[
+        str, typer.Option(help="standard; of tumor_ct_mri also combination: CT and MR tell the class together only")
+    ] = "standard",
 ) -> None:
     """Write a synthetic set in the layout of the task's real one, with a mask of every planted finding."""
     from orchestrator.cli.console import results
     from orchestrator.inspecting.data import write_phantom
 
     found = _task(task)
-    write_phantom(found, folder, patients, seed)
+    write_phantom(found, folder, patients, seed, variant)
     results().print(f"{patients} patients of {found.name} in {folder}", soft_wrap=True)
 
 

@@ -1,12 +1,13 @@
 """Data before a sweep: found, decoded, audited, split; what was found as pages and pictures. Imports torch late."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home
 from orchestrator.inspecting.new_folder import whole_folder
 from orchestrator.space import Choice, Fixed, Parameter, Scalar, Space, defaults
@@ -146,20 +147,31 @@ def check_data(
 ) -> CheckedData:
     """Audit a data set as it ships; its page goes to `out`, else below the home. Raises BadInput."""
     from trainables.data.decoding import staging_folder
+    from trainables.data.pair_sheets import draw_pairs_to_look_at
     from trainables.data.reporting import report_data
 
     reader = f"data check {task.name}", "audited for leaks"
     with _faults_of(whence, home), staging_folder(home.cache) as staging:
         examined, _ = _examine(task, folder, (), home, staging, reader, progress)
+    if out and task.images_per_case == 2 and _lies_in(out, examined.data_set.root):
+        raise BadInput(
+            f"--out {out}: lies in the set, where its pairs.csv would be taken for yours; name another folder"
+        )
     target = out or home.data_checks / f"{task.name}-{examined.digest[:12]}"
     try:
         report, page = report_data(target, task, examined, examined.images)
+        if task.images_per_case == 2:  # that two images are of one person is a claim to be looked at
+            draw_pairs_to_look_at(target, task, examined)
     except OSError as error:
         where = "--out" if out else "ORCHESTRATE_HOME"
         raise BadInput(
             f"{where}: {error.filename or target}: {error.strerror}; name a folder that can be written"
         ) from error
     return CheckedData(report, page, (*examined.data_set.notes, *_lost_classes(task, examined)))
+
+
+def _lies_in(folder: Path, root: Path) -> bool:
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))
 
 
 def _lost_classes(task: Task, examined: "ExaminedData") -> list[str]:
@@ -219,39 +231,50 @@ def require_unchanged(data: "PreparedData", sweep: Path, ledger: Path) -> None:
         )
 
 
-def write_phantom(task: Task, folder: Path, patients: int, seed: int) -> None:
+def write_phantom(task: Task, folder: Path, patients: int, seed: int, variant: str = "standard") -> None:
     """Write a synthetic set into a new or empty folder, where it appears whole or not at all.
 
-    Raises BadInput where something is there already, and for fewer patients than a split needs.
+    Raises BadInput where something is there already, for a variant that the task does not have, and for fewer
+    patients than a split needs or a number that the variant cannot balance.
     """
+    write, step = _phantom_writer(task, variant)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder}: is not empty; name a new folder")
     least = max(8, 4 * len(task.classes))  # two of each class at least beside the test side
     if patients < least:
         raise BadInput(f"--patients {patients}: {task.name} has {len(task.classes)} classes; {least} are needed")
+    if patients % step:
+        raise BadInput(f"--patients {patients}: must be a multiple of {step}, over which {variant} is balanced")
     try:
-        _write_whole(task, folder, patients, seed)
+        with whole_folder(folder) as part:
+            write(part, patients, seed)
     except OSError as error:
         raise BadInput(f"{folder}: the phantom cannot be written ({error.strerror})") from error
 
 
-def _write_whole(task: Task, folder: Path, patients: int, seed: int) -> None:
-    from trainables.data.phantom import PHANTOMS
+def _phantom_writer(task: Task, variant: str) -> tuple[Callable[[Path, int, int], None], int]:
+    """Return what writes the set, and of what the number of patients must be a multiple."""
+    from trainables.data.phantom import PHANTOMS, STANDARD, VARIANTS
 
-    with whole_folder(folder) as part:
-        PHANTOMS[task.name](part, patients, seed)
+    if variant == STANDARD:
+        return PHANTOMS[task.name], 1
+    variants = VARIANTS.get(task.name, {})
+    if variant not in variants:
+        raise BadInput(f"--variant: {unknown_name(f'phantom of {task.name}', variant, [STANDARD, *variants])}")
+    return variants[variant].write, variants[variant].patients_step
 
 
 def _phantom(task: Task, home: Home) -> Path:
     """Return the task's phantom, made once per home; a folder appears whole or not at all."""
-    from trainables.data.phantom import PHANTOM_VERSION
+    from trainables.data.phantom import PHANTOM_VERSION, PHANTOMS
 
     name = f"{task.name}-v{PHANTOM_VERSION}-{PHANTOM_PATIENTS}-seed{PHANTOM_SEED}"
     folder = home.phantoms / name
     if folder.is_dir():
         return folder
     try:
-        _write_whole(task, folder, PHANTOM_PATIENTS, PHANTOM_SEED)
+        with whole_folder(folder) as part:
+            PHANTOMS[task.name](part, PHANTOM_PATIENTS, PHANTOM_SEED)
     except OSError:
         if not folder.is_dir():  # else another sweep finished the same phantom first
             raise

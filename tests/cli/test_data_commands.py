@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from set_support import write_images, write_table
-from tests_support import Orchestrate, with_phantom
+from tests_support import Finished, Orchestrate, with_phantom
 
 from orchestrator.errors import BadInput
 from orchestrator.inspecting.data import write_phantom
@@ -108,6 +108,44 @@ def test_a_phantom_is_written_checked_and_checked_again(orchestrate_here: Orches
     assert first["test_digest"] == second["test_digest"] != "", "the test side that a sweep will draw was read"
     assert 0 < first["images"] < report["images"]
     assert (first["who"], first["purpose"]) == ("data check tumor_binary", "preparation")
+
+
+def test_a_variant_of_a_phantom_is_written_or_refused_with_what_there_is(
+    orchestrate_here: Orchestrate, tmp_path: Path
+) -> None:
+    def phantom(task: str, variant: str, patients: int = 8) -> Finished:
+        return orchestrate_here(
+            "data", "phantom", task, tmp_path / "set", "--variant", variant, "--patients", str(patients)
+        )
+
+    for task, variant, patients, words in (
+        ("tumor_ct_mri", "combinations", 8, "did you mean 'combination'? Known: combination, standard"),
+        ("stroke", "combination", 8, "--variant: no phantom of stroke 'combination'; Known: standard"),
+        ("tumor_ct_mri", "combination", 10, "--patients 10: must be a multiple of 4, over which combination"),
+    ):
+        refused = phantom(task, variant, patients)
+        assert refused.exit_code == 2
+        assert words in refused.stderr and refused.stderr.count("\n") == 1
+        assert not list(tmp_path.glob("set*"))
+    made = phantom("tumor_ct_mri", "combination")
+    assert made.exit_code == 0, made.stderr
+    assert len(read_data_set(TASKS["tumor_ct_mri"], tmp_path / "set").records) == 8
+
+
+def test_pairs_that_were_made_are_listed_but_never_inside_the_set(
+    orchestrate_here: Orchestrate, tmp_path: Path
+) -> None:
+    PHANTOMS["tumor_ct_mri"](tmp_path / "set", 8, 0)
+    (tmp_path / "set" / "patients.csv").unlink()
+    check = ("data", "check", "tumor_ct_mri", "--data", tmp_path / "set")
+    for inside in ("set", "set/pages"):
+        refused = orchestrate_here(*check, "--out", tmp_path / inside)
+        assert refused.exit_code == 2
+        assert "lies in the set, where its pairs.csv would be taken for yours" in refused.stderr
+    checked = orchestrate_here(*check, "--json")
+    assert "paired_by_number" in {finding["kind"] for finding in checked.json["findings"]}
+    assert Path(checked.json["report"]).with_name("pairs.csv").read_text().startswith("ct,mri,class,side,group,")
+    assert not (tmp_path / "set" / "pairs.csv").exists()
 
 
 def test_fetch_uses_the_hosts_client_or_says_how_to_do_without(orchestrate_here: Orchestrate, tmp_path: Path) -> None:

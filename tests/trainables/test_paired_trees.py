@@ -8,6 +8,7 @@ from trainables.catalog import TASKS
 from trainables.data.images import decode_grey
 from trainables.data.layouts.paired_trees import read
 from trainables.data.layouts.pairing import file_number, natural_key
+from trainables.data.pairing_facts import ClassPairing
 from trainables.errors import DataError
 
 TASK = TASKS["tumor_ct_mri"]
@@ -43,16 +44,30 @@ def test_pairs_are_equal_numbers_within_a_class_not_equal_places(root: Path) -> 
 
 
 def test_the_notes_say_that_pairs_are_a_choice_and_what_is_left_out(root: Path) -> None:
-    rule, left_out = read(TASK, root).notes
+    data = read(TASK, root)
+    rule, left_out = data.notes
     assert "by number only, within a class: nothing ties CT n and MRI n to one person" in rule
-    assert "1 numbers had several candidates, of which the first name in natural order was taken" in rule
-    assert left_out == "2 CT and 3 MR images have no partner and are left out"
+    assert rule.endswith(
+        "; numbers with several candidates: 0 on the CT and 1 on the MR side (healthy: 0 CT, 0 MR; tumor: 0 CT, 1 MR);"
+        " the first name in natural order is taken"
+    )
+    assert left_out == (
+        "2 CT and 3 MR images have no partner and are left out (healthy: 2 CT, 1 MR; tumor: 0 CT, 2 MR)"
+    )
+    assert data.pairing is not None
+    assert (data.pairing.paired_by, data.pairing.pairs) == ("number", 3)
+    assert data.pairing.classes == [
+        ClassPairing(name="healthy", pairs=2, alone=(2, 1)),
+        ClassPairing(name="tumor", pairs=1, alone=(0, 2), ambiguous=(0, 1)),
+    ]
 
 
 def test_two_ct_images_of_one_number_share_no_partner(root: Path) -> None:
-    write_images(root, f"{CT}/Healthy/ct_healthy (2).png", f"{CT}/Healthy/overview.jpg")
+    alone = [f"{CT}/Healthy/ct_healthy ({n}).jpg" for n in (1, "1 again 1")]  # no MR image has their number
+    write_images(root, f"{CT}/Healthy/ct_healthy (2).png", f"{CT}/Healthy/overview.jpg", *alone)
     assert pairs(root) == BY_NUMBER, "neither stands in two pairs; .jpg comes before .png"
-    assert read(TASK, root).notes[1].startswith("4 CT and 3 MR images")
+    assert "1 on the CT and 1 on the MR side (healthy: 1 CT, 0 MR" in read(TASK, root).notes[0]
+    assert read(TASK, root).notes[1].startswith("5 CT and 3 MR images")
 
 
 def test_numbers_are_the_last_of_a_name_and_sort_as_numbers() -> None:
@@ -71,7 +86,10 @@ def test_patients_decide_where_every_image_has_one(root: Path) -> None:
         (CT_NAMES[1], MRI_NAMES[0], "both"),  # number 2
         (CT_NAMES[4], MRI_NAMES[3], "tumor"),  # pituitary, though glioma comes first by name
     ]
-    assert data.notes[0] == "CT and MR images are paired by patient, as patients.csv gives them"
+    assert data.notes[0].startswith(
+        "CT and MR images are paired by patient, as patients.csv gives them; of one patient"
+    )
+    assert data.notes[1].endswith("(healthy: 2 CT, 1 MR; tumor: 0 CT, 2 MR)")
     write_table(root / "patients.csv", "path,patient_id", *(f"{path},p" for path in CT_NAMES))
     with pytest.raises(DataError, match="6 of 11 images that need a patient are not in it"):
         read(TASK, root)
@@ -160,11 +178,29 @@ def test_other_layouts_are_refused(root: Path, tmp_path: Path) -> None:
         read(TASK, root)
     shutil.rmtree(root / MRI / "Tumour type")
     shutil.rmtree(root / CT / "Tumor")
-    with pytest.raises(DataError, match="no pairs of CT and MR images of class 'tumor'"):
+    with pytest.raises(DataError, match="of class 'tumor': 0 CT and 3 MR images; every class needs both"):
         read(TASK, root)
     shutil.copytree(root / CT, root / "Dataset/CT again")
     with pytest.raises(DataError, match=r"2 CT folders \(Brain Tumor CT scan Images, CT again\); keep one"):
         read(TASK, root)
     shutil.rmtree(root / MRI)
-    with pytest.raises(DataError, match="holds no such set; expected two folders"):
+    words = r"Dataset: only CT images \('Brain.*', 'CT again'\), no folder named with the word MRI; a case is one"
+    for given in (root, root / "Dataset", root / "Dataset/CT again"):
+        with pytest.raises(DataError, match=words):
+            read(TASK, given)
+    for name in ("CT of A", "CT of B"):
+        write_images(root.parent / "two" / name, "CT/Tumor/1.png", "MRI/Tumor/1.png")
+    with pytest.raises(DataError, match=r"2 data sets below \(CT of A, CT of B\); name one"):
+        read(TASK, root.parent / "two")
+    shutil.rmtree(root / "Dataset")
+    with pytest.raises(DataError, match="is empty; expected two folders"):
+        read(TASK, root)
+
+
+def test_a_class_without_pairs_says_what_there_is(root: Path) -> None:
+    (root / CT_NAMES[4]).rename((root / CT_NAMES[4]).with_name("without.jpg"))
+    with pytest.raises(DataError, match=r"1 CT and 3 MR images, none of the same number; pairs\.csv in .* says which"):
+        read(TASK, root)
+    write_table(root / "pairs.csv", "ct,mri", f"{CT_NAMES[0]},{MRI_NAMES[0]}")
+    with pytest.raises(DataError, match=r"1 CT and 3 MR images, none of them in pairs\.csv"):
         read(TASK, root)

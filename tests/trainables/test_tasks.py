@@ -126,8 +126,8 @@ def test_the_real_set_has_its_counts(task: Task, real_data: Path) -> None:
 
 def test_the_real_pairs_are_counted(real_data: Path) -> None:
     data = read_data_set(TASKS["tumor_ct_mri"], real_data / "ct_mri_paired")
-    assert "; 11 numbers had several candidates" in data.notes[0]
-    assert data.notes[1] == "17 CT and 43 MR images have no partner and are left out"
+    assert "0 on the CT and 11 on the MR side (healthy: 0 CT, 0 MR; tumor: 0 CT, 11 MR)" in data.notes[0]
+    assert data.notes[1].startswith("17 CT and 43 MR images have no partner and are left out (healthy: 17 CT, 3 MR; ")
 
 
 def test_the_real_strokes_have_both_modalities_everywhere(real_data: Path) -> None:

@@ -1,6 +1,8 @@
 """Cases of a CT and an MR image: each image has its own modality in the audit, both stand in the split manifest."""
 
+import csv
 import hashlib
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +14,11 @@ from PIL import Image
 from trainables.audit.balance_findings import image_counts
 from trainables.audit.shortcuts import find_shortcuts
 from trainables.catalog import TASKS
-from trainables.data.examine import _modalities
+from trainables.data.examine import _modalities, examine_data
 from trainables.data.prepare import PreparedData, prepare_data
+from trainables.data.read import read_data_set
 from trainables.data.records import ImageRecord
+from trainables.data.reporting import report_data
 from trainables.data.sides import SplitRequest
 from trainables.data.split_rows import digest_rows, digest_test
 from trainables.data.views import View
@@ -63,6 +67,47 @@ def test_the_split_manifest_names_both_images_with_their_digests(prepared: tuple
     assert digest_rows(exchanged) != data.split_digest == digest_rows(data.rows)
     of_case = {case.record.path: case.sha256 for case in data.examined.cases}
     assert data.test_digest == digest_test(of_case[row.path] for row in data.test.rows)
+
+
+def test_the_page_warns_of_pairs_by_number_and_pairs_csv_lists_them(
+    prepared: tuple[Path, PreparedData], tmp_path: Path
+) -> None:
+    root, data = prepared
+    report, page = report_data(tmp_path, TASK, data.examined, data.as_split)
+    (warning,) = (finding for finding in report.findings if finding.kind == "paired_by_number")
+    assert (warning.severity, warning.count) == ("warning", 2 * PAIRS_PER_CLASS)
+    assert warning.title in page.read_text()
+    for example in warning.examples:
+        if example.images:
+            ct, mr = (report.paths[image] for image in example.images)
+            assert mr == ct.replace("CT images", "MRI images")
+    with (tmp_path / "pairs.csv").open(newline="") as file:
+        pairs = list(csv.DictReader(file))
+    assert [(pair["ct"], pair["mri"], pair["side"]) for pair in pairs] == [
+        (row.path, row.second_path, row.side) for row in data.rows
+    ]
+    for pair, row in zip(pairs, data.rows, strict=True):
+        assert (pair["class"], pair["group"], pair["paired_by"]) == (TASK.classes[row.label], row.group, "number")
+        for column in ("ct", "mri"):
+            assert pair[f"{column}_sha256"] == hashlib.sha256((root / pair[column]).read_bytes()).hexdigest()
+
+
+def test_no_warning_and_no_patients_name_where_the_set_says_what_belongs_together(
+    prepared: tuple[Path, PreparedData], tmp_path: Path
+) -> None:
+    copy = shutil.copytree(prepared[0], tmp_path / "set")
+    lines = [f"{row.path},{row.second_path},Doe{n}" for n, row in enumerate(prepared[1].rows)]
+    (copy / "pairs.csv").write_text("\n".join(["ct,mri,patient_id", *lines]))
+    (tmp_path / "staging").mkdir()
+    examined = examine_data(TASK, copy, [], tmp_path / "cache", tmp_path / "staging", lambda *heard: None)
+    report, _ = report_data(tmp_path / "page", TASK, examined, examined.images)
+    assert "paired_by_number" not in {finding.kind for finding in report.findings}
+    written = (tmp_path / "page" / "pairs.csv").read_text()
+    assert "Doe" not in written and written.count(",,patient-") == written.count(",table,") == len(lines)
+    (copy / "pairs.csv").write_text(written)
+    assert [record.second_path for record in read_data_set(TASK, copy).records] == [
+        row.second_path for row in prepared[1].rows
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from trainables.audit.facts import AuditInput
 from trainables.audit.near_duplicates import DuplicatePair
 from trainables.audit.shortcuts import Shortcut
 from trainables.audit.subjects import SubjectGroups
+from trainables.data.pairing_facts import PairingFacts
 
 Severity = Literal["leak", "warning", "note"]
 MAX_EXAMPLES = 12
@@ -15,13 +16,17 @@ MAX_EXAMPLES = 12
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything measured on one data set; `unreadable` holds relative path and reason of each file left out."""
+    """Everything measured on one data set; `unreadable` holds relative path and reason of each file left out.
+
+    `pairing` is how cases of two images were made, where the set's layout made them.
+    """
 
     images: AuditInput
     pairs: Sequence[DuplicatePair]
     subjects: SubjectGroups
     shortcuts: Sequence[Shortcut]
     unreadable: Sequence[tuple[str, str]] = ()
+    pairing: PairingFacts | None = None
 
 
 @dataclass(frozen=True)

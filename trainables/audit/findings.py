@@ -15,6 +15,7 @@ from trainables.audit.copy_findings import (
 from trainables.audit.evidence import Evidence, Finding, Severity
 from trainables.audit.file_findings import file_findings
 from trainables.audit.linked_images import members
+from trainables.audit.pairing_findings import pairing_findings
 from trainables.audit.shortcut_findings import shortcut_findings
 from trainables.audit.shortcuts import Shortcut
 
@@ -100,6 +101,7 @@ def describe(evidence: Evidence) -> list[Finding]:
         *conflict_findings(evidence),
         *copy_findings(evidence),
         *group_findings(evidence),
+        *pairing_findings(evidence),
         *shortcut_findings(evidence),
         *file_findings(evidence),
         *balance_findings(evidence),

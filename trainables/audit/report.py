@@ -117,7 +117,7 @@ def _finding(finding: Finding, report: AuditReport, images: AuditInput) -> str:
         f'<h3>{escape(finding.title)}</h3><p class="done">{escape(finding.done)}</p>'
         + (f"<ul>{''.join(f'<li>{escape(words)}</li>' for words in said)}</ul>" if said else "")
         + (f'<div class="examples">{shown}</div>' if shown else "")
-        + (f'<p class="small">{_more(finding, len(finding.examples))}</p>' if pictured else "")
+        + (f'<p class="small">{_more(finding, len(pictured))}</p>' if pictured else "")
         + "</div>"
     )
 

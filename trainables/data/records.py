@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from trainables.data.pairing_facts import PairingFacts
+
 Side = Literal["training", "validation", "test"]
 Read = Callable[[str], bytes]
 Part = Literal["development", "test"]  # development = training and validation: all that search may ever see
@@ -40,7 +42,8 @@ class DataSet:
 
     `read` may be called from several threads; it raises OSError for a file that cannot be read. It may remember what
     it has read: then `reopen` gives one that sees the files as they are now. `notes` are sentences for the user about
-    what the reader did that is not obvious (files passed over, how pairs were made).
+    what the reader did that is not obvious (files passed over, how pairs were made). `pairing` says in numbers how
+    cases of two images were made, where a layout made them.
     """
 
     root: Path
@@ -48,6 +51,7 @@ class DataSet:
     read: Read
     reopen: Callable[[], Read] | None = None
     notes: tuple[str, ...] = ()
+    pairing: PairingFacts | None = None
 
 
 def is_phantom(data_set: DataSet) -> bool:

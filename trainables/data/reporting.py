@@ -16,6 +16,8 @@ from trainables.catalog import Task
 from trainables.data.augmentation import Augmentation, augment
 from trainables.data.examine import ExaminedData
 from trainables.data.images import decode_grey
+from trainables.data.made_pairs import write_made_pairs
+from trainables.data.pair_sheets import draw_pair_sheets
 from trainables.data.prepare import PreparedData
 from trainables.data.views import View
 from trainables.inference import to_input
@@ -26,13 +28,21 @@ AUGMENTED_DRAWS = 3
 
 
 def report_data(folder: Path, task: Task, examined: ExaminedData, images: AuditInput) -> tuple[AuditReport, Path]:
-    """Write audit.html and audit.json; `images` are those of `examined`, with the sides that leaks are judged by."""
+    """Write audit.html, audit.json and, of two images per case, pairs.csv.
+
+    `images` are those of `examined`, with the sides that leaks are judged by.
+    """
     group_N = examined.groups.group_N
     shortcuts = find_shortcuts(images, [str(group) for group in group_N.tolist()])
     subjects = SubjectGroups(group_N, examined.audit.subjects.threshold, examined.audit.subjects.why)
     unreadable = sorted(examined.unreadable.items())
-    report = make_report(Evidence(images, examined.audit.duplicates, subjects, shortcuts, unreadable))
-    return report, write_report(folder, report, images, f"Data of {task.name}", examined.data_set.notes)
+    data_set = examined.data_set
+    evidence = Evidence(images, examined.audit.duplicates, subjects, shortcuts, unreadable, data_set.pairing)
+    report = make_report(evidence)
+    page = write_report(folder, report, images, f"Data of {task.name}", data_set.notes)
+    if task.images_per_case == 2:
+        write_made_pairs(folder / "pairs.csv", task, examined, images)
+    return report, page
 
 
 def draw_sheets(
@@ -40,8 +50,13 @@ def draw_sheets(
 ) -> None:
     """Write samples.png (raw training images of each class) and preprocessing.png (raw, as a model gets it, augmented).
 
-    Only training images are shown.
+    Only training images are shown; of cases of two both, side by side.
     """
+    if task.images_per_case == 2:
+        rows = [row for row in data.development.rows if row.side == "training"]
+        cases = [(row.path, row.second_path, row.label) for row in rows]
+        draw_pair_sheets(folder, task, cases, data.examined.data_set.read, view, augmentation, seed)
+        return
     training = [row for row in data.development.rows if row.side == "training"]
     labels = [row.label for row in training]
     chosen = [training[row] for row in choose_samples(labels, len(task.classes), SAMPLES_PER_CLASS, seed)]

@@ -1,16 +1,19 @@
 """Two trees of class folders, CT and MRI: each case is one image of both, paired by a rule that the notes tell."""
 
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainables.catalog import Task
-from trainables.data.layouts.classes import check_every_class, class_of_folder
+from trainables.data.layouts.classes import class_of_folder
 from trainables.data.layouts.folders import find_root, images_below, other_files_note, visible_folders
 from trainables.data.layouts.pairing import Pairing, pair_by_number, pair_by_patient
 from trainables.data.layouts.pairs_table import TABLE as PAIRS_TABLE
 from trainables.data.layouts.pairs_table import read_pairs
 from trainables.data.layouts.patients import TABLE as PATIENTS_TABLE
 from trainables.data.layouts.patients import check_complete, read_patients, strangers_note
+from trainables.data.pairing_facts import ClassPairing, PairedBy, PairingFacts
 from trainables.data.records import DataSet, ImageRecord, read_below
 from trainables.errors import DataError
 
@@ -18,6 +21,14 @@ EXPECTED = (
     "two folders, one named with the word CT and one with MRI (in it or in its Dataset/), each with class folders"
 )
 Labels = dict[str, int]  # path -> class index
+Pair = tuple[str, str, str | None]  # CT path, MR path, patient
+_RULES: Mapping[PairedBy, str] = {
+    "number": "CT and MR images are paired by number only, within a class: nothing ties CT n and MRI n to one person"
+    f" ({PATIENTS_TABLE} or {PAIRS_TABLE} beside the folders says it better)",
+    "patient": f"CT and MR images are paired by patient, as {PATIENTS_TABLE} gives them; of one patient and class first"
+    " equal numbers, then what is left in natural order",
+    "table": f"pairs are those of {PAIRS_TABLE}",
+}
 
 
 def read(task: Task, data: Path) -> DataSet:
@@ -28,22 +39,61 @@ def read(task: Task, data: Path) -> DataSet:
     the notes. `data` is the root, its Dataset/ or one of the trees, or a folder that holds exactly one such root.
     Raises DataError for another layout, tables that do not fit, and a class without pairs.
     """
-    root, _ = find_root(data, _is_root, _is_part, EXPECTED)
+    root = _root(data)
     trees = [_tree(root, modality) for modality in ("CT", "MR")]
     ct, mr = (_labels(task, root, tree) for tree in trees)
     patients = read_patients(root)
     if (root / PAIRS_TABLE).is_file():
-        pairs, rule = _by_table(root, ct, mr, patients), f"pairs are those of {PAIRS_TABLE}"
+        pairs = _by_table(root, ct, mr, patients)
+        facts = _facts(task, "table", ct, mr, pairs)
     else:
-        pairs, rule = _by_rule(task, root, ct, mr, patients)
+        pairs, facts = _by_rule(task, root, ct, mr, patients)
     records = [
         ImageRecord(path=first, second_path=second, label=ct[first], modality=task.modality, patient_id=patient_id)
         for first, second, patient_id in sorted(pairs, key=lambda pair: pair[:2])
     ]
-    check_every_class(task, records, root, "pairs of CT and MR images")
-    left_out = f"{len(ct) - len(pairs)} CT and {len(mr) - len(pairs)} MR images have no partner and are left out"
-    notes = (rule, left_out, *strangers_note(patients, ct.keys() | mr.keys()), *other_files_note(trees, root))
-    return DataSet(root=root, records=records, read=read_below(root), notes=notes)
+    _check_every_class(root, facts)
+    told = f"{facts.rule}; {facts.ambiguous()}" if facts.paired_by == "number" else facts.rule
+    notes = (told, facts.left_out(), *strangers_note(patients, ct.keys() | mr.keys()), *other_files_note(trees, root))
+    return DataSet(root=root, records=records, read=read_below(root), notes=notes, pairing=facts)
+
+
+def _root(data: Path) -> Path:
+    try:
+        return find_root(data, _is_root, _is_part, EXPECTED)[0]
+    except DataError as error:
+        raise _lone_tree(data) or error from None
+
+
+def _lone_tree(data: Path) -> DataError | None:
+    """Return the fault of a set that lacks one modality altogether, if that is what `data` holds or belongs to."""
+    below = [child for child in visible_folders(data) if _is_dataset(child.name)]
+    for folder in (data, *below, *([data.parent] if data.is_dir() and _modality(data.name) else [])):
+        trees = [child for child in visible_folders(folder) if _modality(child.name) and not _is_root(child)]
+        told = {_modality(tree.name) for tree in trees}
+        if len(told) == 1:
+            names = ", ".join(repr(tree.name) for tree in trees)
+            own, other = ("CT", "MRI") if told == {"CT"} else ("MR", "CT")
+            return DataError(
+                f"{folder}: only {own} images ({names}), no folder named with the word {other}; a case is one "
+                "image of each"
+            )
+    return None
+
+
+def _check_every_class(root: Path, facts: PairingFacts) -> None:
+    for one in facts.classes:
+        if not one.pairs:
+            ways = {
+                "number": f"none of the same number; {PAIRS_TABLE} in {root} says which belong together",
+                "patient": f"none of the same patient by {PATIENTS_TABLE}; every class needs some",
+            }
+            way_out = ways.get(facts.paired_by, f"none of them in {PAIRS_TABLE}; every class needs some")
+            ct, mr = one.alone
+            raise DataError(
+                f"{root}: no pairs of CT and MR images of class {one.name!r}: {ct} CT and {mr} MR images"
+                + (f", {way_out}" if ct and mr else "; every class needs both")
+            )
 
 
 def _is_root(folder: Path) -> bool:
@@ -85,8 +135,8 @@ def _labels(task: Task, root: Path, tree: Path) -> Labels:
 
 def _by_rule(
     task: Task, root: Path, ct: Labels, mr: Labels, patients: dict[str, str]
-) -> tuple[list[tuple[str, str, str | None]], str]:
-    """Pair within each class; return pairs with their patient, and the rule in a sentence."""
+) -> tuple[list[Pair], PairingFacts]:
+    """Pair within each class."""
     if patients:
         check_complete(root, patients, [*ct, *mr])
     pairings: list[Pairing] = []
@@ -94,17 +144,32 @@ def _by_rule(
         own_ct, own_mr = ([path for path in tree if tree[path] == label] for tree in (ct, mr))
         pairings.append(pair_by_patient(own_ct, own_mr, patients) if patients else pair_by_number(own_ct, own_mr))
     pairs = [(*pair, patients.get(pair[0])) for pairing in pairings for pair in pairing.pairs]
-    if patients:
-        return pairs, f"CT and MR images are paired by patient, as {PATIENTS_TABLE} gives them"
-    ambiguous = sum(pairing.num_ambiguous for pairing in pairings)
-    return pairs, (
-        "CT and MR images are paired by number only, within a class: nothing ties CT n and MRI n to one person"
-        f" ({PATIENTS_TABLE} or {PAIRS_TABLE} beside the folders says it better); {ambiguous} numbers had several"
-        " candidates, of which the first name in natural order was taken"
-    )
+    ambiguous = [pairing.num_ambiguous for pairing in pairings]
+    return pairs, _facts(task, "patient" if patients else "number", ct, mr, pairs, ambiguous)
 
 
-def _by_table(root: Path, ct: Labels, mr: Labels, patients: dict[str, str]) -> list[tuple[str, str, str | None]]:
+def _facts(
+    task: Task,
+    paired_by: PairedBy,
+    ct: Labels,
+    mr: Labels,
+    pairs: Sequence[Pair],
+    ambiguous: Sequence[tuple[int, int]] | None = None,
+) -> PairingFacts:
+    num_pairs, num_ct, num_mr = Counter(ct[pair[0]] for pair in pairs), Counter(ct.values()), Counter(mr.values())
+    classes = [
+        ClassPairing(
+            name=name,
+            pairs=num_pairs[label],
+            alone=(num_ct[label] - num_pairs[label], num_mr[label] - num_pairs[label]),
+            ambiguous=ambiguous[label] if ambiguous else (0, 0),
+        )
+        for label, name in enumerate(task.classes)
+    ]
+    return PairingFacts(paired_by=paired_by, rule=_RULES[paired_by], classes=classes)
+
+
+def _by_table(root: Path, ct: Labels, mr: Labels, patients: dict[str, str]) -> list[Pair]:
     rows = read_pairs(root, ct, mr)
     has_own_patients = rows[0].patient_id is not None
     if patients and not has_own_patients:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Pairing:
-    """Pairs (CT path, MR path), and how many numbers had several candidates to choose from."""
+    """Pairs (CT path, MR path), and of how many numbers CT and MR had several candidates to choose from."""
 
     pairs: list[tuple[str, str]]
-    num_ambiguous: int = 0
+    num_ambiguous: tuple[int, int] = (0, 0)
 
 
 def file_number(path: str) -> int | None:
@@ -31,8 +31,8 @@ def pair_by_number(ct: Iterable[str], mr: Iterable[str]) -> Pairing:
     ct_by_number, mr_by_number = _by_number(ct), _by_number(mr)
     common = sorted(ct_by_number.keys() & mr_by_number.keys())
     pairs = [(ct_by_number[number][0], mr_by_number[number][0]) for number in common]
-    ambiguous = sum(len(ct_by_number[number]) > 1 or len(mr_by_number[number]) > 1 for number in common)
-    return Pairing(pairs, ambiguous)
+    several_ct, several_mr = (sum(len(own[number]) > 1 for number in common) for own in (ct_by_number, mr_by_number))
+    return Pairing(pairs, (several_ct, several_mr))
 
 
 def pair_by_patient(ct: Iterable[str], mr: Iterable[str], patients: Mapping[str, str]) -> Pairing:

@@ -4,9 +4,11 @@ Demo data, test data and ground truth for heatmaps; not models of disease. Every
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.data.phantom.alzheimer import write_alzheimer_phantom
+from trainables.data.phantom.ct_mri_combination import SHOWN_IN, write_ct_mri_combination_phantom
 from trainables.data.phantom.stroke import write_stroke_phantom
 from trainables.data.phantom.tumor_4class import write_tumor_4class_phantom
 from trainables.data.phantom.tumor_binary import write_tumor_binary_phantom
@@ -42,10 +44,28 @@ PHANTOMS: Mapping[str, Callable[[Path, int, int], None]] = {  # task -> write(fo
     "alzheimer": _split(write_alzheimer_phantom),
     "tumor_ct_mri": _unsplit(write_tumor_ct_mri_phantom),
 }
+STANDARD = "standard"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Another phantom of a task, by its name; patients come in multiples of `patients_step`."""
+
+    write: Callable[[Path, int, int], None]  # folder, patients, seed
+    patients_step: int
+
+
+VARIANTS: Mapping[str, Mapping[str, Variant]] = {  # task -> name -> what there is besides the standard one
+    "tumor_ct_mri": {"combination": Variant(_unsplit(write_ct_mri_combination_phantom), len(SHOWN_IN))},
+}
 __all__ = [
     "PHANTOMS",
     "PHANTOM_VERSION",
+    "STANDARD",
+    "VARIANTS",
+    "Variant",
     "write_alzheimer_phantom",
+    "write_ct_mri_combination_phantom",
     "write_stroke_phantom",
     "write_tumor_4class_phantom",
     "write_tumor_binary_phantom",

@@ -18,6 +18,7 @@ class Task(IntEnum):
     TUMOR_4CLASS = 2
     ALZHEIMER = 3
     TUMOR_CT_MRI = 4
+    CT_MRI_COMBINATION = 5
 
 
 class Stream(IntEnum):

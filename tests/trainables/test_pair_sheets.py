@@ -1,5 +1,6 @@
 """Sheets of cases of two images: both stand side by side, under their names, before and after preprocessing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def test_sheets_of_a_set_show_pairs_of_its_training_side_alone(
         assert Image.open(tmp_path / name).width > 500
 
 
-def test_both_images_of_a_case_are_augmented_alike(
+def test_images_of_a_case_are_augmented_apart_unless_they_lie_on_each_other(
     examined: ExaminedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[np.ndarray] = []
@@ -88,10 +89,12 @@ def test_both_images_of_a_case_are_augmented_alike(
     path = examined.cases[0].record.path
     cases = [(path, path, 0)]  # one file as both: alike before, alike after
     strong = Augmentation(hflip=True, rotation_deg=30, zoom_fraction=0.2)
-    draw_pair_sheets(tmp_path, TASK, cases, examined.data_set.read, View(32), strong, 0)
-    (draws_NA2HW,) = drawn
-    assert draws_NA2HW.shape == (1, 3, 2, 32, 32)
-    assert np.array_equal(draws_NA2HW[:, :, 0], draws_NA2HW[:, :, 1])
-    assert not np.array_equal(draws_NA2HW[:, 0], draws_NA2HW[:, 1])
+    for by in (strong, replace(strong, same_geometry=True)):
+        draw_pair_sheets(tmp_path, TASK, cases, examined.data_set.read, View(32), by, 0)
+    apart, alike = drawn
+    assert apart.shape == (1, 3, 2, 32, 32)
+    assert np.array_equal(alike[:, :, 0], alike[:, :, 1])
+    assert not np.array_equal(apart[:, :, 0], apart[:, :, 1])
+    assert not np.array_equal(alike[:, 0], alike[:, 1])
     draw_pair_sheets(tmp_path / "none", TASK, [], examined.data_set.read, View(32), strong, 0)
     assert not (tmp_path / "none").exists()

@@ -35,11 +35,11 @@ def draw_pair_sheets(
 ) -> None:
     """Write samples.png (some raw cases of each class) and preprocessing.png (raw, as a model gets them, augmented).
 
-    Both images of a case are augmented by one draw. Without cases nothing is written, without augmentation no draws.
+    Each image has draws of its own where they do not lie on each other. Without cases nothing is written, without augmentation no draws.
     """
     if not cases:
         return
-    first, second = task.modality.split("+")
+    first, second = task.image_names
     samples = _chosen(task, cases, SAMPLES_PER_CLASS, read, seed)
     title = f"{task.name}: {first} and {second} of a case as they are"
     save_quietly(pair_samples_figure(samples, task.classes, title), folder / "samples.png")

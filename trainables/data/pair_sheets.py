@@ -35,7 +35,8 @@ def draw_pair_sheets(
 ) -> None:
     """Write samples.png (some raw cases of each class) and preprocessing.png (raw, as a model gets them, augmented).
 
-    Each image has draws of its own where they do not lie on each other. Without cases nothing is written, without augmentation no draws.
+    Each image has draws of its own where they do not lie on each other. Without cases nothing is written, without
+    augmentation no draws.
     """
     if not cases:
         return

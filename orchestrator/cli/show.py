@@ -21,6 +21,7 @@ from orchestrator.plan import SweepPlan
 from orchestrator.space import Choice, Fixed, Parameter
 from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState
+from trainables.catalog import TASKS
 
 TOP_ROWS = 10
 WIDE_COLUMNS, WIDEST_COLUMNS = 120, 160
@@ -83,7 +84,9 @@ def show_result(result: SweepResult, as_json: bool) -> None:
         console.print(f"registered: {registered.name} version {registered.version} ({aliases})")
         if registered.decision:
             console.print(f"promotion: {registered.decision}", soft_wrap=True)
-        console.print(f"next: orchestrate predict {registered.name} IMAGE...   or   orchestrate ui")
+        names = TASKS[state.plan.task].image_names
+        images = "IMAGE..." if len(names) == 1 else f"--pair {' '.join(names)}"
+        console.print(f"next: orchestrate predict {registered.name} {images}   or   orchestrate ui")
     else:
         console.print(_why_not_registered(state), soft_wrap=True)
     told = "not written; orchestrate report " + state.started.sweep_id if result.report is None else str(result.report)

@@ -120,14 +120,10 @@ def _record(
 def _attention(layer: str, image: int) -> tuple[Explainer, Explainer]:
     """Return the maps of an image that show what the other one takes in of it."""
     asked, asking = NAMES[image], NAMES[1 - image]
-    at = f"{layer}.-1.attention"
+    at, takes_in = f"{layer}.-1.attention", f"what {asking} takes in of it"
     return (
-        Explainer(
-            "crossrelevance", at, f"{asking} to {asked} relevance", "what of it speaks for the class", image=image
-        ),
-        Explainer(
-            "crossattention", at, f"{asking} to {asked} attention", "what of it the other image asks", image=image
-        ),
+        Explainer("crossrelevance", at, f"{asked} relevance", f"{takes_in} that speaks for the class", image=image),
+        Explainer("crossattention", at, f"{asked} attention", takes_in, image=image),
     )
 
 

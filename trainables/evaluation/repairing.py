@@ -11,6 +11,7 @@ from trainables.evaluation.temperature import probabilities
 
 SHUFFLES = 20
 BOUNDS_PERCENT = (2.5, 97.5)
+ROUNDING = 1e-9  # of the same score, computed in another order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ def rests_on_pairs(score: float | None, shuffled: Interval, metric: str) -> bool
     _, low, high = shuffled
     if score is None or low is None or high is None:
         return None
-    return score > high if METRICS[metric] == "max" else score < low
+    return score > high + ROUNDING if METRICS[metric] == "max" else score < low - ROUNDING
 
 
 def _over_shuffles(values: Sequence[float]) -> Interval:

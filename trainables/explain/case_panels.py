@@ -176,6 +176,6 @@ def _component_words(pair: BranchPair, share: BranchShare, alike: MapAgreement |
         )
     return (
         f"{maps}Logit above that of {reference}: {share.above_baseline:+.2f} = {one} {first:+.2f} "
-        f"{other} {second:+.2f} (Shapley). Feature-norm share of {one}: {share.norm_share:.0%} (as the "
-        "stroke project: vectors of other sizes and scales do not compare)."
+        f"{other} {second:+.2f} (Shapley). Feature-norm share of {one}: {share.norm_share:.0%} (lengths of "
+        "vectors of other sizes and scales do not compare)."
     )

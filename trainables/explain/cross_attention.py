@@ -21,9 +21,10 @@ def cross_map(subject: Subject, path: str, method: str, target: int) -> np.ndarr
     """Return map_hw >= 0 over the patches that are asked: what they are given, or give to the class.
 
     `crossattention` counts attention in multiples of an even share, mean over heads and asking tokens; `crossrelevance`
-    is gradient times attention, where that is above 0. Raises ExplanationError for a path that leads to no attention.
+    is gradient times attention, where that is above 0. `path` is one of `attention_path`. Raises ExplanationError where
+    the attention does not run once in a pass, or not between square grids.
     """
-    module = attention_at(subject.model, path)
+    module = subject.model.get_submodule(path)
     image_1CHW = subject.image_1CHW.clone().requires_grad_()
     with attention_weights(module) as seen:
         score = subject.score_B(image_1CHW, target).sum()
@@ -42,14 +43,14 @@ def cross_map(subject: Subject, path: str, method: str, target: int) -> np.ndarr
     return map_hw
 
 
-def attention_at(model: nn.Module, path: str) -> nn.Module:
-    """Return the attention at a path. Raises ExplanationError for what is none, or needs a path."""
+def attention_path(model: nn.Module, path: str) -> str:
+    """Return the whole path of an attention. Raises ExplanationError for what is none, and without a path."""
     if not path:
         raise ExplanationError("which attention? name its layer")
-    module = model.get_submodule(full_path(model, path))
-    if not isinstance(getattr(module, "attn_drop", None), nn.Module):
+    found = full_path(model, path)
+    if not isinstance(getattr(model.get_submodule(found), "attn_drop", None), nn.Module):
         raise ExplanationError(f"{path} is no attention whose weights can be read (it has no attn_drop)")
-    return module
+    return found
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.configs.record import Architecture
 from trainables.errors import ExplanationError
-from trainables.explain.cross_attention import attention_at, attention_weights, patch_attention, token_grid
+from trainables.explain.cross_attention import attention_path, attention_weights, patch_attention, token_grid
 from trainables.explain.cross_look import CrossLook
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import CrossAttention
@@ -67,7 +67,8 @@ def _pass(model: nn.Module, paths: CrossAttention, x_1MHW: Tensor) -> dict[str, 
         return lambda module, given, output: seen[key].append(output.detach())
 
     with ExitStack() as stack:
-        weights = [stack.enter_context(attention_weights(attention_at(model, f"{at}.attention"))) for at in paths.last]
+        attentions = [model.get_submodule(attention_path(model, f"{at}.attention")) for at in paths.last]
+        weights = [stack.enter_context(attention_weights(module)) for module in attentions]
         for path in paths.first:
             stack.callback(module_at(path).register_forward_pre_hook(keep_input).remove)
         for path in paths.last:

@@ -11,7 +11,7 @@ from trainables.errors import ExplanationError
 from trainables.explain.attention import AttentionPass, Vit, attention_pass, is_readable, vit_at
 from trainables.explain.cams import cam_map
 from trainables.explain.cell_places import CellPlaces, evenly
-from trainables.explain.cross_attention import cross_map
+from trainables.explain.cross_attention import attention_path, cross_map
 from trainables.explain.explainers import AUTO, METHODS, Explainer
 from trainables.explain.gate import gate_map
 from trainables.explain.layers import backbone_at, is_vit, spatial_layer
@@ -105,6 +105,7 @@ def _maps(
             vit.path,
         )
     elif METHODS[method].family == "cross":
+        path = attention_path(subjects[0].model, path)
         maps = [cross_map(subject, path, method, target) for subject, target in cases]
     elif METHODS[method].family == "gate":
         if not path:

@@ -44,7 +44,9 @@ METHODS: Mapping[str, Method] = {
     "rollout": Method("attention rollout", "attention", "Abnar and Zuidema 2020, arXiv:2005.00928", False),
     "relevance": Method("gradient-weighted attention relevance", "attention", "Chefer et al. 2021, arXiv:2103.15679"),
     "crossattention": Method("attention of the other image", "cross", "Vaswani et al. 2017, arXiv:1706.03762", False),
-    "crossrelevance": Method("relevance of that attention", "cross", "Chefer et al. 2021, arXiv:2103.15679"),
+    "crossrelevance": Method(
+        "relevance of the other image's attention", "cross", "Chefer et al. 2021, arXiv:2103.15679"
+    ),
     "gate": Method("spatial gate", "gate", "CBAM, Woo et al. 2018, arXiv:1807.06521", class_specific=False),
     "occlusion": Method("occlusion", "occlusion", "Zeiler and Fergus 2014, arXiv:1311.2901"),
 }

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests_support import Finished, clean_environment, command, with_store
 
+from trainables.data.phantom import write_tumor_4class_phantom
+
 pytestmark = pytest.mark.sweep
 PACKAGE = Path(__file__).parents[1] / "example_package"
 
@@ -37,12 +39,14 @@ def test_it_is_swept_explained_and_registered(tmp_path: Path) -> None:
     with_store(home)
     packages.mkdir()
     install(packages)
+    phantom = tmp_path / "phantom"
+    write_tumor_4class_phantom(phantom, train_patients=16, test_patients=8, slices=2, image_px=64)
     listed = run(home, packages, "list", "architectures")
     assert "tiny_net" in listed.stdout and "an example" in listed.stdout
-    swept = run(home, packages, "sweep", "tiny_sweep", "--preset", "quick", "--slots", "1", "--json")
+    small = ("--preset", "quick", "--slots", "1", "--trials", "1", "--epochs", "1", "--data", phantom)
+    swept = run(home, packages, "sweep", "tiny_sweep", *small, "--json")
     assert swept.exit_code == 0, swept.stderr
     assert swept.json["registered"]["name"] == "tumor_4class_phantom"
-    (phantom,) = (home / "phantoms").iterdir()
     image = next((phantom / "Testing").rglob("*.jpg"))
     explained = run(home, packages, "explain", "tumor_4class_phantom", image, "--json", "--out", tmp_path / "why")
     assert explained.exit_code == 0, explained.stderr

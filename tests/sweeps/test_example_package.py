@@ -40,7 +40,7 @@ def test_it_is_swept_explained_and_registered(tmp_path: Path) -> None:
     packages.mkdir()
     install(packages)
     phantom = tmp_path / "phantom"
-    write_tumor_4class_phantom(phantom, train_patients=16, test_patients=8, slices=2, image_px=64)
+    write_tumor_4class_phantom(phantom, train_patients=24, test_patients=8, slices=2, image_px=64)
     listed = run(home, packages, "list", "architectures")
     assert "tiny_net" in listed.stdout and "an example" in listed.stdout
     small = ("--preset", "quick", "--slots", "1", "--trials", "1", "--epochs", "1", "--data", phantom)

@@ -121,3 +121,22 @@ def test_no_warning_and_no_patients_name_where_the_set_says_what_belongs_togethe
 )
 def test_a_modality_for_each_image(told: str, second: str | None, expected: list[str]) -> None:
     assert _modalities(TASK, ImageRecord(path="a.png", label=0, modality=told, second_path=second)) == expected
+
+
+def test_a_copy_of_either_image_keeps_both_cases_on_one_side(tmp_path: Path) -> None:
+    root, rng = tmp_path / "set", np.random.default_rng(1)
+    for tree in ("CT images", "MRI images"):
+        for name in ("Healthy", "Tumor"):
+            (root / tree / name).mkdir(parents=True)
+            for number in range(12):
+                Image.fromarray(rng.integers(0, 200, (40, 40), dtype=np.uint8)).save(
+                    root / tree / name / f"{number}.png"
+                )
+    for tree, one, other in (("CT images", 1, 4), ("MRI images", 4, 9)):  # 1 and 9 hang together by way of 4 alone
+        (root / tree / "Tumor" / f"{other}.png").write_bytes((root / tree / "Tumor" / f"{one}.png").read_bytes())
+    for seed in range(4):
+        request = SplitRequest(kind=None, folds=1, seed=seed)
+        data = prepare_data(TASK, root, [View(16)], request, tmp_path / "cache", lambda *heard: None)
+        linked = [row for row in data.rows if row.path in {f"CT images/Tumor/{n}.png" for n in (1, 4, 9)}]
+        assert len(linked) == 3
+        assert len({row.group for row in linked}) == len({row.side for row in linked}) == 1

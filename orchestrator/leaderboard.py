@@ -16,7 +16,7 @@ from orchestrator.published_scores import (
     published_score,
     repeated_points,
 )
-from orchestrator.repaired_scores import UNUSED, is_unused, repaired_note, repaired_scores
+from orchestrator.repaired_scores import repaired_mark, repaired_note, repaired_scores
 from orchestrator.space import Scalar
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.catalog import default_hyperparameters
@@ -166,7 +166,7 @@ def score_columns(rows: Sequence[LeaderboardRow], metric: str) -> dict[str, list
     columns[f"test {metric}"] = [_test(row.test, metric) for row in rows]
     if any(row.leak_free_images is not None and row.leak_free_images < row.test_images for row in rows):
         columns["leak-free test"] = [_leak_free(row, metric) for row in rows]
-    if any(row.repaired for row in rows):
+    if any(row.repaired is not None for row in rows):
         columns["partners shuffled"] = [_repaired(row, metric) for row in rows]
     for other in dict.fromkeys(row.published.metric for row in rows if row.published):
         if other != metric:
@@ -177,8 +177,8 @@ def score_columns(rows: Sequence[LeaderboardRow], metric: str) -> dict[str, list
 
 def score_notes(rows: Sequence[LeaderboardRow], metric: str) -> list[str]:
     """Return what must be known to read the columns of scores, a paragraph each."""
-    unused = [is_unused(row.test, row.repaired, metric) if row.repaired else None for row in rows]
-    return [note for note in (published_note([row.published for row in rows]), repaired_note(unused)) if note]
+    marks = [None if row.repaired is None else repaired_mark(row.test, row.repaired, metric) for row in rows]
+    return [note for note in (published_note([row.published for row in rows]), repaired_note(marks)) if note]
 
 
 def rank_text(row: LeaderboardRow) -> str:
@@ -286,8 +286,8 @@ def _published(found: FoundScore | None, metric: str) -> str:
 
 
 def _repaired(row: LeaderboardRow, metric: str) -> str:
-    unused = f" {UNUSED}" if is_unused(row.test, row.repaired, metric) else ""
-    return _test(row.repaired, metric) + unused
+    mark = repaired_mark(row.test, row.repaired, metric)
+    return " ".join(part for part in (_test(row.repaired, metric) if row.repaired else "", mark) if part) or "-"
 
 
 def _leak_free(row: LeaderboardRow, metric: str) -> str:

@@ -100,8 +100,8 @@ def _repaired(task: Task, model: nn.Module, test: SideImages) -> Repairing:
         images_NMHW = np.stack([test.images_NMHW[:, 0], test.images_NMHW[partner_N, 1]], axis=1)
         return _predict(model, SideImages(test.rows, images_NMHW)).logits_NK
 
-    labels_N = np.array([row.label for row in test.rows])
-    return repairing(with_partners, labels_N, REPAIRING_SEED, task.severity_K)
+    labels_N, groups_N = (np.array([getattr(row, name) for row in test.rows]) for name in ("label", "group"))
+    return repairing(with_partners, labels_N, groups_N, REPAIRING_SEED, task.severity_K)
 
 
 def _explain(

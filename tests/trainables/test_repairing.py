@@ -6,16 +6,26 @@ import pytest
 from trainables.evaluation.repairing import SHUFFLES, repairing, rests_on_pairs, shuffled_partners
 
 
-def test_each_case_gets_the_partner_of_another_one_of_its_class() -> None:
-    labels_N = np.array([0, 1, 0, 1, 1, 0, 2])
+def test_each_case_gets_the_partner_of_another_patient_of_its_class() -> None:
+    labels_N = np.array([0, 1] * 12)
+    groups_N = np.array([f"p{n % 2}{min(n // 4, 4)}" for n in range(24)])  # of 2, and one of 4, in each class
     seen = set()
-    for seed in range(20):
-        partner_N = shuffled_partners(labels_N, np.random.default_rng(seed))
-        assert sorted(partner_N) == list(range(7))
+    for seed in range(40):
+        partner_N = shuffled_partners(labels_N, groups_N, np.random.default_rng(seed))
+        assert sorted(partner_N) == list(range(24)), "each partner once"
         assert np.array_equal(labels_N[partner_N], labels_N)
-        assert [n for n in range(7) if partner_N[n] == n] == [6], "but for an only one"
+        assert (groups_N[partner_N] != groups_N).all()
         seen.add(tuple(partner_N))
-    assert len(seen) > 3
+    assert len(seen) == 40
+
+
+@pytest.mark.parametrize("groups", [list("aabbccdd"), list("aaaaabcd"), list("abcdaaaa")])
+def test_few_patients_are_not_re_paired(groups: list[str]) -> None:
+    labels_N = np.repeat([0, 1], 8)
+    groups_N = np.array([*groups, *"ijklmnop"])
+    found = repairing(lambda partner_N: pytest.fail("asked"), labels_N, groups_N, seed=0)
+    assert (found.shuffles, found.metrics) == (0, {})
+    assert "a class has 4 groups; at least 5 are needed" in found.reason
 
 
 def xor_logits(first_N: np.ndarray, second_N: np.ndarray) -> np.ndarray:
@@ -25,16 +35,17 @@ def xor_logits(first_N: np.ndarray, second_N: np.ndarray) -> np.ndarray:
 def test_what_rests_on_pairs_loses_by_other_partners_and_what_does_not_loses_nothing() -> None:
     first_N, second_N = np.tile([0, 0, 1, 1], 10), np.tile([0, 1, 0, 1], 10)
     labels_N = (first_N != second_N).astype(int)
-    fused = repairing(lambda partner_N: xor_logits(first_N, second_N[partner_N]), labels_N, seed=0)
+    groups_N = np.arange(40).astype(str)
+    fused = repairing(lambda partner_N: xor_logits(first_N, second_N[partner_N]), labels_N, groups_N, seed=0)
     assert fused.shuffles == SHUFFLES
     mean, low, high = fused.metrics["auroc"]
     assert low <= mean <= high and 0.3 < mean < 0.7
     assert rests_on_pairs(1.0, fused.metrics["auroc"], "auroc") is True
     assert rests_on_pairs(0.0, fused.metrics["log_loss"], "log_loss") is True
-    again = repairing(lambda partner_N: xor_logits(first_N, second_N[partner_N]), labels_N, seed=0)
+    again = repairing(lambda partner_N: xor_logits(first_N, second_N[partner_N]), labels_N, groups_N, seed=0)
     assert again == fused
     noise_NK = np.random.default_rng(1).normal(size=(40, 2))
-    alone = repairing(lambda partner_N: noise_NK, labels_N, seed=0)
+    alone = repairing(lambda partner_N: noise_NK, labels_N, groups_N, seed=0)
     value, low, high = alone.metrics["auroc"]
     assert value == pytest.approx(low) and value == pytest.approx(high)
     assert rests_on_pairs(value, (value, value, value), "auroc") is False

@@ -12,6 +12,7 @@ from trainables.evaluation.scores import Scores
 
 NAME_LENGTH = 60
 REPAIRED = "test/repaired/"  # begins the names of scores with shuffled partners
+SHUFFLED = f"{REPAIRED}shuffles"  # how often; 0 where the cases are too few
 
 
 def named_metrics(evaluation: Evaluation) -> dict[str, float]:
@@ -26,6 +27,7 @@ def named_metrics(evaluation: Evaluation) -> dict[str, float]:
     if evaluation.test is not None:
         found |= dict(_of_test(evaluation.test))
     if evaluation.repairing is not None:
+        found[SHUFFLED] = evaluation.repairing.shuffles
         for name, interval in evaluation.repairing.metrics.items():
             found |= dict(_with_bounds(f"{REPAIRED}{name}", interval))
     found |= dict(_at_threshold(evaluation.operating_point))

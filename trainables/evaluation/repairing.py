@@ -11,6 +11,7 @@ from trainables.evaluation.temperature import probabilities
 
 SHUFFLES = 20
 BOUNDS_PERCENT = (2.5, 97.5)
+FEWEST_GROUPS = 5  # of each class; fewer can hardly change partners in other ways, and no score is told
 ROUNDING = 1e-9  # of the same score, computed in another order
 
 
@@ -18,32 +19,49 @@ ROUNDING = 1e-9  # of the same score, computed in another order
 class Repairing:
     """Each metric over shuffles of the partners within their class: mean, and the bounds of 95 % of the shuffles.
 
-    Every image and label stays; what is gone is which two images are of one case.
+    Every image and label stays; what is gone is which two images are of one case. `reason` says why there are none.
     """
 
     shuffles: int
     metrics: dict[str, Interval]
+    reason: str = ""
 
 
 def repairing(
-    predict: Callable[[np.ndarray], np.ndarray], labels_N: np.ndarray, seed: int, severity_K: Sequence[int] = ()
+    predict: Callable[[np.ndarray], np.ndarray],
+    labels_N: np.ndarray,
+    groups_N: np.ndarray,
+    seed: int,
+    severity_K: Sequence[int] = (),
 ) -> Repairing:
     """Return the scores with other partners; `predict` gives logits_NK where case n has the partner of partner_N[n]."""
+    for label in np.unique(labels_N):
+        sizes = np.unique(groups_N[labels_N == label], return_counts=True)[1]
+        if len(sizes) < FEWEST_GROUPS or 2 * sizes.max() > sizes.sum():
+            reason = f"a class has {len(sizes)} groups; at least {FEWEST_GROUPS} are needed, none more than half of it"
+            return Repairing(shuffles=0, metrics={}, reason=reason)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
     found: dict[str, list[float]] = {}
     for _ in range(SHUFFLES):
-        probs_NK = probabilities(predict(shuffled_partners(labels_N, rng)))
+        probs_NK = probabilities(predict(shuffled_partners(labels_N, groups_N, rng)))
         for name, value in classification_metrics(probs_NK, labels_N, severity_K).items():
             found.setdefault(name, []).extend([] if value is None else [value])
     return Repairing(shuffles=SHUFFLES, metrics={name: _over_shuffles(values) for name, values in found.items()})
 
 
-def shuffled_partners(labels_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return for each case whose partner it gets: one of its class, never its own where the class has two cases."""
+def shuffled_partners(labels_N: np.ndarray, groups_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return for each case whose partner it gets: one of its class and another group, each partner once.
+
+    Needs classes in which no group has more than half of the cases: slices of one patient are partners of each other.
+    """
     partner_N = np.arange(len(labels_N))
     for label in np.unique(labels_N):
-        ring = rng.permutation(np.flatnonzero(labels_N == label))  # one cycle, so that none keeps its place
-        partner_N[ring] = np.roll(ring, 1)
+        own = rng.permutation(np.flatnonzero(labels_N == label))
+        names, sizes = np.unique(groups_N[own], return_counts=True)
+        place = {name: place for place, name in enumerate(rng.permutation(names))}
+        ring = own[np.argsort([place[group] for group in groups_N[own]], kind="stable")]  # each group in one piece
+        shift = rng.integers(sizes.max(), len(ring) - sizes.max(), endpoint=True)  # so none reaches its own group
+        partner_N[ring] = np.roll(ring, shift)
     return partner_N
 
 

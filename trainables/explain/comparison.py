@@ -1,7 +1,7 @@
 """Methods and layers side by side on the same images: what each map shows, and what it is worth there."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +52,8 @@ def explainers_to_compare(explained: Explained, methods: Sequence[str], layer: s
             raise ExplanationError(f"{name} has no layer to choose; compared can be {', '.join(cams)}")
     of_record = [one.layer for one in explained.architecture.explainers if one.method in (*cams, AUTO)]
     layers = [layer] if layer else list(dict.fromkeys(of_record)) or [""]
-    return [
-        Explainer(name, at, f"{METHODS[name].title} {at}".strip(), image=explained.image_of(at))
-        for at in layers
-        for name in names
-    ]
+    asked = [Explainer(name, at, f"{METHODS[name].title} {at}".strip()) for at in layers for name in names]
+    return [replace(one, image=explained.image_of(one)) for one in asked]
 
 
 def write_comparison(
@@ -132,7 +129,7 @@ def comparison_figure(
     colormap: str = COLORMAP,
 ) -> Figure:
     """Return the figure of `write_comparison`: a row per image and layer, a column per method, deletion under each."""
-    layers = list(dict.fromkeys(one.layer for one in maps.values()))
+    layers = list(dict.fromkeys((one.layer, one.image) for one in maps.values()))
     methods = list(dict.fromkeys(one.method for one in maps.values()))[:MOST_METHODS]
     deletion = {(row.explainer, row.image): row.deletion for row in scores if row.source == "map"}
     shown = cases[:MOST_IMAGES]
@@ -145,13 +142,13 @@ def comparison_figure(
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel():
         axes.axis("off")
-    image_hw, on = (images_NMHW.shape[2], images_NMHW.shape[3]), {one.layer: one.image for one in maps.values()}
-    named = {(one.method, one.layer): name for name, one in maps.items()}
+    image_hw = (images_NMHW.shape[2], images_NMHW.shape[3])
+    named = {(one.method, one.layer, one.image): name for name, one in maps.items()}
     for place, case in enumerate(shown):
-        for depth, layer in enumerate(layers):
+        for depth, (layer, image) in enumerate(layers):
             axes_row = grid[place * len(layers) + depth]
-            image_HW = images_NMHW[case.number, on[layer]]
-            if depth == 0 or on[layer] != on[layers[depth - 1]]:
+            image_HW = images_NMHW[case.number, image]
+            if depth == 0 or image != layers[depth - 1][1]:
                 axes_row[0].imshow(image_HW, cmap="gray", vmin=0, vmax=255)
             if depth == 0:
                 axes_row[0].set_title(shortened(case.about.get("explained", ""), tile_in), fontsize=FONT_PT, pad=2)
@@ -162,7 +159,7 @@ def comparison_figure(
                 va="center", fontsize=FONT_PT,
             )  # fmt: skip
             for axes, method in zip(axes_row[1:], methods, strict=True):
-                name = named.get((method, layer))
+                name = named.get((method, layer, image))
                 if name is None:
                     continue
                 draw_overlay(axes, image_HW, maps[name].on_image(place, image_hw), colormap)

@@ -10,7 +10,8 @@ from torch import nn
 from trainables.configs.record import Architecture
 from trainables.errors import ExplanationError
 from trainables.explain.engine import Explanation, explain
-from trainables.explain.explainers import Explainer
+from trainables.explain.explainers import METHODS, Explainer
+from trainables.explain.layers import full_path
 from trainables.inference import to_input
 
 Masks = Mapping[tuple[int, int], np.ndarray]  # lesions, mask_HW by the number of the case and of its image
@@ -39,22 +40,37 @@ class Explained:
         """Return the raw maps of some cases for one class each, by the explainer's name. Raises ExplanationError."""
         return {one.name: explain_cases(self.model, self.input_of(cases), targets, one) for one in explainers}
 
-    def image_of(self, layer: str) -> int:
-        """Return the number of the image whose places a layer's maps have.
+    def image_of(self, asked: Explainer) -> int:
+        """Return the number of the image whose places the maps of a method at a layer have.
 
         Raises ExplanationError for a layer that has taken in several: where its maps lie cannot be told.
         """
         record = self.architecture
-        known = [one.image for one in record.explainers if one.layer == layer]
-        if self.images_NMHW.shape[1] == 1 or known:
-            return known[0] if known else 0
+        if self.images_NMHW.shape[1] == 1:
+            return 0
+        path = full_path(self.model, asked.layer) if asked.layer else ""
+        if METHODS[asked.method].family == "cross":
+            return self._asked_image(path)
+        known = [one.image for one in record.explainers if one.layer and full_path(self.model, one.layer) == path]
         branches = record.pair.branches if record.pair else ()
+        own = [image for image, branch in enumerate(branches) if f"{path}.".startswith(f"{branch}.")]
+        if known or own:
+            return [*known, *own][0]
         if not branches:
             return record.explainers[0].image
-        for image, branch in enumerate(branches):
-            if f"{layer}.".startswith(f"{branch}."):
-                return image
-        raise ExplanationError(f"layer {layer!r} lies on no one image of a case: name one of {' or '.join(branches)}")
+        raise ExplanationError(
+            f"layer {asked.layer!r} lies on no one image of a case: name one of {' or '.join(branches)}"
+        )
+
+    def _asked_image(self, path: str) -> int:
+        """Return the image whose patches are the keys of an attention between images."""
+        cross = self.architecture.cross
+        stacks = [] if cross is None else [first.rpartition(".")[0] for first in cross.first]
+        for asking, stack in enumerate(stacks):
+            if f"{path}.".startswith(f"{stack}."):
+                return 1 - asking
+        there = " or ".join(f"{stack}.0.attention" for stack in stacks) or "there is none in this model"
+        raise ExplanationError(f"{path or 'no layer'}: is no attention between images; {there}")
 
     def usable(self, explainers: Sequence[Explainer]) -> tuple[list[Explainer], list[str]]:
         """Return the explainers that work on this model, and why the others do not: none stands in for another."""

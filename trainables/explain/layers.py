@@ -107,10 +107,7 @@ def _outermost_backbones(module: nn.Module, path: str) -> list[str]:
 
 
 def full_path(model: nn.Module, path: str) -> str:
-    """Return the path with numbers from the end counted from the start, the first one of a module that has several.
-
-    Raises ExplanationError with what there is.
-    """
+    """Return the path with numbers from the end counted from the start. Raises ExplanationError with what there is."""
     module = model
     done: list[str] = []
     for part in path.split("."):
@@ -125,8 +122,7 @@ def full_path(model: nn.Module, path: str) -> str:
             raise ExplanationError(f"no layer {path!r}: {where} has no {part!r}, {has}{meant}")
         module = module.get_submodule(part)
         done.append(part)
-    first: str = next(name for name, one in model.named_modules() if one is module)
-    return first
+    return ".".join(done)
 
 
 def _last_attention_input(model: nn.Module, vit_path: str) -> str:
@@ -146,7 +142,8 @@ def _features_path(seen: Trace, backbone_path: str) -> str:
 
 
 def _described(subject: Subject, path: str, seen: Trace) -> SpatialLayer:
-    outputs = [one for one in seen.finished if one.path == path]
+    asked = subject.model.get_submodule(path)  # one that two branches share is traced under its first path
+    outputs = [one for one in seen.finished if one.module is asked]
     if not outputs:
         raise ExplanationError(f"layer {path}: gives no tensor in a forward pass, so it has no map")
     shape, module = outputs[-1].shape, outputs[-1].module
@@ -169,7 +166,7 @@ def _described(subject: Subject, path: str, seen: Trace) -> SpatialLayer:
             "name an earlier layer or train with larger images"
         )
     others = shape[1] - height * width if layout == "BNC" else 0
-    places = cell_places(seen.finished, path, (height, width), subject.image_hw)
+    places = cell_places(seen.finished, outputs[-1].path, (height, width), subject.image_hw)
     return SpatialLayer(path, module, layout, (height, width), places, others)
 
 

@@ -66,7 +66,7 @@ class Packaged:
 
     def explained(self, images_NMHW: np.ndarray) -> Explained:
         """Return the model with cases that it can judge, explained as the catalog says of its architecture now."""
-        return Explained(_record(self.architecture), self.classifier.model, images_NMHW)
+        return Explained(_record(self.architecture, self.inputs), self.classifier.model, images_NMHW)
 
     def black_images(self) -> Reference:
         """Return what stands for "nothing special" where no other cases are known."""
@@ -111,12 +111,13 @@ def explainers_for(explained: Explained, asked: Explainer | None) -> tuple[list[
         return works, refused
     if not asked.layer and explained.images_NMHW.shape[1] > 1:
         return _of_each_image(explained, asked)
-    asked = replace(asked, image=explained.image_of(asked.layer))
+    asked = replace(asked, image=explained.image_of(asked))
     found = explained.maps([asked], [0], [0])[asked.name]
     for known in explained.usable(explained.architecture.explainers)[0]:
         own = explained.maps([known], [0], [0])[known.name]
         fusion = known.head_fusion, known.discard_fraction
-        if (own.method, own.layer, *fusion) == (found.method, found.layer, asked.head_fusion, asked.discard_fraction):
+        same_place = (own.method, own.layer, own.image) == (found.method, found.layer, found.image)
+        if same_place and fusion == (asked.head_fusion, asked.discard_fraction):
             return [known], []
     title = METHODS[found.method].title
     return [replace(asked, method=found.method, name=f"{title} at {found.layer}" if found.layer else title)], []
@@ -131,9 +132,10 @@ def _of_each_image(explained: Explained, asked: Explainer) -> tuple[list[Explain
     return [replace(asked, name=f"{name} {method.title}", image=image) for image, name in enumerate(names)], []
 
 
-def _record(architecture: str) -> Architecture:
+def _record(architecture: str, inputs: Sequence[str]) -> Architecture:
     """Return the catalog's record; of an architecture that it knows no more, one with the default explainer."""
     try:
         return architecture_record(architecture)
     except (KeyError, ArchitectureError):
-        return Architecture(architecture, TrainingConfig, "", (), None, "no longer in the catalog", {})
+        gone = Architecture(architecture, TrainingConfig, "", (), None, "no longer in the catalog", {})
+        return replace(gone, image_names=tuple(inputs))

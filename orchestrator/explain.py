@@ -135,7 +135,9 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
             with new_folder(out) as part:
                 black, colormap = packaged.black_images(), request.colormap
                 write_panels(part, explained, explainers, cases, black, warnings, colormap, progress=progress)
-                write_asked_cross(part, explained, cases, judged.probs_NK, packaged.classes, colormap)
+                if asked is None:
+                    no_cross = write_asked_cross(part, explained, cases, judged.probs_NK, packaged.classes, colormap)
+                    refused += [no_cross] if no_cross else []
                 if side_by_side:
                     masks = lesion_masks(judged.cases, packaged.view)
                     compared = write_comparison(part, explained, side_by_side, cases, masks, colormap)

@@ -49,7 +49,8 @@ def judge_cases(packaged: "Packaged", cases: Sequence[UnlabelledCase], progress:
         progress("predicting", start + len(batch), len(cases))
     if not kept:
         name, reason = next(iter(left_out.items()))
-        raise BadInput(f"none of the {len(cases)} images can be read, e.g. {name}: {reason}")
+        what = "images" if len(cases[0].images) == 1 else "cases"
+        raise BadInput(f"none of the {len(cases)} {what} can be read, e.g. {name}: {reason}")
     return JudgedCases(kept, np.stack(squares), np.stack(probs), sha256s, left_out)
 
 

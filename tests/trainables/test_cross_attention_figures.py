@@ -143,6 +143,16 @@ def test_tables_are_of_all_cases_and_figures_and_maps_of_those_to_be_drawn(tmp_p
         assert raw["pair_2/received"].shape == (2, 3, 4) and raw["pair_2/fused"].shape == (3, 4)
 
 
+def test_cases_that_were_picked_for_their_answer_are_in_no_mean(tmp_path: Path) -> None:
+    picked = [replace(case, at_random=n > 0) for n, case in enumerate(cases([0, 0, 1]))]
+    write_cross_attention(tmp_path, [random_look(seed=n) for n in range(3)], picked, ("healthy", "tumour"), [])
+    assert {row["at_random"] for row in table(tmp_path / "cross_attention.csv")} == {"True", "False"}
+    assert {row["cases"] for row in table(tmp_path / "cross_attention_by_class.csv")} == {"1"}
+    unknown = [replace(case, true=None) for case in picked]
+    write_cross_attention(tmp_path / "asked", [random_look(seed=n) for n in range(3)], unknown, ("a", "b"), [])
+    assert not (tmp_path / "asked" / "cross_attention_by_class.csv").exists()
+
+
 def test_looks_that_do_not_compare_are_refused(tmp_path: Path) -> None:
     looks = [LOOKS["random"], LOOKS["two channels"]]
     for other in (LOOKS["two channels"], LOOKS["one head"]):

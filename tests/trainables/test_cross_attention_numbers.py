@@ -77,7 +77,7 @@ def test_a_table_has_a_row_for_each_head_and_one_for_all_together() -> None:
     assert together.values["max"] == max(row.values["max"] for row in heads) == look.attention_2HQK[1].max()
     assert together.values["entropy"] == pytest.approx(np.mean([row.values["entropy"] for row in heads]))
     cells = attention_cells(together, ("healthy", "tumour"))
-    assert list(cells) == ["case", "true", "predicted", "direction", "head", *STATISTICS]
+    assert list(cells) == ["case", "true", "predicted", "at_random", "direction", "head", *STATISTICS]
     assert (cells["true"], cells["predicted"], cells["head"]) == ("healthy", "tumour", "all")
     assert attention_cells(heads[0], ("healthy", "tumour"))["disagreement"] == ""
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from trainables.architectures.cross_modal import Attention
 from trainables.catalog import architecture, default_hyperparameters
 from trainables.errors import ExplanationError
+from trainables.explain.comparison import explainers_to_compare
 from trainables.explain.components import branch_shares
 from trainables.explain.cross_attention import patch_attention, token_grid
 from trainables.explain.cross_looks import cross_looks
@@ -210,3 +211,59 @@ def test_a_layer_that_is_asked_for_must_lie_on_one_image() -> None:
         explainers_for(found, Explainer("hirescam"))
     with pytest.raises(ExplanationError, match=r"ct\.encoder is no attention whose weights can be read"):
         explain(found.model, found.input_of([0]).split(1, dim=1), [0], Explainer("crossattention", "ct.encoder"))
+
+
+def test_with_shared_encoders_a_layer_still_lies_on_the_image_it_is_asked_for() -> None:
+    found = explained(share_encoders=True)
+    for branch, image in (("ct", 0), ("mri", 1)):
+        (one,), _ = explainers_for(found, Explainer("gradcam", f"{branch}.encoder.stages.-1.2"))
+        assert (one.name, one.image) == (f"{('CT', 'MRI')[image]} Grad-CAM", image)
+    compared = explainers_to_compare(found, ["gradcam", "hirescam"], None)
+    maps = found.maps(compared, [0], [1])
+    assert len({(one.layer, one.image) for one in maps.values()}) == 2
+    ct, mri = (one.maps_BHW for one in maps.values() if one.method == "gradcam")
+    assert not np.allclose(ct, mri)
+
+
+@pytest.mark.parametrize(
+    ("layer", "image"), [("ct_to_mri.0.attention", 1), ("mri_to_ct.1.attention", 0), ("mri_to_ct.-1.attention", 0)]
+)
+def test_attention_between_images_lies_on_the_one_that_is_asked(layer: str, image: int) -> None:
+    (one,), _ = explainers_for(explained(ca_layers=2), Explainer("crossattention", layer))
+    assert one.image == image
+
+
+def test_attention_within_an_image_is_none_between_images() -> None:
+    with pytest.raises(ExplanationError, match=r"ct\.layers\.0\.attention: is no attention between images; ct_to_mri"):
+        explainers_for(explained(), Explainer("crossattention", "ct.layers.0.attention"))
+    with pytest.raises(ExplanationError, match="no attention between images; there is none in this model"):
+        explainers_for(explained("ct_only"), Explainer("crossattention", "stream.layers.0.attention"))
+
+
+def test_cross_attention_learns_what_only_both_images_tell_and_late_fusion_does_not() -> None:
+    """A bright square in exactly one of two images of noise; each image alone has one in half of either class."""
+    rng = np.random.default_rng(0)
+    shows_N2 = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 40)
+    x_NMHW = torch.from_numpy(rng.random((160, 2, 16, 16), dtype=np.float32) * 0.2)
+    for n, shows_2 in enumerate(shows_N2):
+        for image in np.flatnonzero(shows_2):
+            row, column = rng.integers(0, 9, 2)
+            x_NMHW[n, image, row : row + 7, column : column + 7] += 0.8
+    labels_N = torch.from_numpy(shows_N2.sum(axis=1) % 2)
+    right = {}
+    for name in BOTH:
+        torch.manual_seed(0)
+        changes = {"image_px": 16, "encoder_stages": 2, "sa_layers": 0, "embed_dim": 32}
+        model = small_model(name, num_classes=2, **changes).train()
+        optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+        for step in range(150):
+            batch = torch.arange(16) + 16 * (step % 8)
+            loss = torch.nn.functional.cross_entropy(logits_of(model, x_NMHW[batch]), labels_N[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad():
+            answers = logits_of(model.eval(), x_NMHW[128:]).argmax(dim=1)
+        right[name] = float((answers == labels_N[128:]).float().mean())
+    assert right["cross_modal"] > 0.9, right
+    assert right["late_fusion"] < 0.7, right

@@ -31,6 +31,11 @@ class UnlabelledImage:
         """Return the image that a file of its own holds; it is not opened."""
         return cls(str(path), path, str(path), _READ_FILE)
 
+    @classmethod
+    def missing(cls, name: str, file: Path, reason: str) -> Self:
+        """Return what stands for an image that a table does not name."""
+        return cls(name, file, "", _refusing(reason))
+
     @property
     def row(self) -> str:
         """Return the number of its row in a table of images; empty where it is a file of its own."""
@@ -119,7 +124,7 @@ def _listed(table: Path) -> Iterator[UnlabelledImage]:
         if cell:
             yield UnlabelledImage.of_file(table.parent / cell)
         else:
-            yield UnlabelledImage(f"{table}: line {line}", table, "", _refusing("no path"))
+            yield UnlabelledImage.missing(f"{table}: line {line}", table, "no path")
 
 
 def _refusing(reason: str) -> Read:

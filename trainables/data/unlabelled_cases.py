@@ -41,7 +41,7 @@ def one_case(paths: Sequence[str]) -> UnlabelledCase:
     images = []
     for path in paths:
         found = list_images([path])
-        if Path(path).is_dir() or len(found) != 1:
+        if len(found) != 1 or found[0].file != Path(path) or found[0].row:
             raise DataError(f"{path}: expected one image file, as a case has one of each kind")
         images += found
     return UnlabelledCase(tuple(images))
@@ -50,17 +50,21 @@ def one_case(paths: Sequence[str]) -> UnlabelledCase:
 def list_cases(table: Path, columns: Sequence[str]) -> list[UnlabelledCase]:
     """Return a case for each row of a CSV file with a column of paths for each image, relative to its folder.
 
-    A file that is missing is found when it is read. Raises DataError for a table without these columns or rows, and
-    for an empty cell.
+    A file that is missing, or not named, is found when it is read. Raises DataError for a table without these columns
+    or rows.
     """
     if not table.is_file():
         raise DataError(f"{table}: no such file")
     cases = []
     for line, row in read_csv_table(table, tuple(columns)):
-        empty = [column for column in columns if not row[column].strip()]
-        if empty:
-            raise DataError(f"{table}: line {line}: no {empty[0]}; a case has {' and '.join(columns)}")
-        cases.append(UnlabelledCase(tuple(UnlabelledImage.of_file(table.parent / row[c].strip()) for c in columns)))
+        cells = {column: row[column].strip() for column in columns}
+        images = (
+            UnlabelledImage.of_file(table.parent / cell)
+            if cell
+            else UnlabelledImage.missing(f"{table}: line {line}", table, f"no {column}")
+            for column, cell in cells.items()
+        )
+        cases.append(UnlabelledCase(tuple(images)))
     if not cases:
         raise DataError(f"{table}: holds no rows")
     return cases

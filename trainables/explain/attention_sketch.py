@@ -45,7 +45,8 @@ def sketch_lines(attention_HQK: np.ndarray, num_queries: int = QUERIES, num_keys
     """Return the lines of the queries whose attention is most concentrated, each to the keys that it looks at most.
 
     Weights are means over heads. The most concentrated queries are those with the largest weight to any one key, the
-    largest first. A line below 2/N, twice the even share of N keys, is counted only.
+    largest first: what looks everywhere has no line to draw. A line below 2/N, twice the even share of N keys, is
+    counted only.
     """
     weights_QK = attention_HQK.mean(axis=0, dtype=np.float64)
     least = LEAST_SHARES / weights_QK.shape[1]

@@ -87,6 +87,7 @@ def attention_cells(row: AttentionRow, classes: Sequence[str]) -> dict[str, obje
         "case": row.case.name,
         "true": "" if row.case.true is None else classes[row.case.true],
         "predicted": classes[row.case.predicted],
+        "at_random": row.case.at_random,
         "direction": row.direction,
         "head": "all" if row.head is None else row.head,
     }

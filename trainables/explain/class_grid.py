@@ -1,6 +1,6 @@
 """Images of every class with their map, true and predicted class above each: drawn at random, or the mistakes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, short_names, width_in
 from trainables.evaluation.figures.most_wrong import surest_mistakes
 from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save
+from trainables.explain.engine import Explanation
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import METHODS, Explainer
 from trainables.explain.panels import draw_overlay
@@ -31,28 +32,43 @@ class Tile:
 def write_class_grid(
     path: Path,
     explained: Explained,
-    explainer: Explainer,
+    explainers: Sequence[Explainer],
     chosen: Sequence[int],
     labels_N: np.ndarray,
     probs_NK: np.ndarray,
     classes: Sequence[str],
     heading: str,
 ) -> None:
-    """Write a PNG: the chosen images, those of a class in a row; explained is the predicted class.
+    """Write a PNG: the chosen cases, those of a class in a row; explained is the predicted class.
 
-    Raises ExplanationError.
+    Of the explainers the first for each image of a case is drawn, on its own scale. Raises ExplanationError.
     """
     predicted = [int(probs_NK[n].argmax()) for n in chosen]
-    found = explained.maps([explainer], chosen, predicted)[explainer.name]
-    images_NHW = explained.images_NMHW[:, explainer.image]
-    image_hw = (images_NHW.shape[1], images_NHW.shape[2])
+    first = {one.image: one for one in reversed(explainers)}
+    found = explained.maps(list(first.values()), chosen, predicted)
     tiles = [
-        Tile(images_NHW[n], found.on_image(place, image_hw), int(labels_N[n]), predicted[place])
-        for place, n in enumerate(chosen)
+        Tile(np.concatenate(list(explained.images_NMHW[n]), axis=1), maps_HW, int(labels_N[n]), predicted[place])
+        for place, (n, maps_HW) in enumerate(zip(chosen, _maps_beside(explained, first, found), strict=True))
     ]
-    layer = f" at {found.layer}" if found.layer else ""
-    what = f"{METHODS[found.method].title}{layer}, for the predicted class"
-    save(grid_figure(tiles, classes, f"{heading}; {what}"), path)
+    what = " and ".join(
+        f"{METHODS[one.method].title}{f' at {one.layer}' if one.layer else ''}"
+        for one in (found[first[image].name] for image in sorted(first))
+    )
+    save(grid_figure(tiles, classes, f"{heading}; {what}, for the predicted class"), path)
+
+
+def _maps_beside(
+    explained: Explained, first: Mapping[int, Explainer], found: Mapping[str, Explanation]
+) -> list[np.ndarray]:
+    """Return for each case the maps of its images beside each other, each by its own largest value; 0 without one."""
+    per_case, height, width = explained.images_NMHW.shape[1:]
+    beside_NHW = np.zeros((len(next(iter(found.values())).maps_BHW), height, per_case * width), dtype=np.float32)
+    for image, explainer in first.items():
+        for place, map_HW in enumerate(beside_NHW[:, :, image * width : (image + 1) * width]):
+            map_HW[:] = found[explainer.name].on_image(place, (height, width))
+            if per_case > 1 and map_HW.max() > 0:
+                map_HW /= map_HW.max()
+    return list(beside_NHW)
 
 
 def random_of_each_class(labels_N: np.ndarray, per_class: int, seed: int) -> list[int]:
@@ -73,8 +89,9 @@ def grid_figure(tiles: Sequence[Tile], classes: Sequence[str], heading: str) -> 
     rows = [[tile for tile in tiles if tile.true == k] for k in sorted({tile.true for tile in tiles})]
     columns = max(map(len, rows))
     tile_in = WIDTH_IN / columns - 0.08
+    height, width = tiles[0].image_HW.shape
     short = short_names(classes, tile_in - width_in("pred.: "))
-    figure = new_figure(len(rows) * (tile_in + 2.8 * LINE_IN), heading)
+    figure = new_figure(len(rows) * (tile_in * height / width + 2.8 * LINE_IN), heading)
     for axes_row, own in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
         for axes in axes_row:
             axes.axis("off")

@@ -35,8 +35,8 @@ def write_cross_attention(
     """Write tables over all looks, and figures (cross_<name>_*.png) and raw maps of the cases that are `drawn`.
 
     `cross_maps.npz` holds "<name>/attention" (2HQK), "/received" (2hw), "/features" (2hw) and "/fused" (hw). Classes
-    are compared where they are known. Looks are taken one at a time, one per case. Raises ExplanationError for looks
-    that do not compare, and for a case to be drawn that is not there.
+    are compared by the cases that are there at random. Looks are taken one at a time, one per case. Raises
+    ExplanationError for looks that do not compare, and for a case to be drawn that is not there.
     """
     unknown = [n for n in drawn if not 0 <= n < len(cases)]
     if unknown:
@@ -46,7 +46,9 @@ def write_cross_attention(
     raw: dict[str, np.ndarray] = {}
     first: CrossLook | None = None
     for n, (case, look) in enumerate(zip(cases, looks, strict=True)):
-        first = first or look
+        if first is None:
+            folder.mkdir(exist_ok=True)
+            first = look
         check_alike([first, look])
         rows += attention_rows(case, look)
         stages = similarity_stages(look)
@@ -57,11 +59,12 @@ def write_cross_attention(
             _draw_case(folder, case, look, stages, colormap)
             raw |= _raw_maps(case, look)
     write_table(folder / ATTENTION_FILE, [attention_cells(row, classes) for row in rows])
-    write_table(folder / BY_CLASS_FILE, [class_cells(one, classes) for one in class_means(rows)])
+    counted = [row for row in rows if row.case.at_random and row.case.true is not None]
+    write_table(folder / BY_CLASS_FILE, [class_cells(one, classes) for one in class_means(counted)])
     write_table(folder / SIMILARITY_FILE, similarities)
     np.savez_compressed(folder / RAW_FILE, allow_pickle=False, **raw)
-    if first is not None and any(case.true is not None for case in cases):
-        draw_by_class(folder / BY_CLASS_FIGURE, rows, classes, first.num_places)
+    if first is not None and counted:
+        draw_by_class(folder / BY_CLASS_FIGURE, counted, classes, first.num_places)
 
 
 def _draw_case(

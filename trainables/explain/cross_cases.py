@@ -18,6 +18,7 @@ from trainables.explain.panels import COLORMAP
 from trainables.explain.settings import ExplanationSettings
 
 FOLDER = "cross_attention"
+MOST_DRAWN = 12  # five figures each
 
 
 def write_side_cross(
@@ -30,14 +31,15 @@ def write_side_cross(
 ) -> str:
     """Write what `write_cross_attention` writes below `folder`: figures of cases with panels, tables over others too.
 
-    Cases of each class for the tables are drawn at random. Returns why there is nothing, empty where
-    there is; nothing is written for an architecture without attention between images.
+    Means of classes are over cases drawn at random. Returns why there is nothing, empty where there is; nothing is
+    written for an architecture without attention between images.
     """
     if explained.architecture.cross is None:
         return ""
     files = {case.number: case for case in panels[: settings.cross_figures]}
     labels_N, predicted_N = predictions.labels_N, predictions.probs_NK.argmax(axis=1)
-    numbers = sorted({*files, *random_of_each_class(labels_N, settings.counted, settings.seed)})
+    counted = random_of_each_class(labels_N, settings.counted, settings.seed)
+    numbers = sorted({*files, *counted})
     cases = [
         CrossCase(
             name=case_digest([predictions.rows[n].sha256, predictions.rows[n].second_sha256]),
@@ -45,14 +47,13 @@ def write_side_cross(
             predicted=int(predicted_N[n]),
             title=files[n].title if n in files else "",
             file=files[n].name if n in files else "",
+            at_random=n in counted,
         )
         for n in numbers
     ]
     drawn = [place for place, n in enumerate(numbers) if n in files]
     try:
-        folder = folder / FOLDER
-        folder.mkdir()
-        write_cross_attention(folder, cross_looks(explained, numbers), cases, task.classes, drawn)
+        write_cross_attention(folder / FOLDER, cross_looks(explained, numbers), cases, task.classes, drawn)
     except ExplanationError as error:
         return f"attention between images: {error}"
     return ""
@@ -65,11 +66,16 @@ def write_asked_cross(
     probs_NK: np.ndarray,
     classes: Sequence[str],
     colormap: str = COLORMAP,
-) -> None:
-    """Write the same of cases whose true class nobody says. Raises ExplanationError."""
+) -> str:
+    """Write the same of cases whose true class nobody says, figures of the first ones; return what is not there."""
     if explained.architecture.cross is None:
-        return
-    folder, numbers = folder / FOLDER, [case.number for case in panels]
-    folder.mkdir()
+        return ""
+    numbers = [case.number for case in panels]
     cases = [CrossCase(case.name, None, int(probs_NK[case.number].argmax()), case.title, case.name) for case in panels]
-    write_cross_attention(folder, cross_looks(explained, numbers), cases, classes, range(len(cases)), colormap)
+    drawn = range(min(MOST_DRAWN, len(cases)))
+    try:
+        write_cross_attention(folder / FOLDER, cross_looks(explained, numbers), cases, classes, drawn, colormap)
+    except ExplanationError as error:
+        return f"attention between images: {error}"
+    left_out = len(cases) - len(drawn)
+    return f"figures of attention between images: of the first {MOST_DRAWN} cases alone" if left_out else ""

@@ -63,7 +63,7 @@ class CrossLook:
 class CrossCase:
     """What a look is of: its `name` in tables, classes by index, `title` above its figures, `file` begins theirs.
 
-    `true` is None where nobody knows.
+    `true` is None where nobody knows. One that was chosen for its answer is not `at_random`, and in no mean.
     """
 
     name: str
@@ -71,6 +71,7 @@ class CrossCase:
     predicted: int
     title: str = ""
     file: str = ""
+    at_random: bool = True
 
 
 def check_alike(looks: Sequence[CrossLook]) -> None:

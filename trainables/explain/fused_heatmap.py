@@ -49,7 +49,8 @@ def fused_figure(look: CrossLook, title: str, colormap: str = COLORMAP) -> Figur
         draw_scale(scale, (lowest, highest), ticks, "mean |activation| of the fused map, its own scale", colormap)
         words += (
             f", {lowest:.3g} to {highest:.3g}: a range of {(highest - lowest) / mean:.0%} of its mean over the image, "
-            "stretched over all colours however small it is. It is the same for every class."
+            "stretched over all colours however small it is. It is the same for every class, and joins the same place "
+            "of both images, as if they lay on each other."
         )
     words_below(figure, wrapped(words, TEXT_IN))
     return figure

@@ -70,7 +70,7 @@ def explain_side(
             (MISTAKES_FILE, mistakes, "the surest mistakes of each class"),
         ):
             if chosen:
-                about = explained, explainers[0], chosen, labels_N, probs_NK, task.classes
+                about = explained, explainers, chosen, labels_N, probs_NK, task.classes
                 write_class_grid(folder / file, *about, f"{title}: {which}")
     write_table(folder / PROOF_FILE, [asdict(row) for row in scores])
     if proved:

@@ -110,8 +110,9 @@ def similarity_figure(look: CrossLook, stages: Mapping[str, TokenSimilarity], ti
     bar.outline.set_linewidth(0.5)
     bar.set_label("cosine similarity", fontsize=FONT_PT)
     words = (
-        "same: mean at the same place of both images; other: at other places. CKA: linear, of all places together; in "
-        f"brackets with one image's places in random order, the mean of {SHUFFLES}: what chance alone gives."
+        "same: mean at the same place of both images, as if they lay on each other; other: at other places. CKA: "
+        f"linear, of all places together; in brackets with one image's places in random order, the mean of {SHUFFLES}: "
+        "what chance alone gives."
     )
     words_below(figure, wrapped(words, TEXT_IN))
     return figure

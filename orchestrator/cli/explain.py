@@ -44,10 +44,12 @@ def explain(
     """Show what in images a registered model's answers rest on: a panel for each, a table, and the raw maps."""
     from orchestrator.cli import environment
     from orchestrator.cli.console import messages, print_json
+    from orchestrator.cli.flags import once
     from orchestrator.cli.progress import DataProgress
     from orchestrator.explain import ExplainRequest, explain_images
     from orchestrator.inspecting.asked_cases import AskedCases
 
+    once("--pair", "list several in a CSV file: --pairs FILE.csv")
     request = ExplainRequest(
         reference=reference,
         cases=AskedCases(paths or (), pair, pairs),

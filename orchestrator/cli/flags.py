@@ -1,5 +1,6 @@
 """Flags that several commands read."""
 
+import sys
 from typing import Any
 
 from orchestrator.errors import BadInput, unknown_name
@@ -10,6 +11,13 @@ def one_of(flag: str, value: str | None, known: tuple[str, ...]) -> Any:
     if value is not None and value not in known:
         raise BadInput(f"{flag}: {unknown_name('value', value, known)}")
     return value
+
+
+def once(flag: str, way_out: str) -> None:
+    """Raise BadInput for a flag that was given several times: of two values only the last would be heard."""
+    given = [word for word in sys.argv if word == flag or word.startswith(f"{flag}=")]
+    if len(given) > 1:
+        raise BadInput(f"{flag}: is given {len(given)} times; {way_out}")
 
 
 def settings(pairs: list[str]) -> dict[str, str]:

@@ -38,6 +38,7 @@ def predict(
     """Predict the class of images, or of pairs of them, with a registered model; prints CSV."""
     from orchestrator.cli import environment
     from orchestrator.cli.console import messages
+    from orchestrator.cli.flags import once
     from orchestrator.cli.progress import DataProgress
     from orchestrator.inspecting.asked_cases import AskedCases
     from orchestrator.test_predictions import note_predictions
@@ -45,6 +46,7 @@ def predict(
     from orchestrator.tracking.registry import predict as predict_batch
     from orchestrator.tracking.store import open_store, told_as_bad_input
 
+    once("--pair", "list several in a CSV file: --pairs FILE.csv")
     asked = AskedCases(paths or (), pair, pairs)
     cases = asked.listed(reference)
     if out is not None:

@@ -28,7 +28,7 @@ PHANTOM = "tumor_ct_mri_phantom"
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("pairs") / "set"
-    write_tumor_ct_mri_phantom(root, patients=40, slices_per_modality=1, image_px=64)
+    write_tumor_ct_mri_phantom(root, patients=70, slices_per_modality=1, image_px=64)
     return root
 
 
@@ -54,7 +54,7 @@ def test_the_leaderboard_has_the_score_with_shuffled_partners(swept: tuple[Path,
     assert shuffled[1] < shuffled[0] < shuffled[2]
     assert shuffled[0] == pytest.approx(row["test"]["log_loss"][0], rel=0.3), "nothing is learned in an epoch"
     text = run_here(home, "leaderboard", done.json["sweep_id"]).stdout
-    assert "partners shuffled: test images with another one's partner of the same class" in text
+    assert "partners shuffled: test images with the partner of another patient of their class" in text
     (line,) = csv.DictReader(io.StringIO(run_here(home, "leaderboard", done.json["sweep_id"], "--csv").stdout))
     assert float(line["test_auroc_partners_shuffled"]) == pytest.approx(row["repaired"]["auroc"][0])
     assert "partners shuffled" in Path(done.json["report"]).read_text(encoding="utf-8")
@@ -115,7 +115,7 @@ def test_a_pair_is_explained_on_both_images(swept: tuple[Path, Finished], pairs:
 def test_a_labelled_set_of_pairs_is_evaluated(swept: tuple[Path, Finished], pairs: Path) -> None:
     done = run_here(swept[0], "evaluate", PHANTOM, "--data", pairs, "--json")
     assert done.exit_code == 0, done.stderr
-    assert done.json["images"] == 40
+    assert done.json["images"] == 70
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,13 @@ def test_a_labelled_set_of_pairs_is_evaluated(swept: tuple[Path, Finished], pair
         (["--pair", "CT", "TORN"], "left out, mri: "),
         (["--pairs", "gone.csv"], "gone.csv: no such file"),
         (["--pairs", "WRONG"], "expected columns ct, mri, got path"),
-        (["--pairs", "HALF"], "line 2: no mri"),
+        (["--pairs", "HALF"], "no mri"),
+        (["--pairs", "TWICE"], "column ct stands twice; keep one"),
+        (["--pairs", "NUL"], "embedded null byte"),
+        (["--pairs", "SAME"], "the same file as both images"),
+        (["--pairs", "SET"], "is a folder; name a CSV file"),
+        (["--pair", "CT", "CT"], "the same file as both images; a case has one of each kind"),
+        (["--pair", "CT", "MRI", "--pair", "CT", "MRI"], "--pair: is given 2 times; list several in a CSV file"),
     ],
 )
 @pytest.mark.parametrize("command", ["predict", "explain"])
@@ -141,6 +147,9 @@ def test_what_is_no_pair_is_told_in_one_line(
     words = {
         "CT": ct, "MRI": mri, "SET": pairs, "TORN": tmp_path / "torn.png",
         "WRONG": write_table(tmp_path / "wrong.csv", "path", "a.png"),
+        "TWICE": write_table(tmp_path / "twice.csv", "ct,mri,ct", "a.png,b.png,c.png"),
+        "NUL": write_table(tmp_path / "nul.csv", "ct,mri", "a\0.png,b.png"),
+        "SAME": write_table(tmp_path / "same.csv", "ct,mri", "a.png,a.png"),
         "HALF": write_table(tmp_path / "half.csv", "ct,mri", "a.png,"),
     }  # fmt: skip
     done = run_here(swept[0], command, PHANTOM, *(words.get(word, word) for word in arguments))

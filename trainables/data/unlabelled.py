@@ -51,6 +51,8 @@ class UnlabelledImage:
             return self.read(), ""
         except OSError as error:
             return b"", error.strerror or str(error)
+        except ValueError as error:  # a path that can be none, e.g. with a NUL
+            return b"", str(error)
 
 
 def list_images(paths: Iterable[str]) -> list[UnlabelledImage]:

@@ -8,6 +8,8 @@ from trainables.data.layouts.csv_table import read_csv_table
 from trainables.data.unlabelled import UnlabelledImage, list_images
 from trainables.errors import DataError
 
+SAME = "the same file as both images; a case has one of each kind"
+
 
 @dataclass(frozen=True, slots=True)
 class UnlabelledCase:
@@ -17,16 +19,18 @@ class UnlabelledCase:
 
     @property
     def name(self) -> str:
-        """Return what a message calls it."""
-        return " + ".join(image.name for image in self.images)
+        """Return what a message calls it: its files, or the line of the table that lacks one."""
+        lines = [image.name for image in self.images if not image.key]
+        return lines[0] if lines else " + ".join(image.name for image in self.images)
 
     def read_or_reason(self) -> tuple[list[bytes], str]:
         """Return the bytes of each image and "", or nothing in them and why they cannot be read."""
         contents = []
-        for image in self.images:
+        for image in sorted(self.images, key=lambda image: bool(image.key)):  # what no table names is told first
             content, reason = image.read_or_reason()
             if reason:
-                return [b""] * len(self.images), reason if len(self.images) == 1 else f"{image.name}: {reason}"
+                told = reason if len(self.images) == 1 or image.name == self.name else f"{image.name}: {reason}"
+                return [b""] * len(self.images), told
             contents.append(content)
         return contents, ""
 
@@ -37,7 +41,12 @@ def single_images(paths: Iterable[str]) -> list[UnlabelledCase]:
 
 
 def one_case(paths: Sequence[str]) -> UnlabelledCase:
-    """Return the case of these image files, one for each of a model's inputs. Raises DataError for another path."""
+    """Return the case of these image files, one for each of a model's inputs.
+
+    Raises DataError for what is no image file, and where two are one and the same.
+    """
+    if len(set(paths)) < len(paths):
+        raise DataError(f"{paths[0]}: {SAME}")
     images = []
     for path in paths:
         found = list_images([path])
@@ -54,14 +63,14 @@ def list_cases(table: Path, columns: Sequence[str]) -> list[UnlabelledCase]:
     or rows.
     """
     if not table.is_file():
-        raise DataError(f"{table}: no such file")
+        raise DataError(f"{table}: {'is a folder; name a CSV file' if table.is_dir() else 'no such file'}")
     cases = []
     for line, row in read_csv_table(table, tuple(columns)):
         cells = {column: row[column].strip() for column in columns}
         images = (
             UnlabelledImage.of_file(table.parent / cell)
-            if cell
-            else UnlabelledImage.missing(f"{table}: line {line}", table, f"no {column}")
+            if cell and list(cells.values()).count(cell) == 1
+            else UnlabelledImage.missing(f"{table}: line {line}", table, SAME if cell else f"no {column}")
             for column, cell in cells.items()
         )
         cases.append(UnlabelledCase(tuple(images)))

@@ -100,9 +100,8 @@ def _draw_direction(axes: Axes, look: CrossLook, direction: int, lines: Sequence
     axes.set_xlim(0, away_px + width)
     axes.set_ylim(height, 0)
     if not lines:
-        words = "attention is even:\nno line is above 2/N"
-        axes.text((away_px + width) / 2, height / 2, words, ha="center", va="center", fontsize=FONT_PT,
-                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 2})  # fmt: skip
+        words = "attention is even: no line is above 2/N"
+        axes.text((away_px + width) / 2, 1.04 * height, words, ha="center", va="top", fontsize=FONT_PT)
     places_px = _Places(height / look.grid[0], width / look.grid[1], look.grid[1])
     queries = list(dict.fromkeys(line.query for line in lines))
     for line in reversed(lines):  # the most concentrated last, on top

@@ -126,6 +126,8 @@ def explainers_for(explained: Explained, asked: Explainer | None) -> tuple[list[
 def _of_each_image(explained: Explained, asked: Explainer) -> tuple[list[Explainer], list[str]]:
     """Return the method on every image of a case, where it needs no layer. Raises ExplanationError where it does."""
     method = METHODS[asked.method]
+    if method.family in ("attention", "gate", "cross"):
+        raise ExplanationError(f"--method {asked.method}: {explained.architecture.name} has nothing for it")
     if method.family != "occlusion":
         raise ExplanationError(f"--method {asked.method}: a case has several images: say which by --layer")
     names = explained.architecture.image_names

@@ -33,7 +33,7 @@ def explanation_settings(quick: bool, seed: int) -> ExplanationSettings:
         mistakes=2,
         of_each_class=3,
         counted=12,
-        cross_figures=2,
+        cross_figures=1,
         proved=8,
         removal_steps=8,
         tested=4,

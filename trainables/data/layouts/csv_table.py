@@ -18,6 +18,9 @@ def read_csv_table(table: Path, required: tuple[str, ...]) -> list[tuple[int, di
             if not set(required) <= set(columns):
                 got = ", ".join(columns) or "none"
                 raise DataError(f"{table}: expected columns {', '.join(required)}, got {got}")
+            twice = [name for name in required if columns.count(name) > 1]
+            if twice:
+                raise DataError(f"{table}: column {twice[0]} stands twice; keep one")
             return [(reader.line_num, {name: row[name] or "" for name in columns}) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: cannot be read as CSV in UTF-8 ({error})") from error

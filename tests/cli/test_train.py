@@ -295,7 +295,7 @@ def test_a_loss_that_breaks_down_says_so(request_for, monkeypatch: pytest.Monkey
         ({"task": "strok"}, "did you mean 'stroke'"),
         (
             {"task": "tumor_ct_mri"},
-            "resnet_vit: takes one image per case, task tumor_ct_mri has two; no architecture here takes as many",
+            "resnet_vit: takes one image per case, task tumor_ct_mri has two; known for it: cross_modal, late_fusion",
         ),
         ({"settings": {"lrr": "1"}}, "--set lrr: no hyperparameter 'lrr'; did you mean 'lr'"),
         ({"settings": {"lr": "7"}}, "--set lr: must be less than or equal to 1, got 7"),

@@ -34,6 +34,7 @@ def run(home: Path, packages: Path, *arguments: str | Path) -> Finished:
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.faults  # minutes: each of its commands is a process of its own
 def test_it_is_swept_explained_and_registered(tmp_path: Path) -> None:
     home, packages = tmp_path / "home", tmp_path / "packages"
     with_store(home)

@@ -17,14 +17,12 @@ from trainables.data.augmentation import Augmentation, augment
 from trainables.data.examine import ExaminedData
 from trainables.data.images import decode_grey
 from trainables.data.made_pairs import write_made_pairs
-from trainables.data.pair_sheets import draw_pair_sheets
+from trainables.data.pair_sheets import AUGMENTED_DRAWS, PREPROCESSED_PER_CLASS, draw_pair_sheets
 from trainables.data.prepare import PreparedData
 from trainables.data.views import View
 from trainables.inference import to_input
 
 SAMPLES_PER_CLASS = 6
-PREPROCESSED_PER_CLASS = 2
-AUGMENTED_DRAWS = 3
 
 
 def report_data(folder: Path, task: Task, examined: ExaminedData, images: AuditInput) -> tuple[AuditReport, Path]:

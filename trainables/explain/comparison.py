@@ -15,8 +15,8 @@ from trainables.explain.engine import Explanation
 from trainables.explain.explained import Explained, Masks
 from trainables.explain.explainers import AUTO, METHODS, Explainer, method_named
 from trainables.explain.panels import COLORMAP, draw_overlay
-from trainables.explain.proof import MapScores, ProofCase, ProofSettings, Source, prove_image
-from trainables.explain.proving import holding, predict_with
+from trainables.explain.proof import MapScores, ProofCase, ProofSettings, Source
+from trainables.explain.proving import predict_with, prove_case
 
 COMPARISON_FILE = "comparison.csv"
 COMPARISON_FIGURE = "comparison.png"
@@ -74,17 +74,11 @@ def write_comparison(
     predict = predict_with(explained.model)
     scores: list[MapScores] = []
     for place, case in enumerate(cases):
-        x_MHW, settings = explained.input_of([case.number])[0], ProofSettings(percentiles=(), seed=seed)
-        for image in sorted({one.image for one in explainers}):
-            proof = ProofCase(
-                image=case.name, index=case.number, group=case.name, is_correct=True, class_index=case.class_index,
-                mask_HW=masks.get((case.number, image)),
-            )  # fmt: skip
-            own = {one.name: maps[one.name].maps_BHW[place] for one in explainers if one.image == image}
-            places = {name: one.places for name, one in maps.items()}
-            scores += prove_image(
-                holding(predict, x_MHW, image), x_MHW[image : image + 1], own, proof, settings, places
-            )
+        proof = ProofCase(
+            image=case.name, index=case.number, group=case.name, is_correct=True, class_index=case.class_index
+        )
+        settings = ProofSettings(percentiles=(), seed=seed)
+        scores += prove_case(predict, explained.input_of([case.number])[0], maps, place, proof, masks, settings)
     about = {name: {"method": one.method, "layer": one.layer} for name, one in maps.items()}
     write_table(folder / COMPARISON_FILE, [_cells(row, about[row.explainer]) for row in scores])
     compared = [_compared(one, [row for row in scores if row.explainer == name]) for name, one in maps.items()]

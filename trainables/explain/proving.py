@@ -1,6 +1,6 @@
 """What the maps of a model are worth: its explainers beside controls, and held against models of noise."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from trainables.errors import ExplanationError
 from trainables.evaluation.predictions import case_digest
 from trainables.explain.cases import proved_cases, sanity_cases
 from trainables.explain.cell_places import CellPlaces
+from trainables.explain.engine import Explanation
 from trainables.explain.explained import Explained, Masks, explain_cases
 from trainables.explain.explainers import Explainer
 from trainables.explain.faithfulness import Predict
@@ -66,24 +67,47 @@ def prove(
     places = {name: one.places for name, one in maps.items()}
     scores: list[MapScores] = []
     for place, n in enumerate(cases):
-        x_MHW = explained.input_of([n])[0]
-        for image in sorted({one.image for one in explainers}):
-            case = ProofCase(
-                image=case_digest([rows[n].sha256, rows[n].second_sha256]),
-                index=n,
-                group=rows[n].group,
-                is_correct=classes[place] == rows[n].label,
-                class_index=classes[place],
-                mask_HW=masks.get((n, image)),
-            )
-            own = {one.name: maps[one.name].maps_BHW[place] for one in explainers if one.image == image}
-            scores += prove_image(holding(predict, x_MHW, image), x_MHW[image : image + 1], own, case, proof, places)
+        case = ProofCase(
+            image=case_digest([rows[n].sha256, rows[n].second_sha256]),
+            index=n,
+            group=rows[n].group,
+            is_correct=classes[place] == rows[n].label,
+            class_index=classes[place],
+        )
+        scores += prove_case(predict, explained.input_of([n])[0], maps, place, case, masks, proof)
     summaries = {one.explainer: one for one in summarise_proof(scores, settings.seed)}
     few = sanity_cases(rows, cases, settings.seed, settings.tested)
     of_few = [classes[cases.index(n)] for n in few]
     return scores, [
         _proved(explained, one, summaries[one.name], few, of_few, places[one.name], settings) for one in explainers
     ]
+
+
+def prove_case(
+    predict: Predict,
+    x_MHW: torch.Tensor,
+    maps: Mapping[str, Explanation],
+    place: int,
+    case: ProofCase,
+    masks: Masks,
+    settings: ProofSettings,
+) -> list[MapScores]:
+    """Return the scores of every explainer's map of a case, each on its own image, the others as they are.
+
+    `place` is the case's among the maps; `masks` are asked by its index.
+    """
+    scores: list[MapScores] = []
+    for image in sorted({one.image for one in maps.values()}):
+        own = {name: one for name, one in maps.items() if one.image == image}
+        scores += prove_image(
+            _holding(predict, x_MHW, image),
+            x_MHW[image : image + 1],
+            {name: one.maps_BHW[place] for name, one in own.items()},
+            replace(case, mask_HW=masks.get((case.index, image))),
+            settings,
+            {name: one.places for name, one in own.items()},
+        )
+    return scores
 
 
 def predict_with(owned: nn.Module) -> Predict:
@@ -98,7 +122,7 @@ def predict_with(owned: nn.Module) -> Predict:
     return predict
 
 
-def holding(predict: Predict, x_MHW: torch.Tensor, image: int) -> Predict:
+def _holding(predict: Predict, x_MHW: torch.Tensor, image: int) -> Predict:
     """Return what gives probabilities_BK for variants_B1HW of one image of a case, the others as they are."""
 
     def with_variants(variants_B1HW: torch.Tensor) -> torch.Tensor:

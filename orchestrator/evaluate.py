@@ -13,6 +13,7 @@ from orchestrator.inspecting.data import find_data
 from orchestrator.new_folder import check_new_folder, new_folder
 from orchestrator.test_ledger import EVALUATE
 from orchestrator.test_predictions import development_images, note_predictions
+from orchestrator.version_grids import check_per_class
 from orchestrator.version_ranking import JudgedVersion, RankedVersion, rank_versions
 from trainables.catalog import TASKS, Task
 from trainables.data.labelled import LabelledSet, data_digest
@@ -23,6 +24,7 @@ from trainables.evaluation.predictions import Predictions
 
 if TYPE_CHECKING:
     from orchestrator.tracking.answers import Answers, KeptVersion
+    from orchestrator.tracking.registry import FoundModel
     from trainables.data.decoding import Progress
     from trainables.data.labelled import LabelledSet
 
@@ -32,7 +34,10 @@ APPLIED = "applied by the model itself: logits here are logarithms of the probab
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateRequest:
-    """What the user asked for; `versions` None: the one that the reference names, else champion and challenger."""
+    """What the user asked for; `versions` None: the one that the reference names, else champion and challenger.
+
+    `grid`: images of each class that are drawn with their map, beside each version's figures in `out`.
+    """
 
     reference: str
     data: str
@@ -40,6 +45,7 @@ class EvaluateRequest:
     tracking_uri: str | None = None
     versions: str | None = None
     out: Path | None = None
+    grid: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +83,7 @@ def evaluate_versions(request: EvaluateRequest, progress: "Progress") -> Evaluat
 
     Test images of known sweeps are noted in the ledger before anything is written or returned.
     """
+    check_per_class(request.grid, request.out)
     if request.out is not None:
         check_new_folder("--out", request.out)
     versions = _find(request)
@@ -107,7 +114,7 @@ def evaluate_versions(request: EvaluateRequest, progress: "Progress") -> Evaluat
     )
     evaluated.notes.extend(_warnings(evaluated, images, {one.found.version: one.tags for one in versions}))
     if request.out is not None:
-        _write(request.out, evaluated, images)
+        _write(request.out, evaluated, images, {one.found.version: one.found for one in versions}, request)
     return evaluated
 
 
@@ -223,7 +230,15 @@ def _warnings(evaluated: EvaluatedVersions, images: LabelledSet, tags: dict[str,
     return found
 
 
-def _write(out: Path, evaluated: EvaluatedVersions, images: LabelledSet) -> None:
+def _write(
+    out: Path,
+    evaluated: EvaluatedVersions,
+    images: LabelledSet,
+    found: "Mapping[str, FoundModel]",
+    request: EvaluateRequest,
+) -> None:
+    from orchestrator.tracking.store import told_as_bad_input
+    from orchestrator.version_grids import write_version_grids
     from trainables.side_report import write_side_report
 
     with new_folder(out) as part:
@@ -241,3 +256,8 @@ def _write(out: Path, evaluated: EvaluatedVersions, images: LabelledSet) -> None
             folder = part / f"version-{judged.version}"
             scored, predictions = judged.scored, judged.predictions
             write_side_report(folder, evaluated.task, about, scored, predictions, images.reader(), title)
+            if request.grid is not None:
+                drawn = folder / "explanations", found[judged.version], predictions, images.reader(), request.grid
+                with told_as_bad_input(request.home, request.tracking_uri):
+                    no_grid = write_version_grids(*drawn)
+                evaluated.notes.extend([no_grid] if no_grid else [])

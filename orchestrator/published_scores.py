@@ -63,20 +63,20 @@ def published_score(plan: SweepPlan, trial: TrialState, repeated: Repeated) -> F
                 images=published.images,
                 source=published.source,
                 interval=binomial_bounds(hits, published.images) if is_share else None,
-                differs=tuple(_differences(plan, trial, {name: point[name] for name in own.settings})),
+                differs=tuple(_differences(plan, trial, own, point)),
             )
     return None
 
 
-def _differences(plan: SweepPlan, trial: TrialState, settings: dict[str, Scalar]) -> list[str]:
+def _differences(plan: SweepPlan, trial: TrialState, own: PublishedScore, point: dict[str, Scalar]) -> list[str]:
     record = architecture(trial.architecture)
-    theirs = {**record.config().model_dump(), **settings}
+    theirs = {**record.config().model_dump(), **{name: point[name] for name in own.settings}}
     told = [
         f"{name}={trial.hyperparameters.get(name)}"
         for name, value in theirs.items()
         if name != "most_epochs" and trial.hyperparameters.get(name) != value
     ]
-    epochs = theirs["most_epochs"] or record.published_epochs
+    epochs = point.get("most_epochs") or record.published_epochs
     if epochs and len(trial.epochs) < int(epochs):
         told.append(f"{len(trial.epochs)} of {epochs} epochs")
     if record.backbones and plan.weights == "random":

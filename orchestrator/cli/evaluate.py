@@ -19,6 +19,10 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="write each version's tables and figures to DIR/version-N")
     ] = None,
+    grid: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="with --out: draw N images of each class with their map, and N mistakes"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Judge versions of a task's model on one labelled set, all images of it, and rank them with paired tests."""
@@ -34,6 +38,7 @@ def evaluate(
         tracking_uri=environment.tracking_uri(),
         versions=versions,
         out=out,
+        grid=grid,
     )
     with DataProgress() as progress:
         evaluated = evaluate_versions(request, progress)

@@ -19,6 +19,7 @@ _TITLES = {
     "ece": "ECE",
     "ece_adaptive": "adaptive ECE",
     "macro_f1": "macro F1",
+    "quadratic_kappa": "quadratic kappa",
     "brier": "Brier score",
 }
 

@@ -149,3 +149,18 @@ def test_what_is_repeated_to_the_letter_bears_no_mark(tmp_path: Path) -> None:
         (row,) = leaderboard([sweep.state])
     assert row.published.differs == ()
     assert score_columns([row], "auroc")["published accuracy"] == ["0.9700 [0.96, 0.98]"]
+
+
+def test_epochs_of_the_file_are_told_where_the_architecture_publishes_none(tmp_path: Path) -> None:
+    fixed = FILE.replace("baseline_cnn", "keras_like_cnn").replace(
+        "image_px: 64\n    batch", "image_px: 128\n    batch"
+    )
+    with open_sweep(tmp_path / "s", plan_of(load(tmp_path, fixed))) as sweep:
+        whole = default_hyperparameters("keras_like_cnn") | {"most_epochs": 10}
+        sweep.append(
+            TrialSuggested(trial=0, architecture="keras_like_cnn", hyperparameters=whole, seed=0, published=False)
+        )
+        sweep.append(TrialStarted(trial=0))
+        sweep.append(epoch(0, 1, 0.9))
+        (row,) = leaderboard([sweep.state])
+    assert row.published.differs == ("1 of 10 epochs",)

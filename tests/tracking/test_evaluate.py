@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,8 @@ from orchestrator.tracking.registry import find_model, load_model, predict
 from trainables.data.phantom.stroke import write_stroke_phantom
 from trainables.data.records import image_files
 from trainables.data.views import View
+from trainables.errors import ExplanationError
+from trainables.explain.class_grid import grid_figure
 
 LEFT_OUT = "deep/test/normalMR/torn.png"
 
@@ -104,6 +107,46 @@ def test_champion_and_challenger_judge_every_readable_image(
     assert metrics["operating_point"]["reason"] == "the version keeps no evidence that holds its threshold"
     figures = {path.name for path in (out / "version-3" / "test").iterdir()}
     assert {"confusion_matrix.png", "roc.png", "reliability.png", "most_wrong.png"} <= figures
+
+
+def test_a_grid_shows_as_many_images_of_each_class_as_asked(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+
+    def watched(tiles, classes, heading):
+        drawn.append(([(tile.true, tile.predicted) for tile in tiles], heading))
+        return grid_figure(tiles, classes, heading)
+
+    monkeypatch.setattr("trainables.explain.class_grid.grid_figure", watched)
+    shown = told(capsys, "stroke@2", data=str(data), out=tmp_path / "out", grid=3)
+    table = list(csv.DictReader((tmp_path / "out" / "version-2" / "stroke_classification_results.csv").open()))
+    wrong = Counter(row["true_label"] for row in table if row["true_label"] != row["predicted_label"])
+    (random, heading), *mistakes = drawn
+    assert Counter(true for true, _ in random) == {0: 3, 1: 3}
+    assert heading.startswith("stroke version 2: random test images of each class; ")
+    assert [Counter(true for true, _ in tiles) for tiles, _ in mistakes] == [
+        {k: min(3, wrong[name]) for k, name in enumerate(("normal", "stroke")) if wrong[name]}
+    ]
+    assert all(true != predicted for tiles, _ in mistakes for true, predicted in tiles)
+    files = {path.name for path in (tmp_path / "out" / "version-2" / "explanations").iterdir()}
+    assert files == {"class_grid.png", "mistakes.png"}
+    assert not any("no grid" in note for note in shown["notes"])
+
+
+def test_a_version_that_cannot_be_explained_is_judged_all_the_same(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(folder: Path) -> None:
+        raise ExplanationError("was registered before models could be explained; register it anew with a sweep")
+
+    monkeypatch.setattr("trainables.explain.packaged.load_packaged", refused)
+    shown = told(capsys, "stroke@2", data=str(data), out=tmp_path / "out", grid=3)
+    assert (
+        "version 2: no grid, was registered before models could be explained; register it anew with a sweep"
+        in (shown["notes"])
+    )
+    assert (tmp_path / "out" / "version-2" / "metrics.json").is_file()
 
 
 def test_the_table_has_a_row_per_version_and_its_difference(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,6 +260,9 @@ def test_images_that_change_between_two_versions_are_no_comparison(
         ("stroke", {"data": "/no/where"}, "--data: /no/where: no such folder"),
         ("stroke", {"data": ""}, "--data: an empty path"),
         ("stroke", {"out": "set"}, "is not empty; name a new folder"),
+        ("stroke", {"grid": 4}, "--grid 4: has nowhere to go; name a new folder with --out DIR"),
+        ("stroke", {"grid": 0, "out": "set"}, "--grid 0: expected images of each class, 1 to 12"),
+        ("stroke", {"grid": 13, "out": "set"}, "--grid 13: expected images of each class, 1 to 12"),
         ("tumor_binary", {"data": "set"}, "tumor_binary: no registered model"),
     ],
 )

@@ -20,6 +20,15 @@ MISTAKES_FILE = "mistakes.png"
 
 
 @dataclass(frozen=True)
+class ClassGrid:
+    """A figure's file, the numbers of its cases class by class, and what they are."""
+
+    file: str
+    chosen: list[int]
+    words: str
+
+
+@dataclass(frozen=True)
 class Tile:
     """An image uint8 image_HW of one class, the map of what it was taken for, on the image's grid."""
 
@@ -27,6 +36,17 @@ class Tile:
     map_HW: np.ndarray
     true: int
     predicted: int
+
+
+def class_grids(probs_NK: np.ndarray, labels_N: np.ndarray, per_class: int, seed: int) -> list[ClassGrid]:
+    """Return up to `per_class` random images of each class and as many of its mistakes; nothing without mistakes."""
+    grids = [
+        ClassGrid(GRID_FILE, random_of_each_class(labels_N, per_class, seed), "random test images of each class"),
+        ClassGrid(
+            MISTAKES_FILE, mistakes_of_each_class(probs_NK, labels_N, per_class), "the surest mistakes of each class"
+        ),
+    ]
+    return [grid for grid in grids if grid.chosen]
 
 
 def write_class_grid(

@@ -13,13 +13,7 @@ from trainables.evaluation.predictions import Predictions, case_digest
 from trainables.explain.case_panels import Case, Reference, write_panels, write_table
 from trainables.explain.cases import shown_cases
 from trainables.explain.channel_gates import write_channel_gates
-from trainables.explain.class_grid import (
-    GRID_FILE,
-    MISTAKES_FILE,
-    mistakes_of_each_class,
-    random_of_each_class,
-    write_class_grid,
-)
+from trainables.explain.class_grid import class_grids, write_class_grid
 from trainables.explain.cross_cases import write_side_cross
 from trainables.explain.explained import Explained, Masks
 from trainables.explain.map_warnings import verdict_warnings
@@ -63,15 +57,10 @@ def explain_side(
         write_panels(folder, explained, explainers, cases, reference, warnings)
         no_cross = write_side_cross(folder, task, explained, predictions, cases, settings)
         refused += [no_cross] if no_cross else []
-        probs_NK, shown = predictions.probs_NK, settings.of_each_class
-        mistakes = mistakes_of_each_class(probs_NK, labels_N, shown)
-        for file, chosen, which in (
-            (GRID_FILE, random_of_each_class(labels_N, shown, settings.seed), "random test images of each class"),
-            (MISTAKES_FILE, mistakes, "the surest mistakes of each class"),
-        ):
-            if chosen:
-                about = explained, explainers, chosen, labels_N, probs_NK, task.classes
-                write_class_grid(folder / file, *about, f"{title}: {which}")
+        probs_NK = predictions.probs_NK
+        for grid in class_grids(probs_NK, labels_N, settings.of_each_class, settings.seed):
+            about = explained, explainers, grid.chosen, labels_N, probs_NK, task.classes
+            write_class_grid(folder / grid.file, *about, f"{title}: {grid.words}")
     write_table(folder / PROOF_FILE, [asdict(row) for row in scores])
     if proved:
         further = [_of_model(one) for one in proved]

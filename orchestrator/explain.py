@@ -109,7 +109,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
     """
     from trainables.explain.case_panels import write_panels
     from trainables.explain.comparison import write_comparison
-    from trainables.explain.cross_cases import write_asked_cross
+    from trainables.explain.cross_cases import drawn_note, write_asked_cross
     from trainables.explain.packaged import explainers_for, load_packaged
 
     asked, listed = _asked(request), request.cases.listed(request.reference)
@@ -132,12 +132,14 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
             note_predictions(request.home, judged.sha256s, f"{found.name} v{found.version}", EXPLAIN)
             cases = _cases(judged, packaged.classes, class_index, request.class_weights)
             compared: list[Compared] = []
+            further: list[str] = []
             with new_folder(out) as part:
                 black, colormap = packaged.black_images(), request.colormap
                 write_panels(part, explained, explainers, cases, black, warnings, colormap, progress=progress)
                 if asked is None:
                     no_cross = write_asked_cross(part, explained, cases, judged.probs_NK, packaged.classes, colormap)
                     refused += [no_cross] if no_cross else []
+                    further = [] if no_cross else drawn_note(explained, len(cases))
                 if side_by_side:
                     masks = lesion_masks(judged.cases, packaged.view)
                     compared = write_comparison(part, explained, side_by_side, cases, masks, colormap)
@@ -149,7 +151,7 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
         panels=[_shown(case, out) for case in cases],
         left_out=judged.left_out,
         refused=refused + not_compared,
-        warnings=warnings + (of_any_class(explainers) if request.class_name is not None else []),
+        warnings=warnings + further + (of_any_class(explainers) if request.class_name is not None else []),
         compared=compared,
     )
 

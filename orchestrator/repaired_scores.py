@@ -48,8 +48,8 @@ def repaired_note(marks: Sequence[str | None]) -> str:
     ]
     if NO_LOSS in known:
         told.append(
-            f"{NO_LOSS}: the score with the right partners is not above 97.5 % of these, so it is not seen to rest on "
-            "which two images are of one case: they are judged, not fused"
+            f"{NO_LOSS}: the score with the right partners is not better than 97.5 % of these, so it is not seen to "
+            "rest on which two images are of one case"
         )
     if TOO_FEW in known:
         told.append(f"{TOO_FEW}: fewer than {FEWEST_GROUPS} groups in a class, or one with more than half of it")

@@ -50,6 +50,7 @@ def explain(
     from orchestrator.inspecting.asked_cases import AskedCases
 
     once("--pair", "list several in a CSV file: --pairs FILE.csv")
+    once("--pairs", "put all rows into one file")
     request = ExplainRequest(
         reference=reference,
         cases=AskedCases(paths or (), pair, pairs),

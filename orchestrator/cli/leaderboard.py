@@ -81,6 +81,7 @@ def _run_ids(home: "Home", sweep_id: str) -> dict[int, str]:
 def _print_csv(boards: "list[Board]") -> None:
     """Print a line per trial, those of sweeps that stand apart after the others; scores are by the first's metric."""
     from orchestrator.leaderboard import changes_text
+    from orchestrator.repaired_scores import repaired_mark
 
     metric = boards[0].metric
     scores = [f"validation_{metric}", *(f"test_{metric}{end}" for end in ("", "_low", "_high"))]
@@ -90,7 +91,7 @@ def _print_csv(boards: "list[Board]") -> None:
     for over in ("seeds", "folds"):
         further += [f"{over}_{metric}_mean", f"{over}_{metric}_sd", over]
     further += ["published_as", "published_metric", "published_score", "test_by_published_metric", "otherwise"]
-    further += [f"test_{metric}_partners_shuffled{end}" for end in ("", "_low", "_high")]
+    further += [f"test_{metric}_partners_shuffled{end}" for end in ("", "_low", "_high", "_mark")]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([*about_trial, "is_tied", "apart_reason", *boards[0].flags, "test_reads", *further])
     for board in boards:
@@ -104,6 +105,7 @@ def _print_csv(boards: "list[Board]") -> None:
                     *(*_three(row.test_leak_free, metric), row.leak_free_images),
                     *(*_three(row.seeds, metric), *_three(row.folds, metric)),
                     *(*_published(row), *_three(row.repaired, metric)),
+                    repaired_mark(row.test, row.repaired, metric),
                 ]
             )
 

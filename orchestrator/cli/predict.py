@@ -47,6 +47,7 @@ def predict(
     from orchestrator.tracking.store import open_store, told_as_bad_input
 
     once("--pair", "list several in a CSV file: --pairs FILE.csv")
+    once("--pairs", "put all rows into one file")
     asked = AskedCases(paths or (), pair, pairs)
     cases = asked.listed(reference)
     if out is not None:

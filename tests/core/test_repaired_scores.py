@@ -21,7 +21,7 @@ def test_a_model_is_said_to_lose_or_not_or_to_have_too_few_cases_or_nothing() ->
     assert marks == ["", "no loss", "too few to tell"]
     assert repaired_note([None, None]) == ""
     assert repaired_note(["", None]).endswith("95 % of 20 shuffles")
-    assert "no loss: the score with the right partners is not above" in repaired_note(["", "no loss"])
+    assert "no loss: the score with the right partners is not better than" in repaired_note(["", "no loss"])
     assert "too few to tell: fewer than 5 groups in a class" in repaired_note(["too few to tell"])
 
 

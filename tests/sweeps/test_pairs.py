@@ -57,6 +57,7 @@ def test_the_leaderboard_has_the_score_with_shuffled_partners(swept: tuple[Path,
     assert "partners shuffled: test images with the partner of another patient of their class" in text
     (line,) = csv.DictReader(io.StringIO(run_here(home, "leaderboard", done.json["sweep_id"], "--csv").stdout))
     assert float(line["test_auroc_partners_shuffled"]) == pytest.approx(row["repaired"]["auroc"][0])
+    assert (line["test_auroc_partners_shuffled_mark"] == "no loss") == ("no loss" in text)
     assert "partners shuffled" in Path(done.json["report"]).read_text(encoding="utf-8")
 
 
@@ -136,6 +137,9 @@ def test_a_labelled_set_of_pairs_is_evaluated(swept: tuple[Path, Finished], pair
         (["--pairs", "SET"], "is a folder; name a CSV file"),
         (["--pair", "CT", "CT"], "the same file as both images; a case has one of each kind"),
         (["--pair", "CT", "MRI", "--pair", "CT", "MRI"], "--pair: is given 2 times; list several in a CSV file"),
+        (["--pairs", "HALF", "--pairs", "SAME"], "--pairs: is given 2 times; put all rows into one file"),
+        (["--pair", "DOTTED", "CT"], "the same file as both images; a case has one of each kind"),
+        (["--pairs", "SPELT"], "the same file as both images"),
     ],
 )
 @pytest.mark.parametrize("command", ["predict", "explain"])
@@ -150,6 +154,8 @@ def test_what_is_no_pair_is_told_in_one_line(
         "TWICE": write_table(tmp_path / "twice.csv", "ct,mri,ct", "a.png,b.png,c.png"),
         "NUL": write_table(tmp_path / "nul.csv", "ct,mri", "a\0.png,b.png"),
         "SAME": write_table(tmp_path / "same.csv", "ct,mri", "a.png,a.png"),
+        "SPELT": write_table(tmp_path / "spelt.csv", "ct,mri", "a.png,./a.png"),
+        "DOTTED": ct.parent / ".." / ct.parent.name / ct.name,
         "HALF": write_table(tmp_path / "half.csv", "ct,mri", "a.png,"),
     }  # fmt: skip
     done = run_here(swept[0], command, PHANTOM, *(words.get(word, word) for word in arguments))

@@ -1,5 +1,7 @@
 """Two images of a case: what is exchanged, what each baseline sees, and which maps show it."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ from trainables.explain.cross_attention import patch_attention, token_grid
 from trainables.explain.cross_looks import cross_looks
 from trainables.explain.engine import explain
 from trainables.explain.explained import Explained
-from trainables.explain.explainers import Explainer
+from trainables.explain.explainers import AUTO, Explainer
 from trainables.explain.packaged import explainers_for
 from trainables.inference import logits_of
 from trainables.models import build_model, count_parameters
@@ -205,8 +207,12 @@ def test_a_layer_that_is_asked_for_must_lie_on_one_image() -> None:
     assert [(each.name, each.image) for each in both] == [("CT occlusion", 0), ("MRI occlusion", 1)]
     cams, _ = explainers_for(found, Explainer("gradcam"))
     assert [each.image for each in cams] == [0, 1]
-    with pytest.raises(ExplanationError, match=r"'ct_to_mri.0' lies on no one image of a case: name one of ct or mri"):
-        explainers_for(found, Explainer("gradcam", "ct_to_mri.0"))
+    for layer in ("ct_to_mri.0", "ct_to_mri.-1.attention", "mri_to_ct.0.attention"):  # queries of one, keys of another
+        words = rf"{re.escape(repr(layer))} lies on no one image of a case: name one of ct or mri"
+        with pytest.raises(ExplanationError, match=words):
+            explainers_for(found, Explainer("gradcam", layer))
+    (auto,), _ = explainers_for(found, Explainer(AUTO, "mri.encoder.stages.1.2"))
+    assert auto.image == 1
     with pytest.raises(ExplanationError, match="hirescam: a case has several images: say which by --layer"):
         explainers_for(found, Explainer("hirescam"))
     with pytest.raises(ExplanationError, match=r"ct\.encoder is no attention whose weights can be read"):

@@ -19,13 +19,25 @@ def test_each_case_gets_the_partner_of_another_patient_of_its_class() -> None:
     assert len(seen) == 40
 
 
-@pytest.mark.parametrize("groups", [list("aabbccdd"), list("aaaaabcd"), list("abcdaaaa")])
-def test_few_patients_are_not_re_paired(groups: list[str]) -> None:
-    labels_N = np.repeat([0, 1], 8)
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ("aabbccdd", "a class has 4 groups; at least 5 are needed"),
+        ("aaaaaabcdef", "a class has 6 of 11 cases in one group; none may have more than half"),
+        ("bcdefaaaaaa", "a class has 6 of 11 cases in one group; none may have more than half"),
+    ],
+)
+def test_few_patients_are_not_re_paired(groups: str, words: str) -> None:
+    labels_N = np.repeat([0, 1], [len(groups), 8])
     groups_N = np.array([*groups, *"ijklmnop"])
     found = repairing(lambda partner_N: pytest.fail("asked"), labels_N, groups_N, seed=0)
-    assert (found.shuffles, found.metrics) == (0, {})
-    assert "a class has 4 groups; at least 5 are needed" in found.reason
+    assert (found.shuffles, found.metrics, found.reason) == (0, {}, words)
+
+
+def test_a_group_of_half_a_class_still_gets_other_partners() -> None:
+    labels_N, groups_N = np.zeros(10, dtype=int), np.array(list("aaaaabcdef"))
+    found = repairing(lambda partner_N: (groups_N[partner_N] != groups_N)[:, None] * [1.0, 2.0], labels_N, groups_N, 0)
+    assert found.shuffles == SHUFFLES
 
 
 def xor_logits(first_N: np.ndarray, second_N: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Cases without labels, however a user names them: single images, or pairs of them."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ def one_case(paths: Sequence[str]) -> UnlabelledCase:
 
     Raises DataError for what is no image file, and where two are one and the same.
     """
-    if len(set(paths)) < len(paths):
+    if len({Path(path).resolve() for path in paths}) < len(paths):
         raise DataError(f"{paths[0]}: {SAME}")
     images = []
     for path in paths:
@@ -67,9 +68,10 @@ def list_cases(table: Path, columns: Sequence[str]) -> list[UnlabelledCase]:
     cases = []
     for line, row in read_csv_table(table, tuple(columns)):
         cells = {column: row[column].strip() for column in columns}
+        files = [table.parent / os.path.normpath(cell) for cell in cells.values()]
         images = (
             UnlabelledImage.of_file(table.parent / cell)
-            if cell and list(cells.values()).count(cell) == 1
+            if cell and files.count(table.parent / os.path.normpath(cell)) == 1
             else UnlabelledImage.missing(f"{table}: line {line}", table, SAME if cell else f"no {column}")
             for column, cell in cells.items()
         )

@@ -37,8 +37,8 @@ def repairing(
     """Return the scores with other partners; `predict` gives logits_NK where case n has the partner of partner_N[n]."""
     for label in np.unique(labels_N):
         sizes = np.unique(groups_N[labels_N == label], return_counts=True)[1]
-        if len(sizes) < FEWEST_GROUPS or 2 * sizes.max() > sizes.sum():
-            reason = f"a class has {len(sizes)} groups; at least {FEWEST_GROUPS} are needed, none more than half of it"
+        reason = _why_not(sizes)
+        if reason:
             return Repairing(shuffles=0, metrics={}, reason=reason)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
     found: dict[str, list[float]] = {}
@@ -47,6 +47,15 @@ def repairing(
         for name, value in classification_metrics(probs_NK, labels_N, severity_K).items():
             found.setdefault(name, []).extend([] if value is None else [value])
     return Repairing(shuffles=SHUFFLES, metrics={name: _over_shuffles(values) for name, values in found.items()})
+
+
+def _why_not(sizes: np.ndarray) -> str:
+    """Return why a class whose groups have so many cases cannot be re-paired, nothing where it can."""
+    if len(sizes) < FEWEST_GROUPS:
+        return f"a class has {len(sizes)} groups; at least {FEWEST_GROUPS} are needed"
+    if 2 * sizes.max() > sizes.sum():
+        return f"a class has {sizes.max()} of {sizes.sum()} cases in one group; none may have more than half"
+    return ""
 
 
 def shuffled_partners(labels_N: np.ndarray, groups_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, short_names, width_in
 from trainables.evaluation.figures.most_wrong import surest_mistakes
 from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save
+from trainables.explain.display import display_maps
 from trainables.explain.engine import Explanation
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import METHODS, Explainer
+from trainables.explain.localisation import is_blank
 from trainables.explain.panels import draw_overlay
 
 GRID_FILE = "class_grid.png"
@@ -71,23 +73,30 @@ def write_class_grid(
         for place, (n, maps_HW) in enumerate(zip(chosen, _maps_beside(explained, first, found), strict=True))
     ]
     what = " and ".join(
-        f"{METHODS[one.method].title}{f' at {one.layer}' if one.layer else ''}"
-        for one in (found[first[image].name] for image in sorted(first))
+        f"{METHODS[one.method].title}{f' at {one.layer}' if one.layer else ''}{on_image}"
+        for one, on_image in ((found[first[image].name], _named(explained, image)) for image in sorted(first))
     )
     save(grid_figure(tiles, classes, f"{heading}; {what}, for the predicted class"), path)
+
+
+def _named(explained: Explained, image: int) -> str:
+    names = explained.architecture.image_names
+    return f" of {names[image]}" if len(names) > 1 else ""
 
 
 def _maps_beside(
     explained: Explained, first: Mapping[int, Explainer], found: Mapping[str, Explanation]
 ) -> list[np.ndarray]:
-    """Return for each case the maps of its images beside each other, each by its own largest value; 0 without one."""
+    """Return for each case the map of its image; of several images the views beside each other, 0 without a view."""
     per_case, height, width = explained.images_NMHW.shape[1:]
     beside_NHW = np.zeros((len(next(iter(found.values())).maps_BHW), height, per_case * width), dtype=np.float32)
     for image, explainer in first.items():
         for place, map_HW in enumerate(beside_NHW[:, :, image * width : (image + 1) * width]):
-            map_HW[:] = found[explainer.name].on_image(place, (height, width))
-            if per_case > 1 and map_HW.max() > 0:
-                map_HW /= map_HW.max()
+            own_HW = found[explainer.name].on_image(place, (height, width))
+            if per_case == 1:
+                map_HW[:] = own_HW
+            elif not is_blank(own_HW):
+                map_HW[:] = display_maps(own_HW[None], own_HW.shape)[0]
     return list(beside_NHW)
 
 

@@ -67,7 +67,10 @@ def write_asked_cross(
     classes: Sequence[str],
     colormap: str = COLORMAP,
 ) -> str:
-    """Write the same of cases whose true class nobody says, figures of the first ones; return what is not there."""
+    """Write the same of cases whose true class nobody says; return why it is not there.
+
+    Figures and raw weights are of the first `MOST_DRAWN`.
+    """
     if explained.architecture.cross is None:
         return ""
     numbers = [case.number for case in panels]
@@ -77,5 +80,11 @@ def write_asked_cross(
         write_cross_attention(folder / FOLDER, cross_looks(explained, numbers), cases, classes, drawn, colormap)
     except ExplanationError as error:
         return f"attention between images: {error}"
-    left_out = len(cases) - len(drawn)
-    return f"figures of attention between images: of the first {MOST_DRAWN} cases alone" if left_out else ""
+    return ""
+
+
+def drawn_note(explained: Explained, num_cases: int) -> list[str]:
+    """Say of which of these cases `write_asked_cross` has figures, where not of all."""
+    if explained.architecture.cross is None or num_cases <= MOST_DRAWN:
+        return []
+    return [f"figures and raw weights of attention between images: of the first {MOST_DRAWN} cases alone"]

@@ -49,18 +49,25 @@ class Explained:
         if self.images_NMHW.shape[1] == 1:
             return 0
         path = full_path(self.model, asked.layer) if asked.layer else ""
-        if METHODS[asked.method].family == "cross":
+        if _is_between_images(asked):
             return self._asked_image(path)
-        known = [one.image for one in record.explainers if one.layer and full_path(self.model, one.layer) == path]
         branches = record.pair.branches if record.pair else ()
-        own = [image for image, branch in enumerate(branches) if f"{path}.".startswith(f"{branch}.")]
-        if known or own:
-            return [*known, *own][0]
-        if not branches:
-            return record.explainers[0].image
-        raise ExplanationError(
-            f"layer {asked.layer!r} lies on no one image of a case: name one of {' or '.join(branches)}"
-        )
+        own = {image for image, branch in enumerate(branches) if f"{path}.".startswith(f"{branch}.")}
+        within = [one for one in record.explainers if not _is_between_images(one)]  # of others the keys' image is told
+        there = {one.image for one in within if self._is_at(one, path)}
+        anywhere = set() if branches else {one.image for one in within}
+        for images in (own, there, anywhere):
+            if len(images) == 1:
+                return images.pop()
+        which = f": name one of {' or '.join(branches)}" if branches else ""
+        raise ExplanationError(f"layer {asked.layer!r} lies on no one image of a case{which}")
+
+    def _is_at(self, explainer: Explainer, path: str) -> bool:
+        """Tell whether an explainer of the record is of this layer; one that this model lacks is of none."""
+        try:
+            return bool(explainer.layer) and full_path(self.model, explainer.layer) == path
+        except ExplanationError:
+            return False
 
     def _asked_image(self, path: str) -> int:
         """Return the image whose patches are the keys of an attention between images."""
@@ -83,3 +90,7 @@ class Explained:
             else:
                 works.append(explainer)
         return works, refused
+
+
+def _is_between_images(explainer: Explainer) -> bool:
+    return explainer.method in METHODS and METHODS[explainer.method].family == "cross"

@@ -57,8 +57,8 @@ def test_a_disk_that_is_full_when_lines_are_synced_ends_the_sweep(
         assert not (tmp_path / RESERVE).exists(), "its room is for the last lines"
         disk(None)
         wait_for_sync(disk)
-        journal.append(suggested(1))
         disk(None)
+        journal.append(suggested(1))
         wait_for_sync(disk)  # its thread lives
     events = read_events(tmp_path / "journal.jsonl")[0]
     assert [event.kind for event in events] == ["sweep_started", "trial_suggested", "trial_suggested"]

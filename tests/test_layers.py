@@ -34,6 +34,7 @@ LAYERS = {
     "orchestrator.train": 3,
     "orchestrator.evaluate": 3,
     "orchestrator.explain": 3,
+    "orchestrator.version_grids": 3,
     "orchestrator.train_planning": 3,
     "orchestrator.tuning": 2,
     "orchestrator.tracking": 2,

@@ -58,11 +58,24 @@ def test_a_grid_has_a_row_for_each_true_class_and_says_both_classes() -> None:
     map_HW = np.eye(32, dtype=np.float32)
     tiles = [Tile(image_HW, map_HW * (n != 1), true, n % 4) for n, true in enumerate([0, 0, 0, 3, 3])]
     figure = grid_figure(tiles, CLASSES, "alzheimer, trial 3 (baseline_cnn): random test images of each class")
-    check_readable(figure)
+    check_readable(figure, width_cm=16)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[0] == "true: mild\npred.: mild"
-    assert titles[4].startswith("true: very") and titles[4].endswith("mild") and titles[5] == ""
+    assert titles[4].startswith("true: very mild") and titles[4].endswith("mild") and titles[5] == ""
     assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["no positive\nevidence"]
+
+
+def test_many_images_of_a_class_have_several_rows_and_whole_names() -> None:
+    image_HW = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
+    tiles = [Tile(image_HW, np.eye(32, dtype=np.float32), true, 3) for true in [0] * 12 + [3] * 2]
+    figure = grid_figure(tiles, CLASSES, "alzheimer version 1: random test images of each class")
+    check_readable(figure, width_cm=16)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert sum(title.startswith("true: mild\npred.: very mild") for title in titles) == 12
+    assert sum(title.startswith("true: very mild") for title in titles) == 2
+    assert len(titles) == 16, "four in a row"
+    few = grid_figure([tile for tile in tiles if tile.true][:1], CLASSES, "one")
+    check_readable(few)
 
 
 def test_methods_are_scored_beside_controls_and_pointing_needs_a_lesion(tmp_path: Path, blobs: Explained) -> None:

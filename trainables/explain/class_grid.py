@@ -1,5 +1,6 @@
 """Images of every class with their map, true and predicted class above each: drawn at random, or the mistakes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, short_names, width_in
+from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, short_names, width_in, wrapped
 from trainables.evaluation.figures.most_wrong import surest_mistakes
 from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save
 from trainables.explain.display import display_maps
@@ -19,6 +20,8 @@ from trainables.explain.panels import draw_overlay
 
 GRID_FILE = "class_grid.png"
 MISTAKES_FILE = "mistakes.png"
+GAP_IN = 0.08  # between tiles
+FEWEST_COLUMNS = 2  # in half of a page's width; a name that has no room then is cut
 
 
 @dataclass(frozen=True)
@@ -114,13 +117,24 @@ def mistakes_of_each_class(probs_NK: np.ndarray, labels_N: np.ndarray, per_class
 
 
 def grid_figure(tiles: Sequence[Tile], classes: Sequence[str], heading: str) -> Figure:
-    """Return the figure of `write_class_grid`: a row for each true class among the tiles."""
-    rows = [[tile for tile in tiles if tile.true == k] for k in sorted({tile.true for tile in tiles})]
-    columns = max(map(len, rows))
-    tile_in = WIDTH_IN / columns - 0.08
+    """Return the figure of `write_class_grid`: a row for each true class among the tiles, or several of many.
+
+    It is as wide as a page's text where half of that has no room for the names above the tiles.
+    """
+    classes_there = sorted({tile.true for tile in tiles})
+    most = max(sum(tile.true == k for tile in tiles) for k in classes_there)
     height, width = tiles[0].image_HW.shape
+    needed_in = min(width_in("pred.: ") + max(map(width_in, classes)) + GAP_IN, WIDTH_IN / FEWEST_COLUMNS)
+    whole_in = WIDTH_IN if most * needed_in <= WIDTH_IN else 2 * WIDTH_IN
+    columns = math.ceil(most / math.ceil(most / int(whole_in / needed_in)))  # rows of a class are about as long
+    rows = [row for k in classes_there for row in _rows_of([tile for tile in tiles if tile.true == k], columns)]
+    tile_in = whole_in / columns - GAP_IN
     short = short_names(classes, tile_in - width_in("pred.: "))
-    figure = new_figure(len(rows) * (tile_in * height / width + 2.8 * LINE_IN), heading)
+    lines = wrapped(heading, whole_in - 0.1)
+    figure = new_figure(0, "")
+    rows_in = len(rows) * (tile_in * height / width + 2.8 * LINE_IN)
+    figure.set_size_inches(whole_in, rows_in + LINE_IN * (lines.count("\n") + 1))
+    figure.suptitle(lines, fontsize=FONT_PT)
     for axes_row, own in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
         for axes in axes_row:
             axes.axis("off")
@@ -128,3 +142,7 @@ def grid_figure(tiles: Sequence[Tile], classes: Sequence[str], heading: str) -> 
             draw_overlay(axes, tile.image_HW, tile.map_HW)
             axes.set_title(f"true: {short[tile.true]}\npred.: {short[tile.predicted]}", fontsize=FONT_PT, pad=2)
     return figure
+
+
+def _rows_of(tiles: Sequence[Tile], size: int) -> list[Sequence[Tile]]:
+    return [tiles[start : start + size] for start in range(0, len(tiles), size)]

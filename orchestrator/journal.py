@@ -346,6 +346,7 @@ class JournalWriter:
                 os.fsync(self._file.fileno())
             except OSError as error:
                 self._faults_of_sync.append(error)
+                self._unsynced.set()  # tried again, whether or not another line comes
             self._closing.wait(SYNC_TO_DISK_S)
 
 

@@ -1,3 +1,17 @@
-"""Experiment orchestrator for medical imaging: sweeps, their journal, their leaderboards and their registry."""
+"""Experiment orchestrator for medical imaging: sweeps, their journal, their leaderboards and their registry.
+
+From Python: `from orchestrator import run_sweep, leaderboard, load_model`, which are those of `orchestrator.api`.
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+__all__ = ["leaderboard", "load_model", "run_sweep"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the Python interface when it is asked for: it imports pandas and, for models, MLflow."""
+    if name in __all__:
+        return getattr(import_module("orchestrator.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.history import same_data, why_apart
-from orchestrator.leaderboard import LeaderboardRow, leaderboard
 from orchestrator.plan import DataSummary
+from orchestrator.ranking import LeaderboardRow, leaderboard
 from orchestrator.sweep_state import SweepState
 from orchestrator.test_ledger import TestRead, count_in_words, read_ledger
 

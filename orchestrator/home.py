@@ -36,6 +36,11 @@ class Home:
         return self.root / "phantoms"
 
     @property
+    def tasks(self) -> Path:
+        """Hold the user's own tasks, a file each."""
+        return self.root / "tasks"
+
+    @property
     def mlflow(self) -> Path:
         """Hold the embedded MLflow store: database and artifacts."""
         return self.root / "mlflow"
@@ -57,7 +62,10 @@ class Home:
 
     def require_shape(self) -> None:
         """Raise BadInput where a file is in the place of one of the folders, or a folder in that of the ledger."""
-        for path in (self.sweeps, self.cache, self.phantoms, self.mlflow, self.data_checks, self.trainings):
+        for path in (
+            *(self.sweeps, self.cache, self.phantoms, self.tasks),
+            *(self.mlflow, self.data_checks, self.trainings),
+        ):
             if (path.exists() or path.is_symlink()) and not path.is_dir():
                 raise BadInput(f"ORCHESTRATE_HOME={self.root}: {path.name} in it is no folder; move it away")
         if self.test_ledger.is_dir():
@@ -70,10 +78,18 @@ class Home:
         """
         folder = self.sweeps / (sweep_id or _unique(name))
         try:
+            if sweep_id is not None:
+                self.check_new_sweep(sweep_id)
             folder.mkdir(parents=True)
         except FileExistsError:
-            raise BadInput(f"--id {sweep_id}: there is a sweep of that id; resume it, or choose another") from None
+            raise _taken(sweep_id) from None
         return folder
+
+    def check_new_sweep(self, sweep_id: str) -> None:
+        """Raise BadInput for an id that is no plain name, or that a sweep has already."""
+        check_sweep_id(sweep_id)
+        if (self.sweeps / sweep_id).exists():
+            raise _taken(sweep_id)
 
     def sweep_folder(self, sweep_id: str) -> Path:
         """Return the folder of a sweep by its id. Raises BadInput for an unknown one; its journal must be a file."""
@@ -93,6 +109,10 @@ class Home:
         """Return every sweep that has a journal, oldest first."""
         folders = [journal.parent for journal in self.sweeps.glob("*/journal.jsonl")]
         return sorted(folders, key=lambda folder: folder.stat().st_ctime)
+
+
+def _taken(sweep_id: str | None) -> BadInput:
+    return BadInput(f"--id {sweep_id}: there is a sweep of that id; resume it, or choose another")
 
 
 def _is_text(path: Path) -> bool:

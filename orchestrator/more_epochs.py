@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from orchestrator.journal import Event, SweepResumed, SweepStarted, TrialSuggested
-from orchestrator.leaderboard import choose_finalists
+from orchestrator.ranking import choose_finalists
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.configs.training import RATES_END
 

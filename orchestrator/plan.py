@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.space import Space
+from orchestrator.space import Scalar, Space
 from orchestrator.sweep_sections import Budget, Preset, Published, Scheduler, Search
 from trainables.catalog import TASKS, Task, Weights
 
@@ -33,6 +33,16 @@ class DataSummary(_Frozen):
     notes: tuple[str, ...] = ()
 
 
+class WarmPoint(_Frozen):
+    """A configuration of an earlier sweep's trial, as a point of this one's search space; `score` by its metric."""
+
+    sweep_id: str
+    trial: int
+    same_data: bool
+    score: float | None
+    values: dict[str, Scalar]
+
+
 class SweepPlan(_Frozen):
     """Everything that decides a sweep's results, and nothing else; equal plans have equal digests."""
 
@@ -53,6 +63,7 @@ class SweepPlan(_Frozen):
     search: Search
     scheduler: Scheduler
     published_scores: Published = Published()  # of older journals: none
+    warm_points: dict[str, tuple[WarmPoint, ...]] = {}  # by architecture, in `search` too; of older journals: none
 
     @property
     def digest(self) -> str:

@@ -5,19 +5,20 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cache_upkeep import collect_garbage, held
 from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial, OrchestratorError
+from orchestrator.forecast import Forecast, forecast, least_disk_bytes
 from orchestrator.inspecting.architectures import batch_growth, check_architecture
 from orchestrator.inspecting.data import require_unchanged, write_data_report, write_unreadable
 from orchestrator.inspecting.machine import git_diff, git_state, gpu_memory_mib, hardware, versions
 from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, WinnerChosen
 from orchestrator.late_registration import note_registration
-from orchestrator.leaderboard import choose_finalists, choose_winner
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
+from orchestrator.ranking import choose_finalists, choose_winner
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.sweep_folder import CODE
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
@@ -27,6 +28,7 @@ from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.outcome import outcome_file, read_outcome
 from orchestrator.tracking.process import SyncProcess
+from orchestrator.warm_start import warm_sentence
 from trainables.catalog import TASKS
 from trainables.explain.settings import explanation_settings
 
@@ -48,18 +50,50 @@ def run_sweep(request: SweepRequest, progress: "Progress", watch: SweepWatch) ->
     ended it or Ray was lost, DiskFull: the journal holds all that was done, and the sweep can be resumed.
     """
     began_s = time.monotonic()
+    result = start(prepare(request, progress), watch)
+    return replace(result, wall_s=time.monotonic() - began_s)
+
+
+@dataclass(frozen=True)
+class PreparedSweep:
+    """A planned sweep whose architectures took a few steps; nothing of it is written yet."""
+
+    request: SweepRequest
+    planned: PlannedSweep
+    checked: list[ArchitectureChecked]
+
+    @property
+    def forecast(self) -> Forecast:
+        """Return what its trials will take."""
+        by_name = {event.architecture: event for event in self.checked}
+        slots = self.planned.slots
+        return forecast(self.planned.plan, by_name, slots.count, slots.gpus)
+
+
+def prepare(request: SweepRequest, progress: "Progress") -> PreparedSweep:
+    """Plan a sweep and let its architectures take a few steps. Raises BadInput before anything is trained."""
     collect_garbage(request.home.cache, request.max_cache_bytes)
     planned = plan_sweep(request, progress)
     checked = check_architectures(planned)
-    planned = with_packed_slots(planned, request, checked)
+    return PreparedSweep(request, with_packed_slots(planned, request, checked), checked)
+
+
+def start(prepared: PreparedSweep, watch: SweepWatch) -> SweepResult:
+    """Run a prepared sweep to its registered winner. Raises as `run_sweep`."""
+    began_s = time.monotonic()
+    request, planned = prepared.request, prepared.planned
     folder = request.home.new_sweep(planned.plan.sweep, request.sweep_id)
-    asked = replace(request, preset=planned.plan.preset, weights=planned.plan.weights)
+    plan = planned.plan
+    asked = replace(request, preset=plan.preset, weights=plan.weights, warm_points=plan.warm_points)
     keep_request(folder, asked, planned.images)
     with opened(folder, watch) as sweep:
         sweep.append(_started(folder.name, planned))
+        if request.warm_start:
+            sweep.tell(warm_sentence(plan.warm_points))
         with told_if_broken_off(sweep):
-            for event in checked:
+            for event in prepared.checked:
                 sweep.append(event)
+            sweep.tell(prepared.forecast.sentence)
             write_code_state(folder / CODE)
             write_data_report_once(folder / "data", planned)
             carry_out(sweep, planned, request)
@@ -80,7 +114,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
     arrays = [*planned.data.development.arrays.values(), *planned.data.test.arrays.values()]
     with (
         held(arrays),
-        _synced(SyncProcess(folder, request.home, request.tracking_uri, sweep.tell)) as sync,
+        _synced(SyncProcess(folder, request.home, request.tracking_uri, sweep.tell), sweep.stop_request) as sync,
         told_if_broken_off(sweep),
     ):
         with local_ray(planned.slots, stopping, sweep.stop_request, lambda reason: _last_words(sweep, reason)):
@@ -124,7 +158,7 @@ def _note_late_registration(sweep: OpenSweep, request: SweepRequest) -> None:
 
 
 @contextmanager
-def _synced(sync: SyncProcess) -> Iterator[SyncProcess]:
+def _synced(sync: SyncProcess, stop_request: Path) -> Iterator[SyncProcess]:
     """Let sync send the journal to its end, however the sweep ended."""
     try:
         yield sync
@@ -134,8 +168,10 @@ def _synced(sync: SyncProcess) -> Iterator[SyncProcess]:
     except BaseException:
         sync.close()
         raise
-    with suppress(KeyboardInterrupt):  # the sweep is over, and sync goes on alone
+    try:
         sync.close()
+    except KeyboardInterrupt:  # the sweep is over, and sync goes on alone; of several no other begins
+        stop_request.touch()
 
 
 @contextmanager
@@ -175,13 +211,14 @@ def _last_words(sweep: OpenSweep, reason: str) -> None:
 def _write_inputs(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) -> "tuple[Path, TestData]":
     """Write what actors read; the test images are named only in what finalists are given."""
     from orchestrator.tuning.test_data import TestData
-    from orchestrator.tuning.trial_setup import TrialSetup
+    from orchestrator.tuning.trial_setup import TrialSetup, own_task
     from trainables.data.split_rows import digest_rows, write_rows
 
     plan, data, folder = planned.plan, planned.data, sweep.folder
     write_rows(folder / "development.csv", data.development.rows)
     setup = TrialSetup(
         task=plan.task,
+        own_task=own_task(plan.task),
         development=folder / "development.csv",
         development_digest=digest_rows(data.development.rows),
         arrays=data.development.arrays,
@@ -253,7 +290,6 @@ def with_packed_slots(planned: PlannedSweep, request: SweepRequest, checked: lis
     Raises BadInput where the trials of so many slots need more disk than they may have.
     """
     from orchestrator.tuning.resources import find_slots, fitting_share
-    from orchestrator.tuning.trial_files import least_disk_bytes
 
     slots = planned.slots
     spaces = planned.plan.architectures
@@ -264,9 +300,7 @@ def with_packed_slots(planned: PlannedSweep, request: SweepRequest, checked: lis
     ]
     if slots.gpus and request.slots is None and request.gpu_share is None and peaks_mib:
         slots = find_slots(None, slots.gpus, fitting_share(max(peaks_mib), gpu_memory_mib()))
-    need_bytes = max(
-        least_disk_bytes(event.total_parameters, slots.count, planned.plan.budget.finalists) for event in checked
-    )
+    need_bytes = max(least_disk_bytes(event.total_parameters, slots.count, planned.plan.budget) for event in checked)
     if request.max_disk_bytes is not None and need_bytes > request.max_disk_bytes:
         raise BadInput(
             f"--max-disk: {slots.count} trials at once need {need_bytes / 2**20:.0f} MiB for their states and weights; "

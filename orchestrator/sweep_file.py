@@ -7,12 +7,24 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from orchestrator.chosen_architectures import Choice, with_chosen
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.generic_space import with_generic_spaces
+from orchestrator.overrides import overlay_of
 from orchestrator.space import Space, SpaceFaults, parse_space
-from orchestrator.sweep_sections import PRESETS, Budget, Preset, Published, PublishedScore, Scheduler, Search, Section
+from orchestrator.sweep_sections import (
+    PRESETS,
+    SECTIONS,
+    Budget,
+    Preset,
+    Published,
+    PublishedScore,
+    Scheduler,
+    Search,
+    Section,
+)
 from orchestrator.whole_points import with_whole_points
-from orchestrator.yaml_file import parse_yaml, read_yaml, shortened
+from orchestrator.yaml_file import read_yaml, shortened
 from trainables.catalog import TASKS, Task, architecture, architecture_names
 from trainables.configs.record import Architecture
 from trainables.configs.timm_model import TIMM
@@ -34,21 +46,25 @@ class SweepFile(BaseModel):
     published: Published
 
 
-SECTIONS: Mapping[str, type[Section]] = {
-    "budget": Budget,
-    "search": Search,
-    "scheduler": Scheduler,
-    "published": Published,
-}
+EVERY = Choice()
 _NO_SCALAR = {"bool_type": "bool", "int_type": "int", "float_type": "float", "string_type": "str"}
 KEYS = {"task", "architectures", "presets", *SECTIONS}
 
 
-def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | None = None) -> SweepFile:
+def load_sweep_file(
+    path: Path, preset: Preset, overrides: Mapping[str, str] | None = None, choice: Choice = EVERY
+) -> SweepFile:
     """Read, check and resolve a sweep file; both presets are checked whatever the one asked for.
 
-    `overrides` are the command line's --set KEY=VALUE pairs. Raises BadInput with one line per fault.
+    `overrides` are the command line's --set KEY=VALUE pairs, of the architectures that are its `choice`. Raises
+    BadInput with one line per fault.
     """
+    whole = with_chosen(read_sweep(path, preset), choice)
+    return resolve_sweep(path.stem, path.name, whole, preset, overrides)
+
+
+def read_sweep(path: Path, preset: Preset) -> dict[str, Any]:
+    """Return a sweep file's contents with a preset laid over them; both are checked. Raises BadInput."""
     raw = read_yaml(path)
     base = _Reading()
     base.check(raw, {})
@@ -56,15 +72,21 @@ def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | N
         for name in PRESETS:
             base.check(raw, _preset(raw, name), prefix=f"presets.{name}.")
     _raise(path.name, base.faults)
-    merged = _merge(raw, _preset(raw, preset))
+    return _merge(raw, _preset(raw, preset))
+
+
+def resolve_sweep(
+    name: str, source: str, merged: Mapping[str, Any], preset: Preset, overrides: Mapping[str, str] | None
+) -> SweepFile:
+    """Return checked contents as a sweep called `name`, with --set laid over them; `source` is named with faults."""
     if overrides:
-        overlay = _overlay(overrides, merged)
+        overlay = overlay_of(overrides, merged)
         reading = _Reading()
         reading.check(merged, overlay)
         _raise("--set", reading.faults)
         merged = _merge(merged, overlay)
     file = SweepFile(
-        name=path.stem,
+        name=name,
         task=merged["task"],
         preset=preset,
         architectures={
@@ -75,8 +97,8 @@ def load_sweep_file(path: Path, preset: Preset, overrides: Mapping[str, str] | N
     try:
         search = with_whole_points(file.architectures, file.search, file.published, overridden=bool(overrides))
     except SpaceFaults as error:
-        source = f"{path.name} with --set" if overrides else path.name
-        raise BadInput("\n".join(f"{source}: {key}: {message}" for key, message in error.faults)) from error
+        where = f"{source} with --set" if overrides else source
+        raise BadInput("\n".join(f"{where}: {key}: {message}" for key, message in error.faults)) from error
     return file.model_copy(update={"search": search})
 
 
@@ -218,33 +240,6 @@ def _merge(raw: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]
     if isinstance(merged.get("architectures"), dict):
         merged["architectures"] = with_generic_spaces(merged["architectures"])
     return merged
-
-
-def _overlay(overrides: Mapping[str, str], merged: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn --set pairs into an overlay: NAME, ARCHITECTURE.NAME or SECTION.KEY = a YAML value."""
-    overlay: dict[str, Any] = {}
-    for key, text in overrides.items():
-        value = parse_yaml(f"--set {key}", text)
-        prefixes = [*SECTIONS, *merged["architectures"]]
-        first = max((name for name in prefixes if key.startswith(f"{name}.")), key=len, default="")  # names hold dots
-        rest = key[len(first) + 1 :] if first else ""
-        if first in SECTIONS:
-            overlay.setdefault(first, {})[rest] = value
-            continue
-        if not first and "." in key:
-            raise BadInput(f"--set {key}: " + unknown_name("section", key.rpartition(".")[0], prefixes))
-        for owner in [first] if first else _owners(key, merged):
-            overlay.setdefault("architectures", {}).setdefault(owner, {})[rest or key] = value
-    return overlay
-
-
-def _owners(key: str, merged: Mapping[str, Any]) -> list[str]:
-    fields = {name: architecture(name).config.model_fields for name in merged["architectures"]}
-    owners = [name for name, own in fields.items() if key in own]
-    if not owners:
-        known = {field for own in fields.values() for field in own}
-        raise BadInput(f"--set {key}: " + unknown_name("hyperparameter", key, known))
-    return owners
 
 
 def _prefixed(key: str, overlay: Mapping[str, Any], prefix: str) -> str:

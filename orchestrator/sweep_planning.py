@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import BadInput, unknown_name
+from orchestrator.history import all_sweeps
 from orchestrator.inspecting import architectures
 from orchestrator.inspecting.architectures import image_views
 from orchestrator.inspecting.data import find_data, prepare_data
 from orchestrator.inspecting.machine import count_gpus
 from orchestrator.inspecting.timm_models import resolve_timm
-from orchestrator.plan import DataKind, DataSummary, SweepPlan
+from orchestrator.plan import DataKind, DataSummary, SweepPlan, WarmPoint
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.space import Space, defaults
-from orchestrator.sweep_file import SweepFile, load_sweep_file
-from orchestrator.sweep_files import find_sweep_file
+from orchestrator.sweep_file import SweepFile
 from orchestrator.sweep_request import SweepRequest
-from orchestrator.sweep_sections import MOST
+from orchestrator.sweep_sections import MOST, Search
+from orchestrator.warm_start import WarmPoints, warm_points
 from trainables.catalog import TASKS, Task, Weights, architecture, default_hyperparameters
 from trainables.data.records import is_phantom
 from trainables.evaluation.metrics import METRICS, ORDERED_METRICS, TWO_CLASS_METRICS
@@ -41,15 +42,14 @@ class PlannedSweep:
 
 def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     """Read the sweep file, then the data, and freeze the plan. Raises BadInput before anything is started."""
-    path = find_sweep_file(request.name)
-    load_sweep_file(path, "quick", request.overrides)  # every fault of the file before torch is imported
+    request.load("quick")  # every fault of the file before torch is imported
     if request.metric is not None:
         check_metric_name(request.metric)
     from orchestrator.tuning.resources import find_slots
 
     gpus = count_gpus()
     find_slots(request.slots, gpus, request.gpu_share)
-    file = _resolve(load_sweep_file(path, request.preset or ("full" if gpus else "quick"), request.overrides), request)
+    file = _resolve(request.load(request.preset or ("full" if gpus else "quick")), request)
     task = TASKS[file.task]
     check_metric(request.metric, task)
     architectures.check_weights(file.architectures, pretrained=False)  # names are known before data are read
@@ -63,6 +63,7 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     if weights == "pretrained":
         architectures.check_weights(file.architectures, pretrained=True)
     metric = request.metric or task.primary_metric
+    warm = _warm_points(request, file, data.digest, kind, metric)
     plan = SweepPlan(
         sweep=file.name,
         task=file.task,
@@ -79,11 +80,31 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
         },
         budget=file.budget,
         seeds=request.seeds,
-        search=file.search,
+        search=_with_points(file.search, warm),
         scheduler=file.scheduler,
         published_scores=file.published,
+        warm_points=warm,
     )
     return PlannedSweep(plan, folder, data, find_slots(request.slots, gpus, request.gpu_share))
+
+
+def _warm_points(
+    request: SweepRequest, file: SweepFile, digest: str, kind: DataKind, metric: str
+) -> dict[str, tuple[WarmPoint, ...]]:
+    """Return the points that the request has already, as of a sweep that is resumed, or those of earlier sweeps."""
+    if not request.warm_start:
+        return {}
+    if file.search.algorithm in ("fixed", "grid"):
+        raise BadInput(f"--warm-start: search.algorithm is {file.search.algorithm}, which tries its own points alone")
+    if request.warm_points is not None:
+        return dict(request.warm_points)
+    return warm_points(all_sweeps(request.home)[0], file.task, kind, digest, metric, file.architectures)
+
+
+def _with_points(search: Search, warm: WarmPoints) -> Search:
+    """Return the search with the points that are tried after the defaults and the file's own."""
+    points = {name: [*search.enqueue.get(name, []), *(dict(one.values) for one in own)] for name, own in warm.items()}
+    return search.model_copy(update={"enqueue": {**search.enqueue, **points}})
 
 
 def check_metric_name(metric: str) -> None:
@@ -112,11 +133,7 @@ def _prepare(
 
 
 def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:
-    """Lay the command line's budget and choice of architectures over the file."""
-    for flag, names in (("--architectures", request.architectures), ("--exclude", request.exclude)):
-        for name in names:
-            if name not in file.architectures:
-                raise BadInput(f"{flag}: {unknown_name('architecture of this sweep', name, file.architectures)}")
+    """Lay the command line's budget over the file."""
     for flag, count in (("--folds", request.folds), ("--seeds", request.seeds)):
         if count < 1:
             raise BadInput(f"{flag} {count}: expected a whole number of at least 1")
@@ -124,26 +141,22 @@ def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:
     for name, value in given.items():
         if value is not None and not 1 <= value <= MOST:
             raise BadInput(f"--{name} {str(value)[:20]}: expected a whole number from 1 to {MOST:,}")
-    chosen = [name for name in request.architectures or file.architectures if name not in request.exclude]
-    if not chosen:
-        raise BadInput(f"--exclude: leaves no architecture of {', '.join(file.architectures)}")
     budget = {**given, "time_s": request.time_budget_s}
-    enqueue = {name: points for name, points in file.search.enqueue.items() if name in chosen}
     if file.search.algorithm == "fixed":
-        points = sum(len({tuple(point.items()) for point in enqueue.get(name, [])}) or 1 for name in chosen)
+        points = sum(
+            len({tuple(point.items()) for point in file.search.enqueue.get(name, [])}) or 1
+            for name in file.architectures
+        )
         if request.trials is not None and request.trials > points:
             raise BadInput(
                 f"--trials {request.trials}: search.algorithm is fixed, and there are {points} points to try"
             )
         budget["trials"] = request.trials or min(file.budget.trials, points)
-    search = {"enqueue": enqueue, "allocation": request.allocation or file.search.allocation}
-    scores = [score for score in file.published.scores if score.architecture in chosen]
+    search = {"allocation": request.allocation or file.search.allocation}
     return file.model_copy(
         update={
-            "architectures": {name: file.architectures[name] for name in chosen},
             "budget": file.budget.model_copy(update={k: v for k, v in budget.items() if v is not None}),
             "search": file.search.model_copy(update=search),
-            "published": file.published.model_copy(update={"scores": scores}),
         }
     )
 

@@ -9,9 +9,13 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from orchestrator.asked_sweeps import AskedSweep
 from orchestrator.cache_upkeep import MAX_CACHE_BYTES
+from orchestrator.chosen_architectures import Choice
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
+from orchestrator.plan import WarmPoint
+from orchestrator.sweep_file import SweepFile
 from orchestrator.sweep_sections import Allocation, Preset
 from trainables.catalog import Weights
 
@@ -26,6 +30,8 @@ class SweepRequest:
 
     name: str
     home: Home
+    task: str | None = None  # that several sweep files are one sweep of
+    files: tuple[str, ...] = ()  # their names or paths
     data: str | None = None
     data_root: Path | None = None
     tracking_uri: str | None = None
@@ -48,8 +54,19 @@ class SweepRequest:
     max_disk_bytes: int | None = None
     sweep_id: str | None = None
     witness: bool = False  # see TrialSetup
+    warm_start: bool = False
+    warm_points: Mapping[str, tuple[WarmPoint, ...]] | None = None  # once they are found: a resumed sweep has the same
     max_cache_bytes: int = MAX_CACHE_BYTES
     overrides: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> AskedSweep:
+        """Return which sweep it is of."""
+        return AskedSweep(self.name, self.task, self.files)
+
+    def load(self, preset: Preset) -> SweepFile:
+        """Return the sweep for a preset, with the chosen architectures and settings. Raises BadInput."""
+        return self.asked.load(preset, self.overrides, Choice(self.architectures, self.exclude))
 
     @property
     def data_name(self) -> str:
@@ -63,8 +80,8 @@ def keep_request(folder: Path, request: SweepRequest, images: Path) -> None:
     Paths are made whole, as a sweep may be resumed from elsewhere.
     """
     kept: dict[str, Any] = {name: value for name, value in asdict(request).items() if name not in _OF_THE_MACHINE}
-    if request.name.endswith((".yaml", ".yml")):
-        kept["name"] = str(Path(request.name).absolute())
+    kept["warm_points"] = _plain_points(request.warm_points)
+    kept["name"], kept["files"] = _whole(request.name), [_whole(file) for file in request.files]
     if request.data not in (None, "phantom"):
         kept["data"] = str(Path(str(request.data)).absolute())
     kept["data_root"] = None if request.data_root is None else str(request.data_root.absolute())
@@ -75,6 +92,19 @@ def keep_request(folder: Path, request: SweepRequest, images: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(folder / FILE)
+
+
+def _plain_points(points: Mapping[str, tuple[WarmPoint, ...]] | None) -> dict[str, Any] | None:
+    return None if points is None else {name: [one.model_dump() for one in own] for name, own in points.items()}
+
+
+def name_in_ids(name: str) -> str:
+    """Return what a sweep's name, or the path of its file, is called in ids."""
+    return Path(name).stem if name.endswith((".yaml", ".yml")) else name
+
+
+def _whole(name: str) -> str:
+    return str(Path(name).absolute()) if name.endswith((".yaml", ".yml")) else name
 
 
 def kept_request(folder: Path, machine: SweepRequest) -> SweepRequest:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.leaderboard import leak_free, spread_over, with_interval
+from orchestrator.ranking import leak_free, spread_over, with_interval
 from orchestrator.report.writer import page_of_sweep
 from orchestrator.sweep_state import SweepState
 

@@ -1,5 +1,6 @@
 """The sections of a sweep file beside its search spaces: budget, search, scheduler, published scores."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -74,3 +75,11 @@ class Published(Section):
     metric: str = "accuracy"
     images: Annotated[int, Field(ge=0, le=MOST)] = 0  # in that test set; 0: not told
     scores: list[PublishedScore] = []
+
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "budget": Budget,
+    "search": Search,
+    "scheduler": Scheduler,
+    "published": Published,
+}

@@ -100,7 +100,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def _write_inputs(planned: PlannedTraining) -> "tuple[TrialSetup, TrialConfig]":
     """Write the plan and the rows; return what training reads, the same as a trial of a sweep."""
-    from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+    from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup, own_task
     from trainables.data.split_rows import digest_rows, write_rows
 
     folder, data = planned.folder, planned.data
@@ -112,6 +112,7 @@ def _write_inputs(planned: PlannedTraining) -> "tuple[TrialSetup, TrialConfig]":
     write_unreadable(folder, data)
     setup = TrialSetup(
         task=planned.task.name,
+        own_task=own_task(planned.task.name),
         development=folder / "development.csv",
         development_digest=digest_rows(data.development.rows),
         arrays=data.development.arrays,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.leaderboard import with_interval
+from orchestrator.ranking import with_interval
 from trainables.catalog import Task
 from trainables.evaluation.evaluation import OperatingPoint, SideEvaluation
 from trainables.evaluation.intervals import Interval

@@ -26,6 +26,9 @@ LAYERS = {
     "orchestrator.cli": 4,
     "orchestrator.sweep": 3,
     "orchestrator.sweep_planning": 3,
+    "orchestrator.sweeps_together": 3,
+    "orchestrator.init_task": 3,
+    "orchestrator.api": 3,
     "orchestrator.sweep_report": 3,
     "orchestrator.late_registration": 3,
     "orchestrator.removal": 3,
@@ -107,7 +110,7 @@ def test_the_walk_sees_an_import_inside_a_function(tmp_path: Path) -> None:
     "modules",
     [
         "orchestrator.cli.main",
-        "orchestrator.sweep_file, orchestrator.plan, orchestrator.journal, orchestrator.leaderboard",
+        "orchestrator.sweep_file, orchestrator.plan, orchestrator.journal, orchestrator.ranking",
         "trainables.catalog, trainables.evaluation.metrics, trainables.evaluation.figures",
         "trainables.evaluation.evaluation_files, trainables.evaluation.named_metrics",
         "orchestrator.tracking.process, orchestrator.tracking.outcome",

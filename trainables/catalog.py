@@ -25,7 +25,10 @@ class Task:
     `image_names` are those of a case's images; `aliases` are other spellings of classes in folders, columns and
     metadata (case and punctuation never matter); `modality` is that of every case where the layout does not tell it;
     `split_fractions` (training, validation, test) hold where the set ships no test side; `severity` names the classes
-    from least to most severe, where they have an order.
+    from least to most severe, where they have an order. `timm_models` (names `timm/...`) are tried beside the
+    architectures of sweep files where a sweep is of the whole task. Of a user's own task: `columns` are what its tables
+    call theirs (known name -> theirs), `patient_id_pattern` is a regular expression whose first group is the patient in
+    an image's path, `data` is where its images are.
     """
 
     name: str
@@ -38,6 +41,10 @@ class Task:
     modality: str = "unknown"
     split_fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     severity: tuple[str, ...] = ()
+    timm_models: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
+    patient_id_pattern: str = ""
+    data: str = ""
 
     @property
     def images_per_case(self) -> int:
@@ -50,20 +57,20 @@ class Task:
         return tuple(self.severity.index(name) for name in self.classes) if self.severity else ()
 
 
-_LAYOUTS = "trainables.data.layouts"
-TASKS: Mapping[str, Task] = {
+LAYOUTS = "trainables.data.layouts"
+_TASKS: dict[str, Task] = {
     "stroke": Task(
         name="stroke",
         title="Stroke or not, from a CT or MR slice of the head",
         classes=("normal", "stroke"),
-        layout=f"{_LAYOUTS}.stroke_folders:read",
+        layout=f"{LAYOUTS}.stroke_folders:read",
         aliases={"control": "normal"},
     ),
     "tumor_binary": Task(
         name="tumor_binary",
         title="Brain tumour or not, from an MR slice",
         classes=("no", "yes"),
-        layout=f"{_LAYOUTS}.class_folders:read",
+        layout=f"{LAYOUTS}.class_folders:read",
         aliases={"no tumor": "no", "healthy": "no", "normal": "no", "tumor": "yes"},
         modality="MR",
     ),
@@ -71,7 +78,7 @@ TASKS: Mapping[str, Task] = {
         name="tumor_4class",
         title="Glioma, meningioma, pituitary tumour or none, from an MR slice",
         classes=("glioma", "meningioma", "notumor", "pituitary"),
-        layout=f"{_LAYOUTS}.class_folders:read",
+        layout=f"{LAYOUTS}.class_folders:read",
         aliases={
             "no": "notumor",
             "healthy": "notumor",
@@ -88,7 +95,7 @@ TASKS: Mapping[str, Task] = {
         # The data's index order, not that of severity. Index 3 is Very Mild: the set's card and file names say so,
         # though the project that published the baseline wrote "Very Demented".
         classes=("mild", "moderate", "non", "very_mild"),
-        layout=f"{_LAYOUTS}.parquet_rows:read",
+        layout=f"{LAYOUTS}.parquet_rows:read",
         aliases={
             "mild demented": "mild",
             "moderate demented": "moderate",
@@ -102,13 +109,22 @@ TASKS: Mapping[str, Task] = {
         name="tumor_ct_mri",
         title="Brain tumour or not, from a CT and an MR slice together",
         classes=("healthy", "tumor"),
-        layout=f"{_LAYOUTS}.paired_trees:read",
+        layout=f"{LAYOUTS}.paired_trees:read",
         image_names=("CT", "MRI"),
         aliases={"normal": "healthy", "no tumor": "healthy"},
         modality="CT+MR",
         split_fractions=(0.7, 0.15, 0.15),
     ),
 }
+TASKS: Mapping[str, Task] = _TASKS
+SHIPPED_TASKS = tuple(_TASKS)
+
+
+def add_task(task: Task) -> None:
+    """Let a user's own task be known by its name in this process. Raises ValueError for the name of a shipped one."""
+    if task.name in SHIPPED_TASKS:
+        raise ValueError(f"{task.name}: is a task of this project")
+    _TASKS[task.name] = task
 
 
 def _one_line(error: BaseException) -> str:

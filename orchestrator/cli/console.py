@@ -37,13 +37,6 @@ def print_json(value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(value) + "\n")
 
 
-def in_words(seconds: float) -> str:
-    """Return a duration as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def visible(text: str, but: str = "") -> str:
     """Return a text on one line that cannot steer a terminal: what no printer prints is a question mark."""
     return "".join(

@@ -22,7 +22,7 @@ COLOURS = {"leak": "bold red", "warning": "yellow", "note": "dim"}
 
 @app.command("check")
 def check(
-    task: Annotated[str, typer.Argument(metavar="TASK")],
+    task: Annotated[str, typer.Argument(metavar="TASK|FILE.yaml")],
     data: Annotated[str | None, typer.Option(help="folder, parquet file or CSV manifest", metavar="DIR")] = None,
     out: Annotated[Path | None, typer.Option(help="where audit.html goes; by default below ORCHESTRATE_HOME")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
@@ -32,17 +32,19 @@ def check(
     from orchestrator.cli.console import messages, print_json
     from orchestrator.cli.progress import DataProgress
     from orchestrator.inspecting.data import check_data, find_data
+    from orchestrator.own_tasks import task_named
 
     if out is not None and not out.name:
         raise BadInput("--out: an empty path; name a folder for the page")
-    found, home = _task(task), environment.home()
+    home = environment.home()
+    found = _task(task_named(home, task))
     folder, whence = find_data(found, data, environment.data_root(), home)
     with DataProgress() as progress:
         checked = check_data(found, folder, whence, home, out, progress)
     if as_json:
         print_json({**checked.report.to_json(), "notes": list(checked.notes), "report": str(checked.page)})
         return
-    _show(checked.report, checked.notes)
+    show_report(checked.report, checked.notes)
     messages().print(f"with pictures: {checked.page}", soft_wrap=True)
 
 
@@ -91,7 +93,8 @@ def gc(
     """Remove decoded images that no sweep has used for long, and what killed sweeps left half done."""
     from orchestrator.cache_upkeep import MIB, cache_entries, collect_garbage, garbage
     from orchestrator.cli import environment
-    from orchestrator.cli.console import in_words, messages, results
+    from orchestrator.cli.console import messages, results
+    from orchestrator.words import in_words
 
     cache = environment.home_to_read().cache
     limit = environment.max_cache_bytes(max_cache)
@@ -124,7 +127,8 @@ def _task(name: str) -> Task:
     return TASKS[name]
 
 
-def _show(report: "AuditReport", notes: tuple[str, ...]) -> None:
+def show_report(report: "AuditReport", notes: tuple[str, ...]) -> None:
+    """Print what a data check found."""
     from rich.text import Text
 
     from orchestrator.cli.console import results, visible

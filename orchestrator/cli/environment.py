@@ -29,6 +29,18 @@ def home_to_read() -> Home:
     return there
 
 
+def load_own_tasks() -> None:
+    """Let every command know the user's own tasks; what is wrong with one is told and harms no other."""
+    folder = _home_folder()
+    if not (folder / "tasks").is_dir():  # the usual case, which imports nothing
+        return
+    from orchestrator import own_tasks
+    from orchestrator.cli.console import messages
+
+    for fault in own_tasks.load_own_tasks(Home(folder.absolute())):
+        messages().print(fault, soft_wrap=True)
+
+
 def tracking_uri() -> str | None:
     """Return MLFLOW_TRACKING_URI where set. Raises BadInput for one that no MLflow store answers to."""
     uri = os.environ.get("MLFLOW_TRACKING_URI")

@@ -72,7 +72,7 @@ def _show(evaluated: "EvaluatedVersions") -> None:
 
 
 def _cells(row: "RankedVersion", metric: str) -> list[str]:
-    from orchestrator.leaderboard import format_interval, format_metric
+    from orchestrator.ranking import format_interval, format_metric
 
     judged, behind = row.judged, row.behind
     scores = [format_interval(row.metrics[name]) for name in (metric, "accuracy", "ece")]

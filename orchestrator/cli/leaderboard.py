@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from orchestrator.boards import Board
     from orchestrator.home import Home
-    from orchestrator.leaderboard import LeaderboardRow
+    from orchestrator.ranking import LeaderboardRow
 
 MOST_ROWS = 100  # of one board; --json and --csv have all
 
@@ -80,7 +80,7 @@ def _run_ids(home: "Home", sweep_id: str) -> dict[int, str]:
 
 def _print_csv(boards: "list[Board]") -> None:
     """Print a line per trial, those of sweeps that stand apart after the others; scores are by the first's metric."""
-    from orchestrator.leaderboard import changes_text
+    from orchestrator.ranking import changes_text
     from orchestrator.repaired_scores import repaired_mark
 
     metric = boards[0].metric

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from orchestrator.cli.console import in_words, visible
+from orchestrator.cli.console import visible
 from orchestrator.journal import (
     EpochEnded,
     Event,
@@ -23,8 +23,9 @@ from orchestrator.journal import (
     TrialStarted,
     WinnerChosen,
 )
-from orchestrator.leaderboard import format_metric, rank_trials
+from orchestrator.ranking import format_metric, rank_trials
 from orchestrator.sweep_state import SweepState, TrialState
+from orchestrator.words import in_words
 
 BEST_ROWS = 5
 OTHER_LINES = 14  # of the view beside its running trials, and of what is said above it

@@ -13,6 +13,7 @@ from orchestrator.cli import (
     data,
     evaluate,
     explain,
+    init,
     leaderboard,
     machine,
     models,
@@ -22,6 +23,7 @@ from orchestrator.cli import (
     replay,
     report,
     results,
+    resume,
     running,
     streams,
     sweeps,
@@ -32,7 +34,7 @@ from orchestrator.errors import DiskFull, Interrupted, OrchestratorError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command("sweep")(sweeps.sweep)
-app.command("resume")(sweeps.resume)
+app.command("resume")(resume.resume)
 app.command("status")(running.status)
 app.command("logs")(running.logs)
 app.command("stop")(running.stop)
@@ -49,6 +51,7 @@ app.command("verify")(promotion.verify)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("explain")(explain.explain)
+app.command("init")(init.init)
 app.add_typer(data.app, name="data")
 app.command("gc")(data.gc)
 app.command("rm")(remove.remove)
@@ -59,6 +62,9 @@ app.command("doctor")(machine.doctor)
 @app.callback()
 def orchestrate() -> None:
     """Sweep architectures for a medical imaging task; every run goes to MLflow, the best model to its registry."""
+    from orchestrator.cli import environment
+
+    environment.load_own_tasks()
 
 
 def main() -> NoReturn:

@@ -89,7 +89,7 @@ def _architectures() -> list[dict[str, str]]:
 
 def _runs() -> list[dict[str, str]]:
     from orchestrator.cli.known_sweeps import known_sweeps
-    from orchestrator.leaderboard import format_metric, rank_trials
+    from orchestrator.ranking import format_metric, rank_trials
 
     rows = []
     for state in known_sweeps():

@@ -17,10 +17,11 @@ def status(
 ) -> None:
     """Say how far a sweep is, and whether anybody runs it."""
     from orchestrator.cli import environment
-    from orchestrator.cli.console import in_words, print_json, results, visible
-    from orchestrator.leaderboard import format_metric, rank_trials
+    from orchestrator.cli.console import print_json, results, visible
     from orchestrator.open_sweep import state_of
+    from orchestrator.ranking import format_metric, rank_trials
     from orchestrator.sweep_lock import living_owner
+    from orchestrator.words import in_words
 
     folder = environment.home_to_read().sweep_folder(sweep_id)
     state, owner = state_of(folder), living_owner(folder)

@@ -2,12 +2,14 @@
 
 import json
 from itertools import islice
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.console import in_words, messages, print_json, results, visible
-from orchestrator.leaderboard import (
+from orchestrator.cli.console import messages, print_json, results, visible
+from orchestrator.plan import SweepPlan
+from orchestrator.ranking import (
     LeaderboardRow,
     changes_text,
     few_groups_note,
@@ -17,21 +19,23 @@ from orchestrator.leaderboard import (
     shown_columns,
     size_text,
 )
-from orchestrator.plan import SweepPlan
 from orchestrator.space import Choice, Fixed, Parameter
 from orchestrator.sweep_result import SweepResult
 from orchestrator.sweep_state import SweepState
+from orchestrator.words import in_words
 from trainables.catalog import TASKS
 
 TOP_ROWS = 10
 WIDE_COLUMNS, WIDEST_COLUMNS = 120, 160
 
 
-def show_plan(plan: SweepPlan, slots: int, as_json: bool) -> None:
+def plan_json(plan: SweepPlan, slots: int) -> dict[str, Any]:
+    """Return the resolved plan of --dry-run as plain values."""
+    return {"plan": json.loads(plan.model_dump_json()), "plan_digest": plan.digest, "slots": slots}
+
+
+def show_plan(plan: SweepPlan, slots: int) -> None:
     """Print the resolved plan of --dry-run."""
-    if as_json:
-        print_json({"plan": json.loads(plan.model_dump_json()), "plan_digest": plan.digest, "slots": slots})
-        return
     console = results()
     about = f": task {plan.task}, preset {plan.preset}, seed {plan.seed}"
     console.print(Text.assemble((plan.sweep, "bold"), about))

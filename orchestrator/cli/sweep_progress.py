@@ -7,7 +7,7 @@ from typing import Self
 from rich.live import Live
 
 from orchestrator.cli.banner import data_lines
-from orchestrator.cli.console import in_words, messages, visible
+from orchestrator.cli.console import messages, visible
 from orchestrator.cli.live_view import LiveView
 from orchestrator.journal import (
     ArchitectureChecked,
@@ -22,9 +22,10 @@ from orchestrator.journal import (
     SweepStarted,
     TrialEnded,
 )
-from orchestrator.leaderboard import format_interval, format_metric, size_text
 from orchestrator.open_sweep import Notice
+from orchestrator.ranking import format_interval, format_metric, size_text
 from orchestrator.sweep_state import SweepState
+from orchestrator.words import in_words
 
 REDRAWN_PER_S = 4
 

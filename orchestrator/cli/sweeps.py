@@ -1,24 +1,34 @@
-"""`orchestrate sweep` and `orchestrate resume`: flags in, one sweep run, results out."""
+"""`orchestrate sweep`: flags in, one sweep run or several, results out."""
 
 import logging
-import math
-import re
 import sys
-from contextlib import redirect_stdout
-from typing import Annotated
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.flags import one_of, settings
+from orchestrator.cli.sweep_flags import gpu_share, max_disk_bytes, names, preset_of, seconds, slots_of
 from orchestrator.errors import BadInput
-from orchestrator.sweep_sections import ALLOCATIONS, PRESETS, Preset
+from orchestrator.sweep_sections import ALLOCATIONS
 
-GPU_SHARES = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}
-SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+if TYPE_CHECKING:
+    from orchestrator.cli.sweep_progress import SweepProgress
+    from orchestrator.plan import SweepPlan
+    from orchestrator.sweep_request import SweepRequest
 
 
 def sweep(
-    names: Annotated[list[str], typer.Argument(metavar="NAME|FILE.yaml", help="a sweep's name or file")],
+    sweeps: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME|FILE.yaml...", help="names or files; of one task they are one")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="every architecture that fits this task, maybe your own", metavar="TASK|FILE.yaml"),
+    ] = None,
+    every_task: Annotated[bool, typer.Option("--all", help="the same for every task, one after another")] = False,
     data: Annotated[str | None, typer.Option(help="folder of images, or phantom", metavar="DIR|phantom")] = None,
     trials: Annotated[int | None, typer.Option(help="trials in all")] = None,
     epochs: Annotated[int | None, typer.Option(help="epochs per trial at most")] = None,
@@ -45,6 +55,9 @@ def sweep(
     time_budget: Annotated[
         str | None, typer.Option(help="no trial begins later, e.g. 90m or 2h", metavar="TIME")
     ] = None,
+    warm_start: Annotated[
+        bool, typer.Option("--warm-start", help="try the best configurations of the task's earlier sweeps first")
+    ] = False,
     max_disk: Annotated[
         str | None, typer.Option(help="for states and weights of trials, e.g. 20GiB", metavar="SIZE")
     ] = None,
@@ -55,161 +68,124 @@ def sweep(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Run a sweep: trials, finalists, the winner registered."""
-    from orchestrator.sweep import run_sweep
-    from orchestrator.sweep_planning import plan_sweep
+    from orchestrator.asked_sweeps import asked_sweeps
+    from orchestrator.cli import environment
+    from orchestrator.own_tasks import task_named
     from orchestrator.sweep_request import SweepRequest
 
-    if len(names) > 1:
-        raise BadInput(f"sweep {' '.join(names)}: several at once are not built yet; run one after the other")
+    name = None if task is None else task_named(environment.home(), task, keep=not dry_run)
+    asked = asked_sweeps(sweeps or [], name, every_task)
     if address != "local":
         raise BadInput(f"--address {address}: clusters are not built yet; leave the flag out or say local")
     request_values = {
-        "preset": _preset(preset),
-        "slots": _slots(slots),
-        "gpu_share": _gpu_share(gpus_per_trial),
+        "preset": preset_of(preset),
+        "slots": slots_of(slots),
+        "gpu_share": gpu_share(gpus_per_trial),
         "split": one_of("--split", split, ("shipped", "grouped")),
         "weights": one_of("--weights", weights, ("pretrained", "random")),
         "allocation": one_of("--allocation", allocation, ALLOCATIONS),
         "overrides": settings(overrides or []),
-        "architectures": _names("--architectures", architectures),
-        "exclude": _names("--exclude", exclude),
-        "time_budget_s": None if time_budget is None else _seconds(time_budget),
+        "architectures": names("--architectures", architectures),
+        "exclude": names("--exclude", exclude),
+        "time_budget_s": None if time_budget is None else seconds(time_budget),
         "sweep_id": sweep_id,
     }
-    from orchestrator.cli import environment
-    from orchestrator.cli.progress import DataProgress
-    from orchestrator.cli.show import show_plan, show_result
-    from orchestrator.cli.sweep_progress import SweepProgress
+    from orchestrator.cli.console import messages
     from orchestrator.home import check_sweep_id
 
     check_sweep_id(sweep_id)
     logging.getLogger("ray").setLevel(logging.ERROR)
-    request = SweepRequest(
-        name=names[0],
-        home=environment.home(),
-        data=data,
-        data_root=environment.data_root(),
-        tracking_uri=environment.tracking_uri(),
-        trials=trials,
-        epochs=epochs,
-        finalists=finalists,
-        seed=seed,
-        metric=metric,
-        folds=folds,
-        seeds=seeds,
-        max_disk_bytes=_max_disk_bytes(max_disk),
-        max_cache_bytes=environment.max_cache_bytes(),
-        witness=witness,
-        **request_values,
-    )
+    for note in {note for one in asked for note in one.notes}:
+        messages().print(note, soft_wrap=True)
+    requests = [
+        SweepRequest(
+            name=one.name,
+            task=one.task,
+            files=one.files,
+            home=environment.home(),
+            data=data,
+            data_root=environment.data_root(),
+            tracking_uri=environment.tracking_uri(),
+            trials=trials,
+            epochs=epochs,
+            finalists=finalists,
+            seed=seed,
+            metric=metric,
+            folds=folds,
+            seeds=seeds,
+            max_disk_bytes=max_disk_bytes(max_disk),
+            max_cache_bytes=environment.max_cache_bytes(),
+            witness=witness,
+            warm_start=warm_start,
+            **request_values,
+        )
+        for one in asked
+    ]
     if dry_run:
-        with DataProgress() as progress:
-            planned = plan_sweep(request, progress)
-        show_plan(planned.plan, planned.slots.count, as_json)
+        _plan(requests, as_json)
+    elif len(requests) == 1:
+        _run(requests[0], as_json)
+    else:
+        _run_together(requests, as_json)
+
+
+def _plan(requests: "list[SweepRequest]", as_json: bool) -> None:
+    from orchestrator.cli.console import print_json
+    from orchestrator.cli.progress import DataProgress
+    from orchestrator.cli.show import plan_json, show_plan
+    from orchestrator.sweep_planning import plan_sweep
+
+    with DataProgress() as progress:
+        planned = [plan_sweep(request, progress) for request in _of_each(requests)]
+    if as_json:
+        plans = [plan_json(one.plan, one.slots.count) for one in planned]
+        print_json(plans[0] if len(requests) == 1 else {"plans": plans})
         return
+    for one in planned:
+        show_plan(one.plan, one.slots.count)
+
+
+def _run(request: "SweepRequest", as_json: bool) -> None:
+    from orchestrator.cli.progress import DataProgress
+    from orchestrator.cli.show import show_result
+    from orchestrator.cli.sweep_progress import SweepProgress
+    from orchestrator.sweep import run_sweep
+
     # Ray writes to stdout what it has to say of dead workers; there, only the result belongs
     with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress(request.data_name) as live:
         result = run_sweep(request, progress, live)
     show_result(result, as_json)
 
 
-def resume(
-    sweep_id: Annotated[str, typer.Argument(metavar="SWEEP_ID")],
-    trials: Annotated[int | None, typer.Option(help="more trials in all than planned so far")] = None,
-    epochs: Annotated[int | None, typer.Option(help="more epochs than planned so far, once it has ended")] = None,
-    time_budget: Annotated[
-        str | None, typer.Option(help="another time in all, the time spent included", metavar="TIME")
-    ] = None,
-    max_disk: Annotated[
-        str | None, typer.Option(help="another limit for states and weights of trials", metavar="SIZE")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
-) -> None:
-    """Go on with a sweep that was interrupted, or raise the budget of one that ended."""
-    from orchestrator.cli import environment
+def _of_each(requests: "list[SweepRequest]") -> "list[SweepRequest]":
     from orchestrator.cli.console import messages
+    from orchestrator.sweeps_together import requests_of_each
+
+    if len(requests) == 1:
+        return requests
+    own, notes = requests_of_each(requests)
+    for note in notes:
+        messages().print(note, soft_wrap=True)
+    return own
+
+
+def _run_together(requests: "list[SweepRequest]", as_json: bool) -> None:
     from orchestrator.cli.progress import DataProgress
-    from orchestrator.cli.show import show_result
+    from orchestrator.cli.show_together import say_forecasts, show_sweeps
+    from orchestrator.sweeps_together import prepare_all, run_all
+
+    began_s = time.monotonic()
+    with redirect_stdout(sys.stderr):
+        with DataProgress() as progress:
+            prepared = prepare_all(_of_each(requests), progress)
+        say_forecasts(prepared, requests[0].time_budget_s)
+        done = run_all(prepared, requests[0].time_budget_s, _watching)
+    show_sweeps(done, time.monotonic() - began_s, as_json)
+
+
+@contextmanager
+def _watching(plan: "SweepPlan") -> Iterator["SweepProgress"]:
     from orchestrator.cli.sweep_progress import SweepProgress
-    from orchestrator.resume import ResumeRequest, resume_sweep, trials_that_stay
-    from orchestrator.sweep_request import SweepRequest, read_request
 
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    machine: SweepRequest = SweepRequest(
-        name="",
-        home=environment.home(),
-        tracking_uri=environment.tracking_uri(),
-        max_cache_bytes=environment.max_cache_bytes(),
-    )
-    request = ResumeRequest(
-        sweep_id=sweep_id,
-        machine=machine,
-        trials=trials,
-        epochs=epochs,
-        max_disk_bytes=_max_disk_bytes(max_disk),
-        time_budget_s=None if time_budget is None else _seconds(time_budget),
-    )
-    kept = read_request(machine.home.sweep_folder(sweep_id))
-    name = "" if kept is None else kept.data_name
-    with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress(name) as live:
-        result = resume_sweep(request, progress, live)
-    if not live.heard_anything:
-        messages().print(f"{sweep_id} has ended; --trials N or --epochs N raise its budget")
-    for number, reason in trials_that_stay(result).items():
-        messages().print(f"trial {number} did not train to {result.state.plan.budget.epochs} epochs: {reason}")
-    show_result(result, as_json)
-
-
-def _names(flag: str, text: str | None) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
-    if text is not None and not names:
-        raise BadInput(f"{flag} {text}: expected names, with commas between them")
-    return names
-
-
-def _preset(value: str) -> Preset | None:
-    if value == "auto":
-        return None
-    chosen: Preset = one_of("--preset", value, (*PRESETS, "auto"))
-    return chosen
-
-
-def _slots(value: str) -> int | None:
-    if value == "auto":
-        return None
-    try:
-        return int(value)
-    except ValueError:
-        raise BadInput(f"--slots {value}: expected auto or a whole number of at least 1") from None
-
-
-def _gpu_share(value: str) -> float | None:
-    """Return the share of a GPU, as a fraction or a number."""
-    if value == "auto":
-        return None
-    try:
-        share = GPU_SHARES[value] if value in GPU_SHARES else float(value)
-    except ValueError:
-        share = math.nan
-    if share not in GPU_SHARES.values():
-        raise BadInput(f"--gpus-per-trial {value}: expected auto or one of {', '.join(GPU_SHARES)}")
-    return share
-
-
-def _max_disk_bytes(value: str | None) -> int | None:
-    from orchestrator.cli import environment
-
-    if value is None:
-        return None
-    size = environment.size_bytes("--max-disk", value)
-    if size == 0:
-        raise BadInput(f"--max-disk={value}: expected more than nothing, e.g. 20GiB; leave it out for no limit")
-    return size
-
-
-def _seconds(value: str) -> float:
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*(s|m|min|h|d)", value.strip())
-    seconds = float(match[1]) * SECONDS[match[2]] if match else 0.0
-    if seconds <= 0:
-        raise BadInput(f"--time-budget {value}: expected a time such as 90m or 2h")
-    return seconds
+    with SweepProgress() as live:
+        yield live

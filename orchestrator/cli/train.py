@@ -41,13 +41,14 @@ def train(
     """Train one configuration here and now: no search, no MLflow, no registry."""
     from orchestrator.cli import environment
     from orchestrator.cli.progress import DataProgress
+    from orchestrator.own_tasks import task_named
     from orchestrator.train import run_training
     from orchestrator.train_planning import TrainRequest
 
     named: Any = weights if weights in (None, "pretrained", "random") else Path(str(weights))
     request = TrainRequest(
         architecture=architecture,
-        task=task,
+        task=task_named(environment.home(), task),
         home=environment.home(),
         data=data,
         data_root=environment.data_root(),
@@ -123,7 +124,7 @@ class TrainingProgress:
 
 def _show(trained: "TrainedModel") -> None:
     """Print the scores of the best epoch, and where all of it lies."""
-    from orchestrator.leaderboard import format_interval
+    from orchestrator.ranking import format_interval
 
     evaluation, planned = trained.evaluation, trained.planned
     sides = {"validation": evaluation.validation.overall}

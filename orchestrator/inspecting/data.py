@@ -38,10 +38,13 @@ class CheckedData:
 
 
 def find_data(task: Task, given: str | None, data_root: Path | None, home: Home) -> tuple[Path, str]:
-    """Return the folder of images and who named it: --data, else ORCHESTRATE_DATA/<task>, else a phantom made here.
+    """Return the folder of images and who named it.
 
-    Raises BadInput for a configured folder that does not exist: never a silent fallback.
+    --data, else what the user's own task says, else ORCHESTRATE_DATA/<task>, else a phantom made here. Raises BadInput
+    for a configured folder that does not exist: never a silent fallback.
     """
+    if given is None and task.data:
+        return Path(task.data), f"data of task {task.name}"
     if given == "phantom" or (given is None and data_root is None):
         return _phantom(task, home), "phantom"
     if given is not None:
@@ -256,6 +259,8 @@ def _phantom_writer(task: Task, variant: str) -> tuple[Callable[[Path, int, int]
     """Return what writes the set, and of what the number of patients must be a multiple."""
     from trainables.data.phantom import PHANTOMS, STANDARD, VARIANTS
 
+    if task.name not in PHANTOMS:
+        raise BadInput(f"{task.name}: of your own task there is no phantom; known: {', '.join(PHANTOMS)}")
     if variant == STANDARD:
         return PHANTOMS[task.name], 1
     variants = VARIANTS.get(task.name, {})
@@ -268,6 +273,9 @@ def _phantom(task: Task, home: Home) -> Path:
     """Return the task's phantom, made once per home; a folder appears whole or not at all."""
     from trainables.data.phantom import PHANTOM_VERSION, PHANTOMS
 
+    if task.name not in PHANTOMS:
+        way_out = "name its images by --data DIR, or by a line data: DIR in its file"
+        raise BadInput(f"{task.name}: of your own task there is no phantom; {way_out}")
     name = f"{task.name}-v{PHANTOM_VERSION}-{PHANTOM_PATIENTS}-seed{PHANTOM_SEED}"
     folder = home.phantoms / name
     if folder.is_dir():

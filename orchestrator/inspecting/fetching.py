@@ -15,6 +15,8 @@ def fetch_data(task: Task, target: Path) -> Source:
 
     Raises BadInput with the way to do it by hand where the client is missing, has no credentials or no network.
     """
+    if task.name not in SOURCES:
+        raise BadInput(f"{task.name}: is your own task; known sets: {', '.join(SOURCES)}")
     source = SOURCES[task.name]
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BadInput(f"{target}: exists already; remove it, or use it: --data {target}")

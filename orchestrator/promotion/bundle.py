@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import BadInput
-from orchestrator.leaderboard import spread_over
 from orchestrator.promotion.evidence import (
     CARD_FILE,
     EVIDENCE_FILE,
@@ -20,6 +19,7 @@ from orchestrator.promotion.evidence import (
     table_file,
 )
 from orchestrator.promotion.model_card import write_model_card
+from orchestrator.ranking import spread_over
 from orchestrator.sweep_state import SweepState, TrialState
 from trainables.catalog import TASKS, architecture
 from trainables.data.sources import SOURCES

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.leaderboard import format_metric
 from orchestrator.promotion.evidence import Evidence, EvidenceFolder, ExplainerVerdict
 from orchestrator.promotion.policy import Policy
+from orchestrator.ranking import format_metric
 from trainables.evaluation.metrics import METRICS, classification_metrics
 from trainables.evaluation.paired_tests import PairedDifference, compare_models, holm
 from trainables.evaluation.predictions import Predictions

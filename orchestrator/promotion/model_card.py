@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from orchestrator.leaderboard import format_interval, format_metric
 from orchestrator.promotion.evidence import CARD_FILE, Evidence, EvidenceFolder
+from orchestrator.ranking import format_interval, format_metric
 from trainables.evaluation.evaluation_files import FAILURES_FILE
 
 INTENDED_USE = (

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from orchestrator.leaderboard import LeaderboardRow, leaderboard, rank_text, score_columns
+from orchestrator.ranking import LeaderboardRow, leaderboard, rank_text, score_columns
 from orchestrator.space import Scalar, searched
 from orchestrator.sweep_state import SweepState, TrialState
 

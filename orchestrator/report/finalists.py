@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from orchestrator.journal import FinalistEvaluated
-from orchestrator.leaderboard import (
+from orchestrator.ranking import (
     LeaderboardRow,
     format_interval,
     format_metric,

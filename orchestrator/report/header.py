@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from orchestrator.leaderboard import LeaderboardRow, few_groups_note, format_metric, format_spread
+from orchestrator.ranking import LeaderboardRow, few_groups_note, format_metric, format_spread
 from orchestrator.report.content import NONE, ReportContent, counted, duration, moment, title_of
 from orchestrator.report.interval_bar import interval_bar
 from orchestrator.report.markup import Markup, joined, tag

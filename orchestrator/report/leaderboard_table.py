@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.leaderboard import changed_from_published, score_notes, settings_text
+from orchestrator.ranking import changed_from_published, score_notes, settings_text
 from orchestrator.report.content import NONE, ReportContent, TrialLine, title_of
 from orchestrator.report.learning_curves import COLOURS, ENDS
 from orchestrator.report.markup import Markup, joined, tag

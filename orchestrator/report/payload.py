@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.leaderboard import format_interval
+from orchestrator.ranking import format_interval
 from orchestrator.report.content import ReportContent, TrialLine, rounded, shown, title_of
 from orchestrator.report.learning_curves import COLOURS, thinned
 from trainables.evaluation.metrics import METRICS

@@ -22,7 +22,8 @@ def sweep_command(state: SweepState, asked: SweepRequest | None) -> str:
             trials=budget.trials, epochs=budget.epochs, finalists=budget.finalists,
         )  # fmt: skip
     is_raised = state.plan.budget != budget  # then request.json holds what it was raised to
-    name = PurePath(asked.name).name if asked.name.endswith((".yaml", ".yml")) else asked.name
+    names = [PurePath(name).name if name.endswith((".yaml", ".yml")) else name for name in asked.files or [asked.name]]
+    which = ["--task", asked.task] if asked.task is not None and asked.name == asked.task else names
     flags: dict[str, object] = {
         "--data": "phantom" if plan.data.kind == "phantom" else "DIR",
         "--preset": plan.preset,
@@ -43,7 +44,7 @@ def sweep_command(state: SweepState, asked: SweepRequest | None) -> str:
         "--time-budget": _seconds(budget.time_s if is_raised else asked.time_budget_s),
         "--max-disk": asked.max_disk_bytes,
     }
-    words = ["orchestrate", "sweep", name]
+    words = ["orchestrate", "sweep", *which, *(["--warm-start"] if asked.warm_start else [])]
     for flag, value in flags.items():
         words += [flag, str(value)] if value is not None else []
     for key, text in asked.overrides.items():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mlflow.entities import Metric
 
 from orchestrator.journal import FinalistEvaluated, FoldEvaluated, SeedEvaluated
-from orchestrator.leaderboard import choose_finalists, spread_of
+from orchestrator.ranking import choose_finalists, spread_of
 from orchestrator.sweep_state import SweepState, Void
 
 Retrained = FoldEvaluated | SeedEvaluated

@@ -2,6 +2,7 @@
 
 from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tracking.logged_model import SWEEP_TAG
+from orchestrator.warm_start import warm_mark
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")  # Okabe and Ito
 
@@ -52,6 +53,7 @@ def trial_tags(state: SweepState, trial: TrialState, parent_run_id: str) -> dict
         "orchestrate.architecture": trial.architecture,
         "orchestrate.trial_id": str(trial.number),
         "orchestrate.published": str(trial.published).lower(),
+        **({"orchestrate.warm_start": mark} if (mark := warm_mark(state.plan, trial)) else {}),
     }
 
 

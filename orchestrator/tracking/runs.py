@@ -8,8 +8,8 @@ from mlflow.entities import Metric, Param, Run, RunTag
 
 from orchestrator.home import Home
 from orchestrator.journal import EpochEnded, FinalistEvaluated, FoldEvaluated, Registered, SeedEvaluated, SweepResumed
-from orchestrator.leaderboard import leaderboard, to_markdown
 from orchestrator.promotion.policy import policy_file
+from orchestrator.ranking import leaderboard, to_markdown
 from orchestrator.sweep_folder import CODE, CODE_RESUMED
 from orchestrator.sweep_request import images_of
 from orchestrator.sweep_state import SweepState, TrialState

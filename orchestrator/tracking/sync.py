@@ -27,6 +27,7 @@ from orchestrator.journal import (
     WinnerChosen,
     read_events,
 )
+from orchestrator.own_tasks import load_own_tasks
 from orchestrator.sweep_state import SweepState, replay
 from orchestrator.tracking.outcome import (
     model_key,
@@ -226,6 +227,7 @@ def main() -> None:
     _let_trials_come_first()
     sweep, home, driver_pid = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     given_uri = os.environ.get("MLFLOW_TRACKING_URI") or None
+    load_own_tasks(Home(home))
     with lock_file(sweep, Home(home), given_uri).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # that of a driver that died may still be closing its runs
         sync = Sync(sweep, Home(home), given_uri)

@@ -13,7 +13,6 @@ import torch
 from orchestrator.tuning.hang_guard import guarded
 from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
-from trainables.catalog import TASKS
 from trainables.data.cache import open_cases
 from trainables.data.split_rows import SplitRow, read_rows
 from trainables.data.views import View
@@ -44,7 +43,7 @@ def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | N
     view = View.of(config.hyperparameters)
     rows = read_rows(setup.development, setup.development_digest)
     data = load_development(_of_fold(rows, config), setup.arrays[view.name], setup.device)
-    task = TASKS[setup.task]
+    task = setup.task_record
     run = TrainingRun(
         architecture=config.architecture,
         hyperparameters=config.hyperparameters,
@@ -132,7 +131,7 @@ def judge_trial(
 
     torch.set_num_threads(setup.threads)
     torch.backends.cudnn.allow_tf32 = False  # the same probabilities as on the CPU of those who predict
-    task = TASKS[setup.task]
+    task = setup.task_record
     model = build_model(config.architecture, config.hyperparameters, len(task.classes))
     load_weights(model, setup.trial_folder(config) / BEST_WEIGHTS)
     try:

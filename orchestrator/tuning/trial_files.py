@@ -3,13 +3,11 @@
 from contextlib import suppress
 from pathlib import Path
 
-from orchestrator.leaderboard import best_trials
+from orchestrator.ranking import best_trials
 from orchestrator.sweep_state import SweepState, TrialState
 from orchestrator.tuning.trial_setup import trial_folder
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 from trainables.training.checkpoint import state_files
-
-COPIES_OF_A_RUNNING_TRIAL = 8  # of its weights: two states with what the optimizer holds, and the best ones twice
 
 
 class TrialFiles:
@@ -75,8 +73,3 @@ class TrialFiles:
             with suppress(FileNotFoundError):  # trials replace their states meanwhile
                 size_bytes += path.stat().st_size if path.is_file() else 0
         return size_bytes
-
-
-def least_disk_bytes(parameters: int, slots: int, finalists: int) -> int:
-    """Return what the trials of a sweep need at once, for a model of so many parameters."""
-    return 4 * parameters * (COPIES_OF_A_RUNNING_TRIAL * slots + finalists)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from orchestrator.journal import Over
 from orchestrator.space import Scalar
 from orchestrator.sweep_state import TrialState
+from trainables.catalog import SHIPPED_TASKS, TASKS, Task
 
 
 def trial_folder(trials: Path, number: int) -> Path:
@@ -20,6 +21,7 @@ class TrialSetup(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     task: str
+    own_task: Task | None = None  # the user's own, which no other process knows by its name
     development: Path  # CSV of rows, in the order of the arrays
     development_digest: str
     arrays: dict[str, Path]  # name of the view -> decoded development images
@@ -37,10 +39,20 @@ class TrialSetup(BaseModel):
     forecast_epoch_s: dict[str, float] = {}  # by architecture, before an epoch has ended
     witness: bool = False  # each actor writes down by itself what it trained: how tests know what was lost
 
+    @property
+    def task_record(self) -> Task:
+        """Return what is predicted."""
+        return self.own_task or TASKS[self.task]
+
     def trial_folder(self, config: "TrialConfig") -> Path:
         """Return the folder of one trial, or of a finalist that is trained again."""
         folder = trial_folder(self.trials, config.trial)
         return folder / f"{config.over}-{config.index + 1}" if config.is_again else folder
+
+
+def own_task(name: str) -> Task | None:
+    """Return a task that is the user's own, None where it is one of the project's."""
+    return None if name in SHIPPED_TASKS else TASKS[name]
 
 
 class TrialConfig(BaseModel):

@@ -20,9 +20,9 @@ from orchestrator.cli.running import status
 from orchestrator.cli.show import show_plan
 from orchestrator.cli.sweep_progress import SweepProgress
 from orchestrator.journal import Event, SweepEnded, TrialEnded, TrialStarted, WinnerChosen
-from orchestrator.leaderboard import leaderboard, to_markdown
 from orchestrator.open_sweep import opened
 from orchestrator.plan import SweepPlan
+from orchestrator.ranking import leaderboard, to_markdown
 from orchestrator.sweep_state import replay
 
 WORDS = [

@@ -8,6 +8,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
 from tests_support import clean_environment, command, run_here, with_store
 
 
@@ -29,6 +30,7 @@ def test_ui_answers_until_it_is_ended_and_leaves_nothing(tmp_path: Path) -> None
     assert not [line for line in running if b"mlflow" in line and port in line]
 
 
+@pytest.mark.faults
 def test_ui_ends_when_its_server_does(tmp_path: Path) -> None:
     with (tmp_path / "out").open("w+") as out, (tmp_path / "err").open("w+") as err:
         home = with_store(tmp_path / "home")

@@ -14,8 +14,8 @@ from orchestrator.errors import BadInput
 from orchestrator.history import all_sweeps
 from orchestrator.home import Home
 from orchestrator.journal import Event, TrialStarted, WinnerChosen, read_events
-from orchestrator.leaderboard import rank_trials
 from orchestrator.points import parse_points
+from orchestrator.ranking import rank_trials
 from orchestrator.space import FloatRange, SpaceFaults
 from orchestrator.sweep_lock import OWNER, STALE_S, living_owner
 from orchestrator.sweep_request import SweepRequest, keep_request, kept_request

@@ -23,7 +23,8 @@ from orchestrator.journal import (
     WinnerChosen,
     read_events,
 )
-from orchestrator.leaderboard import (
+from orchestrator.plan import SweepPlan
+from orchestrator.ranking import (
     changes_text,
     choose_finalists,
     few_groups_note,
@@ -31,7 +32,6 @@ from orchestrator.leaderboard import (
     rank_text,
     to_markdown,
 )
-from orchestrator.plan import SweepPlan
 from orchestrator.sweep_state import replay
 from trainables.catalog import default_hyperparameters
 

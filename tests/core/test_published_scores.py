@@ -8,9 +8,9 @@ from sweep_support import epoch, open_sweep
 
 from orchestrator.errors import BadInput
 from orchestrator.journal import FinalistEvaluated, TrialEnded, TrialStarted, TrialSuggested
-from orchestrator.leaderboard import leaderboard, score_columns, to_markdown
 from orchestrator.plan import SweepPlan
 from orchestrator.published_scores import published_note, repeated_points
+from orchestrator.ranking import leaderboard, score_columns, to_markdown
 from orchestrator.sweep_file import SweepFile, load_sweep_file
 from orchestrator.tuning.studies import Studies
 from trainables.catalog import default_hyperparameters

@@ -6,8 +6,8 @@ import pytest
 from sweep_support import epoch, make_plan, started, suggested
 
 from orchestrator.journal import Event, FinalistEvaluated, SeedEvaluated, SweepResumed, TrialEnded, WinnerChosen
-from orchestrator.leaderboard import choose_finalists, choose_winner, leaderboard, to_markdown
 from orchestrator.plan import SweepPlan
+from orchestrator.ranking import choose_finalists, choose_winner, leaderboard, to_markdown
 from orchestrator.sweep_state import SweepState, replay
 
 

@@ -17,8 +17,8 @@ from orchestrator.journal import (
     TrialStarted,
     WinnerChosen,
 )
-from orchestrator.leaderboard import choose_finalists
 from orchestrator.plan import SweepPlan
+from orchestrator.ranking import choose_finalists
 from orchestrator.space import Choice, Fixed, IntRange, Parameter, Scalar, Space, is_active
 from orchestrator.sweep_file import SweepFile, load_sweep_file
 from orchestrator.sweep_files import find_sweep_file

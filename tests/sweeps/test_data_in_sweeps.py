@@ -160,7 +160,10 @@ def move_a_case_to_validation(data: Path, sweep: Path) -> str:
     return "development.csv: the split was changed since the plan"
 
 
-@pytest.mark.parametrize("tamper", [replace_a_test_image, move_a_case_to_validation])
+@pytest.mark.parametrize(
+    "tamper",
+    [replace_a_test_image, pytest.param(move_a_case_to_validation, marks=pytest.mark.faults)],
+)
 def test_what_changes_after_the_plan_is_refused(
     leaking_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tamper: Callable[[Path, Path], str]
 ) -> None:

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 OPEN = "import sys; from pathlib import Path; from orchestrator.home import Home\n" \
     "from orchestrator.tracking.store import open_store\n" \
     "print(len(open_store(Home(Path(sys.argv[1])), None).search_experiments()))"  # fmt: skip
 
 
+@pytest.mark.faults
 def test_three_processes_that_open_a_new_store_at_once_all_find_it_whole(tmp_path: Path) -> None:
     started = [
         subprocess.Popen(

@@ -89,7 +89,7 @@ def test_a_call_that_fails_in_the_middle_of_a_batch_sends_nothing_twice(
     [
         pytest.param(Spoilt(500, True), id="500 after the work", marks=pytest.mark.faults),
         pytest.param(Spoilt(500, False), id="500", marks=pytest.mark.faults),
-        pytest.param(Spoilt(429, False), id="429"),
+        pytest.param(Spoilt(429, False), id="429", marks=pytest.mark.faults),
         pytest.param(Spoilt(504, True), id="504 after the work", marks=pytest.mark.faults),
         pytest.param(Spoilt(None, True), id="connection lost after the work"),
     ],

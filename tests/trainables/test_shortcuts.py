@@ -105,6 +105,7 @@ def test_a_shortcut_of_one_modality_is_found_there() -> None:
     assert of_type["MR"].name == "file type, MR only"
 
 
+@pytest.mark.faults
 def test_false_alarms_on_honest_sets() -> None:
     """Measured once on 600 such sets (13,813 measurements): none; 2 of these 24 would mean far more than 1 %."""
     alarms = 0

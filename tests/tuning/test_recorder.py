@@ -12,7 +12,7 @@ from orchestrator.open_sweep import OpenSweep
 from orchestrator.tuning.recorder import JournalRecorder
 from orchestrator.tuning.searcher import ALIKE, failed_alike
 from orchestrator.tuning.stopping import Stopping
-from orchestrator.tuning.trial_files import TrialFiles, least_disk_bytes
+from orchestrator.tuning.trial_files import TrialFiles
 
 
 @dataclass
@@ -273,7 +273,3 @@ def test_files_of_losers_go_as_soon_as_they_cannot_matter(tmp_path: Path) -> Non
         assert held(limited, 4) == everything
         assert not limited.over_limit()
         assert TrialFiles(sweep.folder / "trials", sweep.state, max_bytes=300).over_limit()
-
-
-def test_what_a_sweep_needs_at_least_grows_with_slots_and_finalists() -> None:
-    assert least_disk_bytes(10**6, slots=2, finalists=3) == 4 * 10**6 * (8 * 2 + 3)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainables.catalog import Task
+from trainables.catalog import SHIPPED_TASKS, Task
 from trainables.data.layouts.classes import check_every_class, class_index, class_of_folder, class_suggestion
 from trainables.data.layouts.folders import find_root, images_below, other_files_note, visible_folders
 from trainables.data.layouts.patients import with_patients
@@ -77,11 +77,30 @@ def _class_folders(task: Task, top: Path) -> list[Path]:
 def _records(task: Task, root: Path, top: _Top) -> tuple[list[ImageRecord], tuple[str, ...]]:
     """Return the images of the class folders, and notes on images that lie in none."""
     records = [
-        ImageRecord(path=name, label=class_of_folder(task, path.parent), shipped=top.side, modality=task.modality)
+        ImageRecord(path=name, label=_label(task, path.parent, folder), shipped=top.side, modality=task.modality)
         for folder in _class_folders(task, top.folder)
         for path, name in images_below(folder, root)
     ]
     return records, tuple(_passed_over(task, root, top))
+
+
+def _label(task: Task, folder: Path, of_class: Path) -> int:
+    """Return the class of the folder that an image lies in; of a user's own task it may be one of a patient's.
+
+    Raises DataError for a folder that names no class in a set whose folders are known, and for another class's below.
+    """
+    own = class_index(task, folder.name)
+    if own is None and task.name not in SHIPPED_TASKS:
+        strange = [
+            name for name in folder.relative_to(of_class).parts if name.casefold() == "masks" or side_named(name)
+        ]
+        if strange:
+            raise DataError(f"{folder}: {strange[0]!r} lies in a class's folder, and would be images of it; move it")
+        return class_of_folder(task, of_class)
+    label = class_of_folder(task, folder)
+    if task.name not in SHIPPED_TASKS and label != class_of_folder(task, of_class):
+        raise DataError(f"{folder}: lies in {of_class.name!r} and names another class; move it")
+    return label
 
 
 def _refuse_strange_sides(task: Task, root: Path, tops: list[_Top]) -> None:

@@ -1,5 +1,6 @@
 """Class names as people spell them in folders, columns and metadata -> the task's class indices."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,6 +13,14 @@ from trainables.errors import DataError
 def class_index(task: Task, text: str) -> int | None:
     """Return the index of a class or alias, or None; case and punctuation do not matter ("No_Tumor" is "notumor")."""
     return _spellings(task).get(_folded(text))
+
+
+def class_of_label(task: Task, text: str) -> int | None:
+    """Return the class of a table's cell, or None; a number may be an alias, and 1.0 is 1: pandas makes that of it."""
+    if text in task.aliases:
+        return task.classes.index(task.aliases[text])
+    number = re.fullmatch(r"(\d{1,9})(\.0*)?", text, re.ASCII)
+    return class_index(task, number[1] if number else text)
 
 
 def class_of_folder(task: Task, folder: Path) -> int:

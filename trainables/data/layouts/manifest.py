@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from trainables.catalog import Task
-from trainables.data.layouts.classes import check_every_class, class_index, class_suggestion
+from trainables.data.layouts.classes import check_every_class, class_of_label, class_suggestion
 from trainables.data.layouts.folders import check_printable
 from trainables.data.layouts.manifest_table import Row, read_rows
 from trainables.data.layouts.patients import TABLE as PATIENTS
@@ -28,7 +28,7 @@ def read(task: Task, data: Path) -> DataSet:
     """
     if not data.is_file():
         raise DataError(f"{data}: no such file; expected a manifest, CSV or parquet with columns path, label")
-    rows = read_rows(data)
+    rows = read_rows(data, task.columns)
     records = [_record(task, row) for row in rows]
     _check_once(data.parent, records, rows)
     _check_filled(rows, "split", rows)
@@ -67,7 +67,9 @@ def _record(task: Task, row: Row) -> ImageRecord:
 def _label(task: Task, row: Row) -> int:
     text = row.text("label")
     number = re.fullmatch(r"(\d{1,9})(\.0*)?", text, re.ASCII)  # pandas makes 1.0 of 1 beside empty cells
-    label = int(number[1]) if number else class_index(task, text)
+    label = class_of_label(task, text)
+    if label is None and number:
+        label = int(number[1])
     if label is None:
         raise DataError(f"{row.where}: label {text!r} is no class; {class_suggestion(task, text)}")
     if label >= len(task.classes):

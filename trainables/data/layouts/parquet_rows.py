@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 
 from trainables.catalog import Task
-from trainables.data.layouts.classes import check_every_class, class_index, class_suggestion
+from trainables.data.layouts.classes import check_every_class, class_index, class_of_label, class_suggestion
 from trainables.data.layouts.folders import check_printable, find_root, refuse_misplaced_tables
 from trainables.data.layouts.parquet_files import check_image_column, is_image_table, open_parquet, read_column
 from trainables.data.layouts.parquet_images import ParquetImages
-from trainables.data.layouts.patients import TABLE, check_complete, read_patients, strangers_note
+from trainables.data.layouts.patients import TABLE, check_complete, known_patient, read_patients, strangers_note
 from trainables.data.layouts.sides import side_named, without_lone_side
 from trainables.data.records import DataSet, ImageRecord, Read, Side
 from trainables.errors import DataError
@@ -54,7 +54,7 @@ def read(task: Task, data: Path) -> DataSet:
     # A small test side may lack the rarest class; what is learned from may not.
     check_every_class(task, [record for record in records if record.shipped != "test"], root, "training rows")
     records, split_notes = without_lone_side(records)
-    records, patient_notes = _with_patients(root, files, records)
+    records, patient_notes = _with_patients(task, root, files, records)
     names = [file.relative_to(root).as_posix() for file in files]
 
     def reopen() -> Read:
@@ -91,11 +91,14 @@ def _sides(files: Sequence[Path]) -> dict[Path, Side | None]:
 def _labels(task: Task, path: Path) -> tuple[list[int], list[str]]:
     with open_parquet(path) as file:
         schema: Any = file.schema_arrow
-    _check_columns(path, schema)
-    meanings, notes = _meanings(task, path, schema)
+    column = task.columns.get("label", "label")
+    _check_columns(path, schema, column)
+    meanings, notes = _meanings(task, path, schema, column)
     labels = []
-    for row, value in enumerate(read_column(path, "label")):
-        label = class_index(task, value) if isinstance(value, str) else meanings.get(value)
+    for row, value in enumerate(read_column(path, column)):
+        label = class_of_label(task, str(value))
+        if label is None and not isinstance(value, str):
+            label = meanings.get(value)
         if label is None or isinstance(value, bool):
             known = class_suggestion(task, value) if isinstance(value, str) else f"labels are {sorted(meanings)}"
             raise DataError(f"{path}: row {row}: label {value!r} is no class of {task.name}; {known}")
@@ -103,19 +106,19 @@ def _labels(task: Task, path: Path) -> tuple[list[int], list[str]]:
     return labels, notes
 
 
-def _check_columns(path: Path, schema: Any) -> None:
+def _check_columns(path: Path, schema: Any, column: str) -> None:
     got = ", ".join(f"{field.name}: {field.type}" for field in schema)[:300]
-    if not {"image", "label"} <= set(schema.names):
-        raise DataError(f"{path}: expected columns image and label, got {got or 'none'}")
-    label = schema.field("label").type
+    if not {"image", column} <= set(schema.names):
+        raise DataError(f"{path}: expected columns image and {column}, got {got or 'none'}")
+    label = schema.field(column).type
     if pa.types.is_nested(label):
-        raise DataError(f"{path}: column label must hold class names or indices, got {label}")
+        raise DataError(f"{path}: column {column} must hold class names or indices, got {label}")
     check_image_column(path, schema)
 
 
-def _meanings(task: Task, path: Path, schema: Any) -> tuple[dict[int, int], list[str]]:
+def _meanings(task: Task, path: Path, schema: Any, column: str) -> tuple[dict[int, int], list[str]]:
     """Return what each label in the file means: by the names in its metadata, else the task's own indices."""
-    names = _class_names(schema)
+    names = class_names_of(schema, column)
     if not names:
         return {index: index for index in range(len(task.classes))}, []
     meanings: dict[int, int] = {}
@@ -133,19 +136,24 @@ def _meanings(task: Task, path: Path, schema: Any) -> tuple[dict[int, int], list
     ]
 
 
-def _class_names(schema: Any) -> list[str]:
+def class_names_of(schema: Any, column: str) -> list[str]:
     """Return the class names of Hugging Face's metadata; empty where there are none."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return [str(name) for name in features["label"]["names"]]
+        return [str(name) for name in features[column]["names"]]
     except (KeyError, TypeError, ValueError):
         return []
 
 
 def _with_patients(
-    root: Path, files: Sequence[Path], records: list[ImageRecord]
+    task: Task, root: Path, files: Sequence[Path], records: list[ImageRecord]
 ) -> tuple[list[ImageRecord], tuple[str, ...]]:
-    """Like patients.with_patients; the table may also name rows by the file name in their image struct."""
+    """Like patients.with_patients; the table may also name rows by the file name in their image struct.
+
+    A column of patients that the task names counts before it.
+    """
+    if "patient_id" in task.columns:
+        return _with_own_patients(task.columns["patient_id"], files, records), ()
     patients = read_patients(root)
     if not patients:
         return records, ()
@@ -160,6 +168,21 @@ def _with_patients(
     check_complete(root, patients, [key for key, record in zip(keys, records, strict=True) if record.shipped != "test"])
     known = [replace(record, patient_id=patients.get(key)) for key, record in zip(keys, records, strict=True)]
     return known, strangers_note(patients, set(keys))
+
+
+def _with_own_patients(column: str, files: Sequence[Path], records: list[ImageRecord]) -> list[ImageRecord]:
+    """Return the records with the patients of a column. Raises DataError where it is missing, or empty in training."""
+    cells = []
+    for file in files:
+        with open_parquet(file) as table:
+            names = table.schema_arrow.names
+        if column not in names:
+            raise DataError(f"{file}: no column {column}, which the task names; got {', '.join(names)}")
+        cells += [known_patient("" if value is None else str(value)) for value in read_column(file, column)]
+    for patient_id, record in zip(cells, records, strict=True):
+        if not patient_id and record.shipped != "test":
+            raise DataError(f"{record.path}: {column} is empty; fill it for every row outside the test side")
+    return [replace(record, patient_id=own or None) for own, record in zip(cells, records, strict=True)]
 
 
 def _stored_names(path: Path) -> list[str | None]:

@@ -1,0 +1,150 @@
+"""The project from Python, a notebook maybe: what the command line calls, with tables as DataFrames."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from orchestrator.asked_sweeps import asked_sweeps
+from orchestrator.boards import boards_of
+from orchestrator.errors import BadInput, unknown_name
+from orchestrator.history import all_sweeps, sweeps_of
+from orchestrator.home import Home, open_home
+from orchestrator.own_tasks import load_own_tasks, task_named
+from orchestrator.ranking import LeaderboardRow
+from orchestrator.sweep_request import SweepRequest
+from orchestrator.sweep_result import SweepResult
+from orchestrator.sweep_sections import PRESETS, Allocation, Preset
+from trainables.catalog import Weights
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from orchestrator.tracking.loaded_model import LoadedModel
+
+HOME = Path("var")
+
+
+def run_sweep(
+    *names: str,
+    task: str | Path | None = None,
+    data: str | Path | None = None,
+    home: str | Path = HOME,
+    tracking_uri: str | None = None,
+    preset: Preset | None = None,
+    architectures: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    settings: Mapping[str, object] | None = None,
+    trials: int | None = None,
+    epochs: int | None = None,
+    finalists: int | None = None,
+    seed: int = 0,
+    slots: int | None = None,
+    metric: str | None = None,
+    weights: Weights | None = None,
+    split: Literal["shipped", "grouped"] | None = None,
+    folds: int = 1,
+    seeds: int = 1,
+    time_budget_s: float | None = None,
+    allocation: Allocation | None = None,
+    warm_start: bool = False,
+    max_disk_bytes: int | None = None,
+    sweep_id: str | None = None,
+) -> SweepResult:
+    """Run one sweep to its registered winner, as `orchestrate sweep` does: from one or several files of one task.
+
+    `names` are names of sweeps or paths of files; or `task`, also a path of a task file, for every architecture that
+    fits it. Nothing is read from the environment: `data` is a folder, a table or "phantom" (None: what an own task's
+    file says, else phantom), `home` takes the place of ORCHESTRATE_HOME. `settings` are those of --set. Raises BadInput
+    for what the command line ends with 2 for, NoUsableTrial, and Interrupted: `orchestrate resume` goes on then.
+    """
+    from orchestrator.sweep import run_sweep as run
+
+    _check("preset", preset, PRESETS)
+    _check("weights", weights, ("pretrained", "random"))
+    _check("split", split, ("shipped", "grouped"))
+    for what, given in (("architectures", architectures), ("exclude", exclude)):
+        if isinstance(given, str):
+            raise BadInput(f"{what}={given!r}: expected a list of names")
+    if seed < 0 or (time_budget_s is not None and not time_budget_s > 0):
+        raise BadInput(f"seed={seed}, time_budget_s={time_budget_s}: expected a seed of at least 0 and a time above 0")
+    opened = open_home(Path(home))
+    load_own_tasks(opened)
+    asked = asked_sweeps(names, None if task is None else task_named(opened, str(task)), every_task=False)
+    if len(asked) > 1:
+        raise BadInput(f"{', '.join(names)}: are of several tasks; run one sweep for each")
+    request = SweepRequest(
+        name=asked[0].name,
+        task=asked[0].task,
+        files=asked[0].files,
+        home=opened,
+        data=None if data is None else str(data),
+        tracking_uri=tracking_uri,
+        preset=preset,
+        architectures=tuple(architectures),
+        exclude=tuple(exclude),
+        overrides={name: _as_text(value) for name, value in (settings or {}).items()},
+        trials=trials,
+        epochs=epochs,
+        finalists=finalists,
+        seed=seed,
+        slots=slots,
+        metric=metric,
+        weights=weights,
+        split=split,
+        folds=folds,
+        seeds=seeds,
+        time_budget_s=time_budget_s,
+        allocation=allocation,
+        warm_start=warm_start,
+        max_disk_bytes=max_disk_bytes,
+        sweep_id=sweep_id,
+    )
+    return run(request, lambda what, done, of: None, lambda event, state: None)
+
+
+def leaderboard(reference: str | SweepResult, home: str | Path = HOME) -> "pd.DataFrame":
+    """Return every trial of a task's sweeps that compare with the newest, or of one sweep, best first.
+
+    A column per score (`validation_auroc`, `test_auroc`, `test_auroc_low` ...) and hyperparameter (`lr` ...). Raises
+    BadInput for a name that is neither a task, <task>_phantom nor a sweep's id.
+    """
+    import pandas as pd
+
+    if isinstance(reference, SweepResult):
+        sweeps, own = [reference.state], Home(reference.folder.parents[1])
+    else:
+        own = Home(Path(home).absolute())
+        load_own_tasks(own)
+        sweeps = sweeps_of(all_sweeps(own)[0], reference)
+    board = boards_of(sweeps, own.test_ledger)[0]
+    return pd.DataFrame([_record(row) for row in board.rows])
+
+
+def load_model(reference: str, home: str | Path = HOME, tracking_uri: str | None = None) -> "LoadedModel":
+    """Return the version that TASK (its champion, else its challenger), TASK@alias or TASK@number means, loaded.
+
+    Raises BadInput where there is none, and where the store cannot be reached.
+    """
+    from orchestrator.tracking.loaded_model import load_version
+
+    opened = open_home(Path(home))
+    load_own_tasks(opened)
+    return load_version(reference, opened, tracking_uri)
+
+
+def _check(what: str, given: str | None, known: Sequence[str]) -> None:
+    if given is not None and given not in known:
+        raise BadInput(f"{what}: {unknown_name('value', str(given), known)}")
+
+
+def _record(row: LeaderboardRow) -> dict[str, object]:
+    scores: dict[str, object] = {f"validation_{name}": value for name, value in row.validation.items()}
+    for name, (value, low, high) in (row.test or {}).items():
+        scores |= {f"test_{name}": value, f"test_{name}_low": low, f"test_{name}_high": high}
+    about = {"rank": row.rank, "sweep_id": row.sweep_id, "trial": row.trial_id, "architecture": row.architecture}
+    state = {"epochs": row.epochs, "state": row.state, "stop_reason": row.stop_reason, "is_winner": row.is_winner}
+    return {**about, **scores, **state, **row.hyperparameters}
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,57 @@
+"""`orchestrate resume`: one sweep goes on, or further than it was planned."""
+
+import logging
+import sys
+from contextlib import redirect_stdout
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.sweep_flags import max_disk_bytes, seconds
+
+
+def resume(
+    sweep_id: Annotated[str, typer.Argument(metavar="SWEEP_ID")],
+    trials: Annotated[int | None, typer.Option(help="more trials in all than planned so far")] = None,
+    epochs: Annotated[int | None, typer.Option(help="more epochs than planned so far, once it has ended")] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(help="another time in all, the time spent included", metavar="TIME")
+    ] = None,
+    max_disk: Annotated[
+        str | None, typer.Option(help="another limit for states and weights of trials", metavar="SIZE")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Go on with a sweep that was interrupted, or raise the budget of one that ended."""
+    from orchestrator.cli import environment
+    from orchestrator.cli.console import messages
+    from orchestrator.cli.progress import DataProgress
+    from orchestrator.cli.show import show_result
+    from orchestrator.cli.sweep_progress import SweepProgress
+    from orchestrator.resume import ResumeRequest, resume_sweep, trials_that_stay
+    from orchestrator.sweep_request import SweepRequest, read_request
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    machine: SweepRequest = SweepRequest(
+        name="",
+        home=environment.home(),
+        tracking_uri=environment.tracking_uri(),
+        max_cache_bytes=environment.max_cache_bytes(),
+    )
+    request = ResumeRequest(
+        sweep_id=sweep_id,
+        machine=machine,
+        trials=trials,
+        epochs=epochs,
+        max_disk_bytes=max_disk_bytes(max_disk),
+        time_budget_s=None if time_budget is None else seconds(time_budget),
+    )
+    kept = read_request(machine.home.sweep_folder(sweep_id))
+    name = "" if kept is None else kept.data_name
+    with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress(name) as live:
+        result = resume_sweep(request, progress, live)
+    if not live.heard_anything:
+        messages().print(f"{sweep_id} has ended; --trials N or --epochs N raise its budget")
+    for number, reason in trials_that_stay(result).items():
+        messages().print(f"trial {number} did not train to {result.state.plan.budget.epochs} epochs: {reason}")
+    show_result(result, as_json)

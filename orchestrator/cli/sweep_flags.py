@@ -1,0 +1,71 @@
+"""Flags of `orchestrate sweep` and `resume`: texts in, values out."""
+
+import math
+import re
+
+from orchestrator.cli.flags import one_of
+from orchestrator.errors import BadInput
+from orchestrator.sweep_sections import PRESETS, Preset
+
+GPU_SHARES = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}
+SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+def names(flag: str, text: str | None) -> tuple[str, ...]:
+    """Return names with commas between them, none where the flag was left out. Raises BadInput."""
+    found = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    if text is not None and not found:
+        raise BadInput(f"{flag} {text}: expected names, with commas between them")
+    return found
+
+
+def preset_of(value: str) -> Preset | None:
+    """Return a preset, None for auto. Raises BadInput."""
+    if value == "auto":
+        return None
+    chosen: Preset = one_of("--preset", value, (*PRESETS, "auto"))
+    return chosen
+
+
+def slots_of(value: str) -> int | None:
+    """Return a number of slots, None for auto. Raises BadInput."""
+    if value == "auto":
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise BadInput(f"--slots {value}: expected auto or a whole number of at least 1") from None
+
+
+def gpu_share(value: str) -> float | None:
+    """Return the share of a GPU, given as a fraction or a number, None for auto. Raises BadInput."""
+    if value == "auto":
+        return None
+    try:
+        share = GPU_SHARES[value] if value in GPU_SHARES else float(value)
+    except ValueError:
+        share = math.nan
+    if share not in GPU_SHARES.values():
+        raise BadInput(f"--gpus-per-trial {value}: expected auto or one of {', '.join(GPU_SHARES)}")
+    return share
+
+
+def max_disk_bytes(value: str | None) -> int | None:
+    """Return a limit, None where the flag was left out. Raises BadInput."""
+    from orchestrator.cli import environment
+
+    if value is None:
+        return None
+    size = environment.size_bytes("--max-disk", value)
+    if size == 0:
+        raise BadInput(f"--max-disk={value}: expected more than nothing, e.g. 20GiB; leave it out for no limit")
+    return size
+
+
+def seconds(value: str) -> float:
+    """Return a time budget. Raises BadInput."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*(s|m|min|h|d)", value.strip())
+    seconds = float(match[1]) * SECONDS[match[2]] if match else 0.0
+    if seconds <= 0:
+        raise BadInput(f"--time-budget {value}: expected a time such as 90m or 2h")
+    return seconds

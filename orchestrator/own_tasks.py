@@ -1,0 +1,66 @@
+"""The user's own tasks of a home: a copy of each task file, so that every later command knows the task by its name."""
+
+import os
+import secrets
+from pathlib import Path
+
+import yaml
+
+from orchestrator.errors import BadInput
+from orchestrator.home import Home
+from orchestrator.task_file import KNOWN_FOR_GOOD, read_task_file
+from orchestrator.yaml_file import read_yaml
+from trainables.catalog import Task, add_task
+
+
+def load_own_tasks(home: Home) -> list[str]:
+    """Let this process know the tasks of a home; return a line for each that cannot be read: it harms no other."""
+    faults = []
+    for path in sorted(home.tasks.glob("*.yaml")):
+        try:
+            add_task(read_task_file(path))
+        except BadInput as error:
+            faults.append(f"own task {path.stem}: {error}; mend {path}, or remove it")
+    return faults
+
+
+def own_task(home: Home, file: Path, *, keep: bool = True) -> Task:
+    """Return the task of a file, known to this process and, by a copy that is kept in the home, to later commands.
+
+    Raises BadInput for a faulty file, and for one that says otherwise what layout, classes or images a task of its
+    name has.
+    """
+    task = read_task_file(file)
+    kept = home.tasks / f"{task.name}.yaml"
+    if kept.is_file():
+        try:
+            known = read_task_file(kept)
+        except BadInput as error:
+            raise BadInput(f"{kept}: is damaged ({error}); mend it, or remove it") from error
+        changed = [name for name in KNOWN_FOR_GOOD if getattr(known, name) != getattr(task, name)]
+        if changed:
+            raise BadInput(
+                f"{file.name}: task: {task.name!r} is known with another {' and '.join(changed)} ({kept}); give the "
+                "new one another name, or remove that file where nothing was trained with it"
+            )
+    if keep:
+        _keep(file, task, kept)
+    add_task(task)
+    return task
+
+
+def task_named(home: Home, given: str, *, keep: bool = True) -> str:
+    """Return the name of a task that is given by name or as a file. Raises BadInput as `own_task`."""
+    return own_task(home, Path(given), keep=keep).name if given.endswith((".yaml", ".yml")) else given
+
+
+def _keep(file: Path, task: Task, kept: Path) -> None:
+    values = {**read_yaml(file), **({"data": task.data} if task.data else {})}
+    text = f"# from {file.name}\n" + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        part = kept.with_name(f".{kept.name}.{secrets.token_hex(4)}")
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, kept)
+    except OSError as error:
+        raise BadInput(f"ORCHESTRATE_HOME: {kept}: {error.strerror or error}; see that it can be written") from error

@@ -1,8 +1,5 @@
-"""`orchestrate ui` and `orchestrate doctor`."""
+"""`orchestrate ui`."""
 
-import shutil
-import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -44,61 +41,3 @@ def ui(
             server.wait()
     except KeyboardInterrupt:
         messages().print("ended")
-
-
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False) -> None:
-    """Say what is here, and what to do about each fault; exits 2 when a sweep could not run."""
-    from orchestrator.cli.console import print_json, results
-
-    checks = [_python(), *(_package(name) for name in PACKAGES), _gpus(), _home(), _kaggle()]
-    if as_json:
-        print_json({"checks": [{"name": name, "ok": ok, "found": found} for name, ok, found in checks]})
-    else:
-        for name, ok, found in checks:
-            mark = {True: "ok   ", False: "FAULT", None: "note "}[ok]
-            results().print(f"{mark} {name}: {found}", soft_wrap=True)
-    if any(ok is False for _, ok, _ in checks):
-        raise typer.Exit(2)
-
-
-Check = tuple[str, bool | None, str]
-PACKAGES = ("torch", "torchvision", "timm", "ray", "optuna", "mlflow", "opencv-python-headless", "grad-cam")
-
-
-def _python() -> Check:
-    found = ".".join(map(str, sys.version_info[:3]))
-    return ("python", sys.version_info >= (3, 11), found)
-
-
-def _package(name: str) -> Check:
-    try:
-        return (name, True, version(name))
-    except PackageNotFoundError:
-        return (name, False, "not installed: pip install -c constraints.txt -e .")
-
-
-def _gpus() -> Check:
-    from orchestrator.inspecting.machine import gpu_names
-
-    try:
-        names = gpu_names()
-    except BadInput as error:
-        return ("torch and torchvision", False, str(error))
-    found = ", ".join(names) or "none: sweeps take preset quick and train on CPUs"
-    return ("torch and torchvision", True, f"load together; GPUs: {found}")
-
-
-def _home() -> Check:
-    from orchestrator.cli import environment
-
-    try:
-        home = environment.home()
-    except BadInput as error:
-        return ("ORCHESTRATE_HOME", False, str(error))
-    free_gib = shutil.disk_usage(home.root).free / 2**30
-    return ("ORCHESTRATE_HOME", True, f"{home.root}, {free_gib:.1f} GiB free")
-
-
-def _kaggle() -> Check:
-    found = shutil.which("kaggle")
-    return ("kaggle", None, found or "not installed: nothing needs it, data sets are then downloaded by hand")

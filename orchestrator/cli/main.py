@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from orchestrator.cli import (
     data,
+    doctor,
     evaluate,
     explain,
     init,
@@ -56,7 +57,7 @@ app.add_typer(data.app, name="data")
 app.command("gc")(data.gc)
 app.command("rm")(remove.remove)
 app.command("ui")(machine.ui)
-app.command("doctor")(machine.doctor)
+app.command("doctor")(doctor.doctor)
 
 
 @app.callback()

@@ -5,9 +5,13 @@ import shutil
 import subprocess
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests_support import TINY, Orchestrate, run_here, with_phantom
+
+from orchestrator.home import Home
+from orchestrator.inspecting import fitness
 
 SWEEP = ["sweep", "stroke_hybrid"]
 
@@ -29,7 +33,12 @@ def in_process(home: Path) -> Orchestrate:
     [
         (["sweep", "stroke_hibrid"], "no sweep 'stroke_hibrid'; did you mean 'stroke_hybrid'"),
         (["sweep", "nowhere.yaml"], "sweep file nowhere.yaml: no such file"),
-        (["sweep"], "Missing argument"),
+        (["sweep"], "sweep: say which: one or more names (orchestrate list sweeps), --task TASK, or --all"),
+        (["sweep", "--task", "strok"], "--task: no task 'strok'; did you mean 'stroke'?"),
+        (["sweep", "--task", "nowhere.yaml"], "nowhere.yaml: cannot be read (No such file or directory)"),
+        (["sweep", "--all", "--architectures", "vitt"], "no architecture of these sweeps 'vitt'; did you mean 'vit'?"),
+        (["sweep", "--all", "--data", "here"], "--data here: one folder for the tasks"),
+        (["init", "nowhere"], "nowhere: no such folder or file"),
         (["swep", "stroke_hybrid"], "Did you mean 'sweep'"),
         ([*SWEEP, "--trails", "3"], "No such option: --trails"),
         ([*SWEEP, "--trials", "0"], "--trials 0: expected a whole number from 1 to 1,000,000"),
@@ -92,7 +101,7 @@ def in_process(home: Path) -> Orchestrate:
         ),
         (["data", "fetch", "stroke"], "say where to: --out DIR"),
         (["gc", "--max-cache", "much"], "--max-cache=much: expected a size such as 20GiB"),
-        ([*SWEEP, "stroke_hybrid"], "not built yet"),
+        ([*SWEEP, "--task", "stroke"], "sweep: say which"),
         (["list", "runz"], "did you mean 'runs'"),
         (["leaderboard", "stroke"], "no sweep has been run yet"),
         (["predict", "stroke", "nowhere.png"], "nowhere.png: no such file or folder"),
@@ -272,10 +281,34 @@ def test_doctor_finds_this_machine_fit(orchestrate_here: Orchestrate) -> None:
     assert done.exit_code == 0
     checks = {check["name"]: check for check in done.json["checks"]}
     assert checks["torch and torchvision"]["ok"]
-    assert checks["ORCHESTRATE_HOME"]["ok"]
+    assert checks["ORCHESTRATE_HOME"]["ok"] is not False
+    assert checks["MLflow store"]["ok"] and checks["MLflow store"]["found"].endswith("answers")
+    assert {"python", "ray", "optuna", "mlflow", "shared memory", "ports", "kaggle"} <= set(checks)
+    assert "without --data sweeps train on phantom images" in checks["ORCHESTRATE_DATA"]["found"]
 
 
 def test_doctor_names_a_home_that_cannot_be_written(in_process: Orchestrate) -> None:
     done = in_process("doctor", ORCHESTRATE_HOME="/proc/x")
     assert done.exit_code == 2
     assert "FAULT ORCHESTRATE_HOME" in done.stdout
+
+
+def test_doctor_names_what_does_not_fit_and_the_way_out(
+    in_process: Orchestrate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data" / "stroke").mkdir(parents=True)
+    known = dict(ORCHESTRATE_DATA=str(tmp_path / "data"), MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    versions = {"timm": "0.9.2"}
+    whole = fitness.version
+    monkeypatch.setattr(fitness, "version", lambda name: versions.get(name) or whole(name))
+    monkeypatch.setattr(fitness.shutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr("orchestrator.cli.environment.home", lambda: Home(tmp_path))
+    done = in_process("doctor", **known)
+    assert done.exit_code == 2
+    lines = done.stdout.splitlines()
+    assert "FAULT timm: 0.9.2, needed is <2,>=1.0.20: pip install -c constraints.txt -e ." in lines
+    assert "FAULT shared memory: 1 MiB in /dev/shm, Ray takes 200 MiB; in a container say --shm-size=1g" in lines
+    assert any(line.startswith("FAULT MLflow store: MLflow store http://127.0.0.1:9: cannot be used") for line in lines)
+    assert any(line.startswith("note  ORCHESTRATE_HOME") and "orchestrate gc" in line for line in lines)
+    assert any(line.startswith("ok    ORCHESTRATE_DATA") and "without tumor_binary" in line for line in lines)

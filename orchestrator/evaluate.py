@@ -1,5 +1,6 @@
 """`orchestrate evaluate`: registered versions on a labelled set, side by side. Nothing is trained or registered."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -237,6 +238,7 @@ def _write(
     found: "Mapping[str, FoundModel]",
     request: EvaluateRequest,
 ) -> None:
+    from orchestrator.tracking.downloads import CLASSIFIER, download_version
     from orchestrator.tracking.store import told_as_bad_input
     from orchestrator.version_grids import write_version_grids
     from trainables.side_report import write_side_report
@@ -257,7 +259,9 @@ def _write(
             scored, predictions = judged.scored, judged.predictions
             write_side_report(folder, evaluated.task, about, scored, predictions, images.reader(), title)
             if request.grid is not None:
-                drawn = folder / "explanations", found[judged.version], predictions, images.reader(), request.grid
-                with told_as_bad_input(request.home, request.tracking_uri):
-                    no_grid = write_version_grids(*drawn)
-                evaluated.notes.extend([no_grid] if no_grid else [])
+                with tempfile.TemporaryDirectory() as scratch:
+                    with told_as_bad_input(request.home, request.tracking_uri):
+                        download_version(found[judged.version], Path(scratch))
+                    drawn = predictions, images.reader(), request.grid, title
+                    no_grid = write_version_grids(folder / "explanations", Path(scratch) / CLASSIFIER, *drawn)
+                evaluated.notes.extend([f"{title}: no grid, {no_grid}"] if no_grid else [])

@@ -1,51 +1,64 @@
 """Images of each class with their map, for a registered version that judged a labelled set."""
 
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from orchestrator.errors import BadInput
 from trainables.data.records import Read
+from trainables.data.split_rows import SplitRow
 from trainables.errors import ExplanationError
 from trainables.evaluation.predictions import Predictions
 
 if TYPE_CHECKING:
-    from orchestrator.tracking.registry import FoundModel
+    from trainables.explain.packaged import Packaged
 
-MOST_PER_CLASS = 12  # tiles in a row that a page of print still shows
+MOST_PER_CLASS = 12  # two rows of a page's width
 SEED = 0  # of the random draw: versions that are compared show the same images
 
 
-def write_version_grids(folder: Path, found: "FoundModel", predictions: Predictions, read: Read, per_class: int) -> str:
+def write_version_grids(
+    folder: Path, classifier: Path, predictions: Predictions, read: Read, per_class: int, title: str
+) -> str:
     """Write class_grid.png and mistakes.png into a new folder: up to `per_class` of each true class.
 
     The first shows random images, the second the surest mistakes, each with the map of the architecture's first
-    explainer of it, for the predicted class. Returns why there are none, or nothing. Raises OSError where an image
-    cannot be read any more, and what MLflow raises.
+    explainer of it, for the predicted class. Returns why there are none, or nothing.
     """
-    from orchestrator.tracking.downloads import CLASSIFIER, download_version
     from trainables.explain.class_grid import class_grids, write_class_grid
     from trainables.explain.packaged import explainers_for, load_packaged
 
-    named = f"{found.name} version {found.version}"
     labels_N, probs_NK = predictions.labels_N, predictions.probs_NK
-    folder.mkdir()
-    with tempfile.TemporaryDirectory() as scratch:
-        download_version(found, Path(scratch))
-        try:
-            packaged = load_packaged(Path(scratch) / CLASSIFIER)
-            for grid in class_grids(probs_NK, labels_N, per_class, SEED):
-                rows = [predictions.rows[n] for n in grid.chosen]
-                paths = [[row.path, row.second_path] if row.second_path else [row.path] for row in rows]
-                answers = packaged.answers([[read(path) for path in case] for case in paths])
-                explained = packaged.explained(answers.images_NMHW)
-                explainers, _ = explainers_for(explained, None)
-                about = labels_N[grid.chosen], probs_NK[grid.chosen], packaged.classes
-                heading = f"{named}: {grid.words}"
-                write_class_grid(folder / grid.file, explained, explainers, range(len(rows)), *about, heading)
-        except ExplanationError as error:
-            return f"version {found.version}: no grid, {error}"
+    try:
+        packaged = load_packaged(classifier)
+        folder.mkdir()
+        for grid in class_grids(probs_NK, labels_N, per_class, SEED):
+            images_NMHW = _images(packaged, [predictions.rows[n] for n in grid.chosen], read)
+            explained = packaged.explained(images_NMHW)
+            explainers, _ = explainers_for(explained, None)
+            about = labels_N[grid.chosen], probs_NK[grid.chosen], packaged.classes
+            heading = f"{title}: {grid.words}"
+            write_class_grid(folder / grid.file, explained, explainers, range(len(images_NMHW)), *about, heading)
+    except ExplanationError as error:
+        return str(error)
     return ""
+
+
+def _images(packaged: "Packaged", rows: Sequence[SplitRow], read: Read) -> np.ndarray:
+    """Return images_NMHW as the model sees them. Raises ExplanationError for one that is gone since it was judged."""
+    contents = []
+    for row in rows:
+        try:
+            contents.append([read(path) for path in (row.path, row.second_path) if path])
+        except OSError as error:
+            raise ExplanationError(f"{row.path}: {error.strerror or error}") from error
+    answers = packaged.answers(contents)
+    for row, reason in zip(rows, answers.reasons, strict=True):
+        if reason:
+            raise ExplanationError(f"{row.path}: {reason}")
+    return answers.images_NMHW
 
 
 def check_per_class(per_class: int | None, out: Path | None) -> None:

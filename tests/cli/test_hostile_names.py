@@ -127,8 +127,8 @@ def test_what_else_is_printed_of_data_and_sweeps_is_literal(home: Path, capsys: 
         cross_split_leaks=0, findings=[finding], paths=WORDS,
     )  # fmt: skip
     prints = {
-        "data check": lambda: data._show(report, tuple(WORDS)),
-        "plan": lambda: show_plan(hostile_plan(), 1, as_json=False),
+        "data check": lambda: data.show_report(report, tuple(WORDS)),
+        "plan": lambda: show_plan(hostile_plan(), 1),
         "status": lambda: status("s"),
         "list": lambda: results.list_things("runs"),
     }

@@ -89,14 +89,16 @@ def broken_off(folder: Path, error: BaseException) -> list[str]:
     return said
 
 
-def test_who_does_not_wait_for_the_last_figures_has_a_whole_sweep_all_the_same() -> None:
+def test_who_does_not_wait_for_the_last_figures_has_a_whole_sweep_all_the_same(tmp_path: Path) -> None:
     class Sync:
         def close(self, within_s: float = 0.0) -> None:
             raise KeyboardInterrupt
 
-    with _synced(Sync()):
+    stop_request = tmp_path / "stop"
+    with _synced(Sync(), stop_request):
         pass
-    with pytest.raises(Interrupted), _synced(SimpleNamespace(close=lambda within_s: None)):
+    assert stop_request.exists(), "of several sweeps no other begins"
+    with pytest.raises(Interrupted), _synced(SimpleNamespace(close=lambda within_s: None), stop_request):
         raise Interrupted("before its end, it is not")
 
 

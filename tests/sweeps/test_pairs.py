@@ -154,7 +154,7 @@ def test_what_is_no_pair_is_told_in_one_line(
         "TWICE": write_table(tmp_path / "twice.csv", "ct,mri,ct", "a.png,b.png,c.png"),
         "NUL": write_table(tmp_path / "nul.csv", "ct,mri", "a\0.png,b.png"),
         "SAME": write_table(tmp_path / "same.csv", "ct,mri", "a.png,a.png"),
-        "SPELT": write_table(tmp_path / "spelt.csv", "ct,mri", "a.png,./a.png"),
+        "SPELT": write_table(tmp_path / "spelt.csv", "ct,mri", f"a.png,{tmp_path / 'a.png'}"),
         "DOTTED": ct.parent / ".." / ct.parent.name / ct.name,
         "HALF": write_table(tmp_path / "half.csv", "ct,mri", "a.png,"),
     }  # fmt: skip

@@ -124,7 +124,7 @@ def test_a_grid_shows_as_many_images_of_each_class_as_asked(
     wrong = Counter(row["true_label"] for row in table if row["true_label"] != row["predicted_label"])
     (random, heading), *mistakes = drawn
     assert Counter(true for true, _ in random) == {0: 3, 1: 3}
-    assert heading.startswith("stroke version 2: random test images of each class; ")
+    assert heading.startswith("stroke version 2: random images of each class; ")
     assert [Counter(true for true, _ in tiles) for tiles, _ in mistakes] == [
         {k: min(3, wrong[name]) for k, name in enumerate(("normal", "stroke")) if wrong[name]}
     ]
@@ -132,6 +132,34 @@ def test_a_grid_shows_as_many_images_of_each_class_as_asked(
     files = {path.name for path in (tmp_path / "out" / "version-2" / "explanations").iterdir()}
     assert files == {"class_grid.png", "mistakes.png"}
     assert not any("no grid" in note for note in shown["notes"])
+
+
+def test_versions_that_are_compared_show_the_same_images(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+
+    def watched(tiles, classes, heading):
+        drawn.append((heading, np.stack([tile.image_HW for tile in tiles])))
+        return grid_figure(tiles, classes, heading)
+
+    monkeypatch.setattr("trainables.explain.class_grid.grid_figure", watched)
+    told(capsys, "stroke", data=str(data), versions="1,2", out=tmp_path / "out", grid=2)
+    one, other = (images for heading, images in drawn if "random" in heading)
+    assert np.array_equal(one, other)
+
+
+def test_an_image_that_went_meanwhile_costs_the_grid_alone(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainables.explain.packaged.Packaged.answers", gone)
+    shown = told(capsys, "stroke@2", data=str(data), out=tmp_path / "out", grid=2)
+    assert any(note.endswith(": damaged since") and "no grid, deep/" in note for note in shown["notes"])
+    assert (tmp_path / "out" / "version-2" / "metrics.json").is_file()
+
+
+def gone(packaged: object, contents: list) -> SimpleNamespace:
+    return SimpleNamespace(reasons=["damaged since"] * len(contents))
 
 
 def test_a_version_that_cannot_be_explained_is_judged_all_the_same(
@@ -143,7 +171,7 @@ def test_a_version_that_cannot_be_explained_is_judged_all_the_same(
     monkeypatch.setattr("trainables.explain.packaged.load_packaged", refused)
     shown = told(capsys, "stroke@2", data=str(data), out=tmp_path / "out", grid=3)
     assert (
-        "version 2: no grid, was registered before models could be explained; register it anew with a sweep"
+        "stroke version 2: no grid, was registered before models could be explained; register it anew with a sweep"
         in (shown["notes"])
     )
     assert (tmp_path / "out" / "version-2" / "metrics.json").is_file()

@@ -213,8 +213,9 @@ def test_a_layer_that_is_asked_for_must_lie_on_one_image() -> None:
             explainers_for(found, Explainer("gradcam", layer))
     (auto,), _ = explainers_for(found, Explainer(AUTO, "mri.encoder.stages.1.2"))
     assert auto.image == 1
-    with pytest.raises(ExplanationError, match="hirescam: a case has several images: say which by --layer"):
-        explainers_for(found, Explainer("hirescam"))
+    for method in ("hirescam", AUTO):
+        with pytest.raises(ExplanationError, match=f"{method}: a case has several images: say which by --layer"):
+            explainers_for(found, Explainer(method))
     with pytest.raises(ExplanationError, match=r"ct\.encoder is no attention whose weights can be read"):
         explain(found.model, found.input_of([0]).split(1, dim=1), [0], Explainer("crossattention", "ct.encoder"))
 

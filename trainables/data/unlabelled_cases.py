@@ -46,7 +46,7 @@ def one_case(paths: Sequence[str]) -> UnlabelledCase:
 
     Raises DataError for what is no image file, and where two are one and the same.
     """
-    if len({Path(path).resolve() for path in paths}) < len(paths):
+    if len({_real(Path(path)) for path in paths}) < len(paths):
         raise DataError(f"{paths[0]}: {SAME}")
     images = []
     for path in paths:
@@ -68,10 +68,10 @@ def list_cases(table: Path, columns: Sequence[str]) -> list[UnlabelledCase]:
     cases = []
     for line, row in read_csv_table(table, tuple(columns)):
         cells = {column: row[column].strip() for column in columns}
-        files = [table.parent / os.path.normpath(cell) for cell in cells.values()]
+        files = [_real(table.parent / cell) for cell in cells.values()]
         images = (
             UnlabelledImage.of_file(table.parent / cell)
-            if cell and files.count(table.parent / os.path.normpath(cell)) == 1
+            if cell and files.count(_real(table.parent / cell)) == 1
             else UnlabelledImage.missing(f"{table}: line {line}", table, SAME if cell else f"no {column}")
             for column, cell in cells.items()
         )
@@ -79,3 +79,11 @@ def list_cases(table: Path, columns: Sequence[str]) -> list[UnlabelledCase]:
     if not cases:
         raise DataError(f"{table}: holds no rows")
     return cases
+
+
+def _real(path: Path) -> str:
+    """Return the one spelling of a path; one that can be none, e.g. with a NUL, is told when it is read."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:
+        return str(path)

@@ -46,7 +46,7 @@ class Tile:
 def class_grids(probs_NK: np.ndarray, labels_N: np.ndarray, per_class: int, seed: int) -> list[ClassGrid]:
     """Return up to `per_class` random images of each class and as many of its mistakes; nothing without mistakes."""
     grids = [
-        ClassGrid(GRID_FILE, random_of_each_class(labels_N, per_class, seed), "random test images of each class"),
+        ClassGrid(GRID_FILE, random_of_each_class(labels_N, per_class, seed), "random images of each class"),
         ClassGrid(
             MISTAKES_FILE, mistakes_of_each_class(probs_NK, labels_N, per_class), "the surest mistakes of each class"
         ),

@@ -18,7 +18,7 @@ from trainables.data.views import View
 from trainables.errors import ArchitectureError, ExplanationError
 from trainables.explain.case_panels import Reference
 from trainables.explain.explained import Explained
-from trainables.explain.explainers import METHODS, Explainer
+from trainables.explain.explainers import AUTO, METHODS, Explainer
 from trainables.packaging import FORMAT_VERSION
 from trainables.standalone import Classifier, load_module
 
@@ -127,6 +127,8 @@ def explainers_for(explained: Explained, asked: Explainer | None) -> tuple[list[
 
 def _of_each_image(explained: Explained, asked: Explainer) -> tuple[list[Explainer], list[str]]:
     """Return the method on every image of a case, where it needs no layer. Raises ExplanationError where it does."""
+    if asked.method == AUTO:
+        raise ExplanationError(f"--method {AUTO}: a case has several images: say which by --layer")
     method = METHODS[asked.method]
     if method.family in ("attention", "gate", "cross"):
         raise ExplanationError(f"--method {asked.method}: {explained.architecture.name} has nothing for it")

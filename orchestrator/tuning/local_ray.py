@@ -22,7 +22,7 @@ LOST_GRACE_S = 12.0  # a lost Ray leaves calls that never return; those who made
 SHUTDOWN_S = 2.0  # our own end of Ray looks like its loss for a moment
 STOPPING_GRACE_S = 14.0  # a Ray that was asked to end with its driver takes long to be lost
 CORE_PROCESSES = ("gcs_server", "raylet")
-STARTS = 2  # Ray gives its node 30 s; on a machine that is busy for a moment the second start is in time
+STARTS = 3  # Ray gives its node 30 s; on a machine that is busy for a moment a later start is in time
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -18,6 +18,7 @@ TINY = (
 
 
 @pytest.mark.sweep
+@pytest.mark.faults
 def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = (block for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.S) if "run_sweep" in block)
     assert SMALLER in code

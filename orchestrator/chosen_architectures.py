@@ -14,12 +14,12 @@ class Choice:
     only: Sequence[str] = ()
     without: Sequence[str] = ()
 
-    def of(self, known: Sequence[str]) -> list[str]:
+    def of(self, known: Sequence[str], whose: str = "this sweep") -> list[str]:
         """Return the chosen ones. Raises BadInput for a name that is none of them, and where none is left."""
         for flag, names in (("--architectures", self.only), ("--exclude", self.without)):
             for name in names:
                 if name not in known:
-                    raise BadInput(f"{flag}: {unknown_name('architecture of this sweep', name, known)}")
+                    raise BadInput(f"{flag}: {unknown_name(f'architecture of {whose}', name, known)}")
         chosen = [name for name in dict.fromkeys(self.only or known) if name not in self.without]
         if not chosen:
             raise BadInput(f"--exclude: leaves no architecture of {', '.join(known)}")

@@ -65,9 +65,9 @@ def compose(task: Task, files: Sequence[Contents], choice: Choice) -> dict[str, 
         "search": {
             **deciding[0].raw.get("search", {}),
             "enqueue": {
-                name: own_points
-                for file, points in ((file, file.raw.get("search", {}).get("enqueue", {})) for file in ordered)
-                for name, own_points in points.items()
+                name: points
+                for file in ordered
+                for name, points in file.raw.get("search", {}).get("enqueue", {}).items()
                 if whose.get(name) is file
             },
         },

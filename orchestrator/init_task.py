@@ -82,7 +82,7 @@ def task_text(name: str, guess: GuessedTask, folder: Path) -> str:
         *([f"columns: {_yaml(guess.columns)}  # what the table calls them"] if guess.columns else []),
         *_of_patients(guess),
         "# modality: MR",
-        f"primary_metric: {'auroc'}  # what decides; also balanced_accuracy, macro_f1, mcc ...",
+        "primary_metric: auroc  # what decides; also balanced_accuracy, macro_f1, mcc ...",
         f"# severity: {_yaml(guess.classes)}  # the least severe first, where the classes have an order",
         "# split_fractions: [0.6, 0.2, 0.2]  # training, validation, test, where no split ships",
         "# timm_models: [timm/convnext_atto]  # tried beside the architectures of all sweeps",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,22 @@ def load_sweep_file(
 
 def read_sweep(path: Path, preset: Preset) -> dict[str, Any]:
     """Return a sweep file's contents with a preset laid over them; both are checked. Raises BadInput."""
+    raw = _checked_contents(path, _stamp(path))
+    return _merge(raw, _preset(raw, preset))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Return what tells another state of a file; of one that is not there, reading says so."""
+    try:
+        about = path.stat()
+    except OSError:
+        return 0, 0
+    return about.st_mtime_ns, about.st_size
+
+
+@lru_cache(maxsize=64)  # a sweep of all tasks asks for each file a dozen times
+def _checked_contents(path: Path, stamp: tuple[int, int]) -> Mapping[str, Any]:
+    """Return a file's contents as they are; it and what each preset makes of it are checked. Raises BadInput."""
     raw = read_yaml(path)
     base = _Reading()
     base.check(raw, {})
@@ -72,7 +89,7 @@ def read_sweep(path: Path, preset: Preset) -> dict[str, Any]:
         for name in PRESETS:
             base.check(raw, _preset(raw, name), prefix=f"presets.{name}.")
     _raise(path.name, base.faults)
-    return _merge(raw, _preset(raw, preset))
+    return raw
 
 
 def resolve_sweep(

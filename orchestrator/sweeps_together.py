@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial, unknown_name
+from orchestrator.chosen_architectures import Choice
+from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial
 from orchestrator.open_sweep import SweepWatch
 from orchestrator.overrides import has_setting, require_setting
 from orchestrator.plan import SweepPlan
@@ -40,10 +41,7 @@ def requests_of_each(asked: Sequence[SweepRequest]) -> tuple[list[SweepRequest],
     request, preset = asked[0], asked[0].preset or "quick"
     files = [one.asked.load(preset) for one in asked]
     known = list(dict.fromkeys(name for file in files for name in file.architectures))
-    for flag, names in (("--architectures", request.architectures), ("--exclude", request.exclude)):
-        for name in names:
-            if name not in known:
-                raise BadInput(f"{flag}: {unknown_name('architecture of these sweeps', name, known)}")
+    Choice(request.architectures, request.exclude).of(known, "these sweeps")
     for key in request.overrides:
         require_setting(key, known)
     tasks = sorted({file.task for file in files})
@@ -60,7 +58,7 @@ def requests_of_each(asked: Sequence[SweepRequest]) -> tuple[list[SweepRequest],
         elif own is not None:
             chosen.append(own)
     if not chosen:
-        raise BadInput("--architectures and --exclude: leave nothing to train of these sweeps")
+        raise BadInput(f"none of these sweeps can be trained: {'; '.join(notes)}")
     return chosen, notes
 
 

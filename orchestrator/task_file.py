@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.yaml_file import read_yaml, shortened
-from trainables.catalog import LAYOUTS, SHIPPED_TASKS, Task
+from trainables.catalog import LAYOUTS, SHIPPED_TASKS, Task, folded_class
 from trainables.configs.timm_model import TIMM
 from trainables.evaluation.metrics import METRICS, ORDERED_METRICS, TWO_CLASS_METRICS
 
@@ -130,7 +130,7 @@ def _of_name(name: str) -> list[tuple[str, str]]:
 def _of_classes(classes: Sequence[str]) -> list[tuple[str, str]]:
     if not 2 <= len(classes) <= MOST_CLASSES:
         return [("classes", f"expected 2 to {MOST_CLASSES} names, got {len(classes)}")]
-    folded = ["".join(letter for letter in name.casefold() if letter.isalnum()) for name in classes]
+    folded = [folded_class(name) for name in classes]
     for place, name in enumerate(classes):
         if not CLASS_NAME.fullmatch(name) or len(name) > MOST_CLASS_CHARACTERS:
             rule = f"expected up to {MOST_CLASS_CHARACTERS} letters, digits, spaces and . + - _, a letter first"

@@ -120,6 +120,11 @@ TASKS: Mapping[str, Task] = _TASKS
 SHIPPED_TASKS = tuple(_TASKS)
 
 
+def folded_class(text: str) -> str:
+    """Return a spelling of a class as it is compared: case and punctuation never matter."""
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
+
+
 def add_task(task: Task) -> None:
     """Let a user's own task be known by its name in this process. Raises ValueError for the name of a shipped one."""
     if task.name in SHIPPED_TASKS:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.errors import BadInput
+from trainables.catalog import folded_class
 
 COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {  # known column -> what others call it
     "path": ("path", "image", "image_path", "file", "filename", "file_name", "filepath", "img"),
@@ -160,7 +161,9 @@ def _of_file(file: Path) -> GuessedTask | None:
 
 def _columns(header: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
     """Return what a table calls the known columns, where that is another name."""
-    spelled = {"_".join(name.strip().lower().split()): name for name in header}
+    from trainables.data.layouts.manifest_table import spelled_column
+
+    spelled = {spelled_column(name): name for name in header}
     found = {}
     for known in wanted:
         theirs = [name for name in COLUMN_NAMES[known] if name in spelled]
@@ -184,15 +187,19 @@ def class_names(spellings: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     Spellings that differ in case and punctuation alone are one class. Numbers before a name go where it is the only one
     of that name; what is but a number becomes class_1. Raises BadInput for names that no letters tell apart.
     """
-    different = {_folded(spelling): spelling for spelling in reversed(spellings)}
+    different = {folded_class(spelling): spelling for spelling in reversed(spellings)}
     for named in (_without_number, _with_number):
         names = {fold: named(spelling) for fold, spelling in different.items()}
-        if len({_folded(name) for name in names.values()}) == len(names) and "" not in different:
+        if len({folded_class(name) for name in names.values()}) == len(names) and "" not in different:
             break
     else:
         raise BadInput(f"{', '.join(map(repr, spellings))}: are no names of classes; write a task file with aliases")
-    order = list(dict.fromkeys(names[_folded(spelling)] for spelling in spellings))
-    aliases = {one: names[_folded(one)] for one in spellings if _folded(one) != _folded(names[_folded(one)])}
+    order = list(dict.fromkeys(names[folded_class(spelling)] for spelling in spellings))
+    aliases = {
+        one: names[folded_class(one)]
+        for one in spellings
+        if folded_class(one) != folded_class(names[folded_class(one)])
+    }
     return order, aliases
 
 
@@ -208,10 +215,6 @@ def _with_number(spelling: str) -> str:
 
 def _word(spelling: str) -> str:
     return re.sub(r"\W+", "_", spelling.strip()).strip("_").lower()
-
-
-def _folded(text: str) -> str:
-    return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
 def _pattern_of(paths: Sequence[str], *patterns: str) -> tuple[str, int]:

@@ -61,7 +61,7 @@ def test_a_sweep_with_nothing_to_train_is_left_out() -> None:
         ({"overrides": {"lrr": "1"}}, "--set lrr: no hyperparameter 'lrr'; did you mean 'lr'?"),
         ({"overrides": {"vitt.lr": "1"}}, "--set vitt.lr: no section 'vitt'; did you mean 'vit'?"),
         ({"data": "images"}, "--data images: one folder for the tasks alzheimer, stroke"),
-        ({"architectures": ("vit",), "exclude": ("vit",)}, "--architectures and --exclude: leave nothing to train"),
+        ({"architectures": ("vit",), "exclude": ("vit",)}, "--exclude: leaves no architecture of resnet_vit, "),
         ({"sweep_id": "x" * 95}, "expected up to 100 letters"),
     ],
 )

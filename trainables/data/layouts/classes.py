@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
-from trainables.catalog import Task
+from trainables.catalog import Task, folded_class
 from trainables.data.records import ImageRecord
 from trainables.errors import DataError
 
 
 def class_index(task: Task, text: str) -> int | None:
     """Return the index of a class or alias, or None; case and punctuation do not matter ("No_Tumor" is "notumor")."""
-    return _spellings(task).get(_folded(text))
+    return _spellings(task).get(folded_class(text))
 
 
 def class_of_label(task: Task, text: str) -> int | None:
@@ -34,7 +34,7 @@ def class_of_folder(task: Task, folder: Path) -> int:
 def class_suggestion(task: Task, text: str) -> str:
     """Return a half sentence for a class that does not exist: the nearest spelling, and all classes."""
     spellings = _spellings(task)
-    near = get_close_matches(_folded(text), spellings, n=1, cutoff=0.6)
+    near = get_close_matches(folded_class(text), spellings, n=1, cutoff=0.6)
     hint = f"did you mean {task.classes[spellings[near[0]]]!r}? " if near else ""
     return f"{hint}classes of {task.name}: {', '.join(task.classes)}"
 
@@ -47,9 +47,5 @@ def check_every_class(task: Task, records: Iterable[ImageRecord], where: object,
 
 
 def _spellings(task: Task) -> dict[str, int]:
-    names = {_folded(name): index for index, name in enumerate(task.classes)}
-    return {_folded(alias): task.classes.index(name) for alias, name in task.aliases.items()} | names
-
-
-def _folded(text: str) -> str:
-    return "".join(letter for letter in text.casefold() if letter.isalnum())
+    names = {folded_class(name): index for index, name in enumerate(task.classes)}
+    return {folded_class(alias): task.classes.index(name) for alias, name in task.aliases.items()} | names

@@ -93,14 +93,14 @@ def _as_text(value: object) -> str:
 def _columns(path: Path, header: Sequence[str], named: Mapping[str, str]) -> dict[str, int]:
     """Return where the known columns stand; "second path" is second_path. A near miss is a fault, never passed over."""
     columns: dict[str, int] = {}
-    spelled = {_spelled(theirs): known for known, theirs in named.items()}
-    lacking = set(spelled) - {_spelled(given) for given in header}
+    spelled = {spelled_column(theirs): known for known, theirs in named.items()}
+    lacking = set(spelled) - {spelled_column(given) for given in header}
     if lacking:
         raise DataError(
             f"{path}: no column {', '.join(sorted(lacking))}, which the task names; got {', '.join(header)}"
         )
     for index, given in enumerate(header):
-        name = _spelled(given)
+        name = spelled_column(given)
         name = spelled.get(name, f"another {name}" if name in named else name)  # another's name in this table
         if name in columns:
             raise DataError(f"{path}: column {name!r} stands twice")
@@ -114,5 +114,6 @@ def _columns(path: Path, header: Sequence[str], named: Mapping[str, str]) -> dic
     return columns
 
 
-def _spelled(column: str) -> str:
+def spelled_column(column: str) -> str:
+    """Return a column's name as it is compared: "Second Path" is second_path."""
     return "_".join(column.strip().lower().split())

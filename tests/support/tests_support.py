@@ -128,10 +128,11 @@ def run_here(home: Path, *arguments: str | Path, **environment: str) -> Finished
     stdout, stderr = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     kept = dict(os.environ)
+    environment_here = clean_environment(home, **environment)
     with pytest.MonkeyPatch.context() as patch, chdir(home.parent):
         patch.setattr(sys, "argv", ["orchestrate", *map(str, arguments)])
         os.environ.clear()
-        os.environ.update(clean_environment(home, **environment))
+        os.environ.update(environment_here)
         try:
             with redirect_stdout(stdout), redirect_stderr(stderr), pytest.raises(SystemExit) as ended:
                 main()

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,7 +73,7 @@ def fetch(
     task: Annotated[str, typer.Argument(metavar="TASK")],
     out: Annotated[Path | None, typer.Option(help="by default $ORCHESTRATE_DATA/<task>")] = None,
 ) -> None:
-    """Download the task's public data set from its host, with your account there."""
+    """Download the task's public data set from its host, or go on with a download that broke off."""
     from orchestrator.cli import environment
     from orchestrator.cli.console import messages, results
     from orchestrator.inspecting.fetching import fetch_data
@@ -81,9 +82,8 @@ def fetch(
     if out is None and root is None:
         raise BadInput("data fetch: say where to: --out DIR, or set ORCHESTRATE_DATA")
     target = out if out is not None else root / found.name if root is not None else Path()
-    source = fetch_data(found, target)
+    fetch_data(found, target, partial(messages().print, soft_wrap=True))
     results().print(str(target), soft_wrap=True)
-    messages().print(f"{source.page}; licence: {source.licence}", soft_wrap=True)
 
 
 def gc(

@@ -1,61 +1,112 @@
-"""Download a task's public data set with its host's own client, where there is one; else say how to do it by hand."""
+"""Download a task's public set from its host into a folder that appears whole or not at all, and goes on if broken off.
 
+Which bytes are asked for and how an archive is unpacked are the hosts' libraries' business, not known here.
+"""
+
+import fcntl
 import shutil
-import subprocess
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
-from orchestrator.errors import BadInput
-from orchestrator.inspecting.new_folder import whole_folder
+from orchestrator.errors import BadInput, Interrupted
+from orchestrator.inspecting.fetch_errors import NotFetched, Spoiled
+from orchestrator.inspecting.from_huggingface import from_huggingface
+from orchestrator.inspecting.from_kaggle import from_kaggle
+from orchestrator.inspecting.new_folder import require_replaceable
 from trainables.catalog import Task
 from trainables.data.sources import SOURCES, Source
+from trainables.errors import DataError
+
+MARK = "SOURCE"  # in a begun download: which set it is, and the lock of who goes on with it
+AGAIN = "what has come is kept, run the same command again and it goes on where it stopped"
 
 
-def fetch_data(task: Task, target: Path) -> Source:
-    """Download the task's data set into `target`, which appears whole or not at all.
+def fetch_data(task: Task, target: Path, say: Callable[[str], None]) -> None:
+    """Download the task's set into `target`, after saying where it comes from and under which licence.
 
-    Raises BadInput with the way to do it by hand where the client is missing, has no credentials or no network.
+    Raises BadInput with the way out where it cannot be had, holds more than files and folders, or has another layout,
+    and Interrupted.
     """
     if task.name not in SOURCES:
         raise BadInput(f"{task.name}: is your own task; known sets: {', '.join(SOURCES)}")
     source = SOURCES[task.name]
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BadInput(f"{target}: exists already; remove it, or use it: --data {target}")
+    require_replaceable(target)
+    say(f"{source.page}; licence: {source.licence}")
+    place = target.resolve()  # a folder takes an empty one's place, not that of a link to one
+    with _begun(place, source) as kept:
+        if _has_come(kept):
+            say(f"goes on with what is kept in {kept.name}")
+        try:
+            _download(source, kept).rename(place)
+        except NotFetched as error:
+            hint = f"; {AGAIN}" if _has_come(kept) and not isinstance(error, Spoiled) else ""
+            raise BadInput(
+                f"{task.name}: {error}{hint}; by hand: download {source.page}, unpack it to {target}, then: "
+                f"orchestrate data check {task.name} --data {target}"
+            ) from error
+        except KeyboardInterrupt:
+            raise Interrupted(f"interrupted; {AGAIN}" if _has_come(kept) else "interrupted") from None
+    _require_layout(task, target)
+
+
+def _download(source: Source, kept: Path) -> Path:
+    """Return the folder of the whole set below `kept`. Raises NotFetched."""
+    with redirect_stdout(sys.stderr):  # the libraries talk; stdout is for the folder alone
+        fetched = (from_kaggle if source.host == "kaggle" else from_huggingface)(source.name, kept)
+    for entry in fetched.rglob("*"):
+        mode = entry.lstat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise Spoiled(f"{entry.relative_to(fetched)} in the set is a link or a device, so it is not taken")
+    return fetched
+
+
+@contextmanager
+def _begun(place: Path, source: Source) -> Iterator[Path]:
+    """Yield the folder of the begun download beside `place`; it stays where the block fails and there is a use for it.
+
+    Raises BadInput where it is another set's or nobody's download, and while another process goes on with it.
+    """
+    kept = place.with_name(f".{place.name}.download")
+    kept.mkdir(parents=True, exist_ok=True)
+    mark = kept / MARK
+    if any(kept.iterdir()) and not (mark.is_file() and mark.read_text(encoding="utf-8") in (source.page, "")):
+        raise BadInput(f"{kept}: is not a begun download of {source.page}; move it away, or name another folder")
+    with mark.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BadInput(f"{place}: another data fetch downloads it; wait for that one") from error
+        mark.write_text(source.page, encoding="utf-8")
+        is_of_use = False
+        try:
+            yield kept
+        except BaseException as error:
+            is_of_use = _has_come(kept) and not isinstance(error.__cause__, Spoiled)
+            raise
+        finally:
+            if not is_of_use:
+                shutil.rmtree(kept, ignore_errors=True)
+
+
+def _has_come(kept: Path) -> bool:
+    """Tell whether a begun download holds more than notes: the mark, and those of Hugging Face's client."""
+    files = (file for file in kept.rglob("*") if file.name != MARK and ".cache" not in file.relative_to(kept).parts)
+    return any(file.is_file() and file.stat().st_size > 0 for file in files)
+
+
+def _require_layout(task: Task, target: Path) -> None:
+    from trainables.data.read import read_data_set
+
     try:
-        with whole_folder(target) as part:
-            _from_kaggle(source, part) if source.host == "kaggle" else _from_huggingface(source, part)
-    except _NotFetched as error:
+        read_data_set(task, target)
+    except DataError as error:
         raise BadInput(
-            f"{task.name}: {error}; by hand: download {source.page}, unpack it to {target}, then: "
-            f"orchestrate data check {task.name} --data {target}"
+            f"{task.name}: was fetched to {target}, but is not in the layout that is expected: "
+            f"{' '.join(str(error).splitlines())}; its files stay: put them in order, or list them in a manifest, "
+            f"then: orchestrate data check {task.name} --data {target}"
         ) from error
-    return source
-
-
-class _NotFetched(Exception):
-    """Why a client could not download."""
-
-
-def _from_kaggle(source: Source, folder: Path) -> None:
-    client = shutil.which("kaggle")
-    if client is None:
-        raise _NotFetched("the kaggle client is not installed (pip install kaggle, then its credentials)")
-    done = subprocess.run(
-        [client, "datasets", "download", "-d", source.name, "-p", str(folder), "--unzip"],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode != 0 or not any(folder.iterdir()):
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise _NotFetched(f"kaggle ended with {done.returncode}: {lines[-1][:200] if lines else 'no word why'}")
-
-
-def _from_huggingface(source: Source, folder: Path) -> None:
-    from huggingface_hub import snapshot_download
-
-    try:
-        snapshot_download(source.name, repo_type="dataset", local_dir=folder, allow_patterns=["*.parquet", "*.md"])
-    except Exception as error:  # the hub's client raises its own kinds for each way of having no network
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise _NotFetched(f"{source.page} cannot be reached ({reason[:160]})") from error
-    if not any(folder.rglob("*.parquet")):
-        raise _NotFetched(f"{source.page} holds no parquet files")

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from orchestrator.errors import BadInput
 from orchestrator.history import all_sweeps
 from orchestrator.home import Home
+from orchestrator.inspecting import from_kaggle
 from orchestrator.sweep_lock import living_owner
 from orchestrator.words import size_in_words
 from trainables.catalog import TASKS
@@ -22,7 +23,6 @@ PROJECT = "medical-orchestrate"
 INSTALL = "pip install -c constraints.txt -e ."
 OBJECT_STORE_BYTES = 200 * 2**20  # what Ray shares between its processes
 LITTLE_DISK_BYTES = 5 * 2**30
-KAGGLE = (("KAGGLE_USERNAME", "KAGGLE_KEY"), Path("~/.kaggle/kaggle.json"))
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,11 @@ def _ray_address() -> Check:
 
 
 def _kaggle() -> Check:
-    names, file = KAGGLE
-    if all(os.environ.get(name) for name in names) or file.expanduser().is_file():
+    if not from_kaggle.is_installed():
+        return Check("kaggle", None, f"kagglehub is not installed, only data fetch needs it: {from_kaggle.INSTALL}")
+    if from_kaggle.has_credentials():
         return Check("kaggle", True, "credentials are there, for orchestrate data fetch")
-    return Check("kaggle", None, f"no credentials ({file} or {' and '.join(names)}): only data fetch needs them")
+    return Check("kaggle", None, f"no credentials, only data fetch needs them: {from_kaggle.TOKEN}")
 
 
 def check_of_disk(home: Home) -> Check:

@@ -12,15 +12,8 @@ from orchestrator.errors import BadInput
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes `target` when all went well and is gone otherwise.
-
-    Raises BadInput for a link to nowhere, and for the folder that the user is in: in its place a shell would stand in
-    one that is gone.
-    """
-    if target.is_symlink() and not target.exists():
-        raise BadInput(f"{target}: is a link to nowhere; name a new folder")
-    if target.exists() and target.samefile(Path.cwd()):
-        raise BadInput(f"{target}: is the folder that you are in; name a new one")
+    """Yield an empty folder that becomes `target` when all went well and is gone otherwise. Raises BadInput."""
+    require_replaceable(target)
     part = target.with_name(f"{target.name}.part-{os.getpid()}-{secrets.token_hex(2)}")
     part.mkdir(parents=True)
     try:
@@ -28,3 +21,14 @@ def whole_folder(target: Path) -> Iterator[Path]:
         part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def require_replaceable(target: Path) -> None:
+    """Raise BadInput for a link to nowhere, and for the folder that the user is in.
+
+    In its place a shell would stand in one that is gone.
+    """
+    if target.is_symlink() and not target.exists():
+        raise BadInput(f"{target}: is a link to nowhere; name a new folder")
+    if target.exists() and target.samefile(Path.cwd()):
+        raise BadInput(f"{target}: is the folder that you are in; name a new one")

@@ -38,7 +38,7 @@ def _checks_of_settings() -> "list[Check]":
     if all(one.ok is not False for one in checks):
         home = environment.home()
         checks += checks_of_sweeps(home)
-        checks += _told("MLflow store", lambda: [_store(home, environment.tracking_uri())])
+        checks += _told("MLflow store", lambda: _store(home, environment.tracking_uri()))
     return checks
 
 
@@ -51,12 +51,16 @@ def _told(name: str, look: "Callable[[], list[Check]]") -> "list[Check]":
         return [Check(name, False, str(error))]
 
 
-def _store(home: "Home", given: str | None) -> "Check":
-    """Ask the MLflow store for something, as a sweep would."""
+def _store(home: "Home", given: str | None) -> "list[Check]":
+    """Ask the MLflow store for something, as a sweep would, and for locks of promotions."""
     from orchestrator.inspecting.fitness import Check
     from orchestrator.tracking.outcome import tracking_uri, without_password
+    from orchestrator.tracking.promotion_lock import locks_in_words
     from orchestrator.tracking.store import open_store, told_as_bad_input
 
     with told_as_bad_input(home, given):
-        open_store(home, given).search_experiments(max_results=1)
-    return Check("MLflow store", True, f"{without_password(tracking_uri(home, given))} answers")
+        client = open_store(home, given)
+        client.search_experiments(max_results=1)
+        locks = locks_in_words(client)
+    answers = Check("MLflow store", True, f"{without_password(tracking_uri(home, given))} answers")
+    return [answers, Check("promotion locks", None if locks else True, "; ".join(locks) or "none is held")]

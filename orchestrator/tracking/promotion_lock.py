@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from orchestrator.errors import PromotionRefused
 
 EXPIRES_AFTER_S = 600.0
+ENDING = ".promotion-lock"
 OWNER, BY, EXPIRES = "orchestrate.owner", "orchestrate.by", "orchestrate.expires_at"
 
 
@@ -22,7 +23,7 @@ def promotion_lock(client: MlflowClient, name: str, who: str, owner: str | None 
     An `owner` that is given gets in again where it was broken off. Raises PromotionRefused where another holds the
     lock, naming who and until when.
     """
-    lock, owner = f"{name}.promotion-lock", owner or uuid.uuid4().hex
+    lock, owner = f"{name}{ENDING}", owner or uuid.uuid4().hex
     if not _create(client, lock, owner, who) and _tags(client, lock).get(OWNER) != owner:
         _take_over_expired(client, lock, owner, who)
         if not _create(client, lock, owner, who):
@@ -37,6 +38,18 @@ def promotion_lock(client: MlflowClient, name: str, who: str, owner: str | None 
         with contextlib.suppress(MlflowException):  # of a store that has gone: it expires
             if is_held():  # it may have expired and be another's
                 client.delete_registered_model(lock)
+
+
+def locks_in_words(client: MlflowClient) -> list[str]:
+    """Return a line for each lock of the store: who holds it until when, or that it was left behind."""
+    found = client.search_registered_models(filter_string=f"name LIKE '%{ENDING}%'")
+    return [_in_words(lock.name, dict(lock.tags)) for lock in found]
+
+
+def _in_words(name: str, tags: dict[str, str]) -> str:
+    if _is_over(tags):
+        return f"{name} was left behind, the next promotion takes it over"
+    return f"{name} is held by {tags.get(BY, 'somebody')} until {_end(tags)} at most; a promotion waits for that"
 
 
 def _create(client: MlflowClient, lock: str, owner: str, who: str) -> bool:
@@ -87,9 +100,12 @@ def _tags(client: MlflowClient, lock: str) -> dict[str, str]:
 
 def _held(client: MlflowClient, name: str, lock: str) -> str:
     tags = _tags(client, lock)
-    try:
-        until = time.strftime("%H:%M:%S", time.localtime(float(tags[EXPIRES])))
-    except (KeyError, ValueError):
-        until = "it is deleted"
-    by = tags.get(BY, "somebody")
+    by, until = tags.get(BY, "somebody"), _end(tags)
     return f"{name}: another promotion is under way (by {by}, its lock {lock} holds until {until} at most); try again"
+
+
+def _end(tags: dict[str, str]) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(tags[EXPIRES])))
+    except (KeyError, ValueError):
+        return "it is deleted"

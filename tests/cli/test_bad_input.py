@@ -283,6 +283,7 @@ def test_doctor_finds_this_machine_fit(orchestrate_here: Orchestrate) -> None:
     assert checks["torch and torchvision"]["ok"]
     assert checks["ORCHESTRATE_HOME"]["ok"] is not False
     assert checks["MLflow store"]["ok"] and checks["MLflow store"]["found"].endswith("answers")
+    assert checks["promotion locks"] == {"name": "promotion locks", "ok": True, "found": "none is held"}
     assert {"python", "ray", "optuna", "mlflow", "shared memory", "ports", "kaggle"} <= set(checks)
     assert "without --data sweeps train on phantom images" in checks["ORCHESTRATE_DATA"]["found"]
 

@@ -16,7 +16,7 @@ from orchestrator.promotion.checks import RivalAnswers
 from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, EvidenceFolder, digest_of
 from orchestrator.tracking import promotion as module
 from orchestrator.tracking.promotion import EVIDENCE_DIGEST_TAG, Judge, aliases_of, promote, roll_back, stored_decision
-from orchestrator.tracking.promotion_lock import EXPIRES, OWNER, promotion_lock
+from orchestrator.tracking.promotion_lock import EXPIRES, OWNER, locks_in_words, promotion_lock
 from orchestrator.tracking.store import open_store
 
 GOOD, BETTER, EQUAL = Model(signal=1.5, seed=1), Model(signal=3.2, seed=2), Model(signal=1.5, seed=3)
@@ -151,8 +151,11 @@ def test_of_two_promotions_at_once_the_second_is_told(registry: Registry) -> Non
 
 def test_the_lock_of_one_who_died_is_taken_over_when_its_time_is_over(registry: Registry) -> None:
     lock = f"{NAME}.promotion-lock"
+    assert locks_in_words(registry.client) == []
     with promotion_lock(registry.client, NAME, "alice"):
+        assert f"{lock} is held by alice until " in locks_in_words(registry.client)[0]
         registry.client.set_registered_model_tag(lock, EXPIRES, str(time.time() - 1))
+        assert locks_in_words(registry.client) == [f"{lock} was left behind, the next promotion takes it over"]
         with promotion_lock(registry.client, NAME, "bob"):
             assert registry.client.get_registered_model(lock).tags["orchestrate.by"] == "bob"
     assert registry.client.search_registered_models(f"name='{lock}'") == []

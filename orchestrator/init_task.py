@@ -97,6 +97,11 @@ def _of_patients(guess: GuessedTask) -> list[str]:
         return [f"patient_id_pattern: {pattern}  # finds {guess.patients} patients in the paths: is that right?"]
     if "patient_id" in guess.columns or guess.layout == "manifest":
         return []
+    if guess.by_dicom:
+        return [
+            f"# {guess.patients} patients by DICOM's PatientID; a patients.csv or a patient_id_pattern goes first",
+            "# ct_window_hu: [40, 80]  # level and width in which CT is seen; lung [-600, 1500], bone [480, 2500]",
+        ]
     return [
         "# patient_id_pattern: '(P\\d+)_'  # the group is the patient in an image's path. Without one, or a",
         "#   patients.csv, whose images are whose is guessed from the pictures",

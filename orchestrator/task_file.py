@@ -1,5 +1,6 @@
 """Task files: a user's own task in YAML -> a task as the project's own are; every fault with its file and key."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.yaml_file import read_yaml, shortened
-from trainables.catalog import LAYOUTS, SHIPPED_TASKS, Task, folded_class
+from trainables.catalog import BRAIN_WINDOW_HU, LAYOUTS, SHIPPED_TASKS, Task, folded_class
 from trainables.configs.timm_model import TIMM
 from trainables.evaluation.metrics import METRICS, ORDERED_METRICS, TWO_CLASS_METRICS
 
@@ -24,7 +25,7 @@ READERS: Mapping[str, str] = {  # layout -> reader; class folders may lie in fol
     "manifest": "manifest:read",
 }
 COLUMNS = ("path", "label", "patient_id", "split", "modality", "second_path")
-KNOWN_FOR_GOOD = ("layout", "classes", "image_names")  # of what was trained under a name
+KNOWN_FOR_GOOD = ("layout", "classes", "image_names", "ct_window_hu")  # of what was trained under a name
 
 
 class TaskFile(BaseModel):
@@ -46,6 +47,7 @@ class TaskFile(BaseModel):
     severity: list[str] = []
     split_fractions: list[float] = [0.6, 0.2, 0.2]
     timm_models: list[str] = []
+    ct_window_hu: list[float] = list(BRAIN_WINDOW_HU)
 
 
 def read_task_file(path: Path) -> Task:
@@ -75,6 +77,7 @@ def read_task_file(path: Path) -> Task:
         columns=given.columns,
         patient_id_pattern=given.patient_id_pattern,
         data=_whole(path, given.data),
+        ct_window_hu=(given.ct_window_hu[0], given.ct_window_hu[1]),
     )
 
 
@@ -112,6 +115,9 @@ def _faults(given: TaskFile) -> list[tuple[str, str]]:
     parts = given.split_fractions
     if len(parts) != 3 or not (min(parts) > 0 and abs(sum(parts) - 1) <= 1e-6):  # nan is neither
         found.append(("split_fractions", "expected three shares above 0 for training, validation and test, 1 in all"))
+    window = given.ct_window_hu
+    if len(window) != 2 or not (all(map(math.isfinite, window)) and window[1] > 0):
+        found.append(("ct_window_hu", "expected level and width in HU, the width above 0, such as [40, 80]"))
     for name in given.timm_models:
         if not re.fullmatch(rf"{TIMM}\w[\w.-]*", name):
             found.append(("timm_models", f"expected names such as {TIMM}resnet18, got {shortened(name)}"))

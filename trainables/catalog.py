@@ -15,6 +15,7 @@ from trainables.configs.timm_model import TIMM, timm_record
 from trainables.errors import ArchitectureError
 
 Weights = Literal["pretrained", "random"]
+BRAIN_WINDOW_HU = (40.0, 80.0)  # level and width: 0 to 80 HU, in which a head is read
 ENTRY_POINTS = "orchestrator.architectures"  # what a package declares to bring some
 
 
@@ -28,7 +29,8 @@ class Task:
     from least to most severe, where they have an order. `timm_models` (names `timm/...`) are tried beside the
     architectures of sweep files where a sweep is of the whole task. Of a user's own task: `columns` are what its tables
     call theirs (known name -> theirs), `patient_id_pattern` is a regular expression whose first group is the patient in
-    an image's path, `data` is where its images are.
+    an image's path, `data` is where its images are. `ct_window_hu` is the level and the width of the window in which CT
+    in DICOM files is seen.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Task:
     columns: Mapping[str, str] = field(default_factory=dict, hash=False)
     patient_id_pattern: str = ""
     data: str = ""
+    ct_window_hu: tuple[float, float] = BRAIN_WINDOW_HU
 
     @property
     def images_per_case(self) -> int:

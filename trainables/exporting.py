@@ -43,7 +43,7 @@ def check_packages(kind: ExportFormat) -> None:
 
 
 def export_classifier(classifier: Path, folder: Path, kind: ExportFormat) -> float:
-    """Write model.<kind>, config.json and images.py into `folder`, any number of cases at a time.
+    """Write model.<kind>, config.json, images.py and dicom.py into `folder`, any number of cases at a time.
 
     Returns the largest difference of a probability between the file, loaded again, and the model, on synthetic images.
     Raises ExportError.
@@ -66,13 +66,15 @@ def export_classifier(classifier: Path, folder: Path, kind: ExportFormat) -> flo
         "classes": packaged.classes,
         "inputs": packaged.inputs,
         "side_px": packaged.side_px,
-        "takes": "x_B1HW in [0, 1] per input, as images.py decodes and resizes",
+        "takes": "x_B1HW in [0, 1] per input, as images.py (DICOM: dicom.py) decodes and resizes",
+        **({"ct_window_hu": config["ct_window_hu"]} if "ct_window_hu" in config else {}),
         "gives": f"probabilities, a temperature of {packaged.temperature:g} applied",
         "digests": packaged.digests,
         "max_probability_difference": difference,
     }
     (folder / "config.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
-    shutil.copyfile(classifier / "images.py", folder / "images.py")
+    for decoder in (file for name in ("images.py", "dicom.py") if (file := classifier / name).exists()):
+        shutil.copyfile(decoder, folder / decoder.name)  # older versions take no DICOM
     return difference
 
 

@@ -12,6 +12,7 @@ For research only: this is not a medical device.
 |---|---|
 | a case | {inputs}: files as bytes, base64 text or `pathlib.Path`, or arrays (uint8 HW or HW3, else numbers HW) |
 | seen as | one grey channel of {side_px} x {side_px} px, decoded{crop} and resized as in training (`images.py`) |
+| DICOM | with pydicom; CT is seen {window} |
 | gives | probabilities of {classes}; logits are divided by a temperature of {temperature:.4g}, fitted on validation |
 | trained on | {digests} |
 
@@ -42,7 +43,9 @@ def model_card(config: Mapping[str, Any]) -> str:
     values = config["hyperparameters"]
     crop = f", cropped to the brain with {values['crop_margin_px']} px around it" if values.get("crop_brain") else ""
     digests = ", ".join(f"{name} {digest}" for name, digest in config["digests"].items())
+    level_hu, width_hu = config["ct_window_hu"]
     return CARD.format(
+        window=f"from {level_hu - width_hu / 2:g} to {level_hu + width_hu / 2:g} HU (`dicom.py`)",
         architecture=config["architecture"],
         classes=", ".join(config["classes"]),
         inputs=", ".join(config["inputs"]),

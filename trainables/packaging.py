@@ -1,20 +1,21 @@
 """Write the folder that `trainables.standalone` loads; imports no torch."""
 
-import importlib.util
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from trainables.catalog import BRAIN_WINDOW_HU, default_hyperparameters
 from trainables.catalog import architecture as architecture_record
-from trainables.catalog import default_hyperparameters
 from trainables.model_card import model_card
 
 FORMAT_VERSION = 2  # 1 had no inputs, temperature and digests, and gave no tensors
 MODEL_CARD = "MODEL_CARD.md"
 RUNTIME = ("torch", "torchvision", "timm", "safetensors", "numpy", "pandas", "pillow", "opencv-python-headless")
+FOR_DICOM = ("pydicom", "python-gdcm")  # asked for only where they are installed: who trains on DICOM has them
 
 
 def write_standalone(
@@ -27,12 +28,13 @@ def write_standalone(
     temperature: float = 1.0,
     inputs: Sequence[str] = ("image",),
     digests: Mapping[str, str] | None = None,
+    ct_window_hu: tuple[float, float] = BRAIN_WINDOW_HU,
 ) -> None:
     """Copy code and weights into `folder`, which must not exist.
 
     Hyperparameters that are not given, as by an older journal, have their published values. `inputs` names the images
     of a case in the model's order; `temperature` divides its logits; `digests` say what it was trained on (data,
-    split).
+    split); `ct_window_hu` is the level and width in which it sees CT in DICOM files.
     """
     folder.mkdir(parents=True)
     shutil.copyfile(weights, folder / "weights.safetensors")
@@ -40,8 +42,9 @@ def write_standalone(
         "standalone.py": "trainables.standalone",
         "architecture.py": architecture_record(architecture).builder.partition(":")[0],
         "images.py": "trainables.data.images",
+        "dicom.py": "trainables.data.dicom",
     }.items():
-        spec = importlib.util.find_spec(module)
+        spec = find_spec(module)
         assert spec is not None and spec.origin is not None
         shutil.copyfile(spec.origin, folder / name)
     config = {
@@ -51,6 +54,7 @@ def write_standalone(
         "classes": list(classes),
         "inputs": list(inputs),
         "temperature": temperature,
+        "ct_window_hu": list(ct_window_hu),
         "digests": dict(digests or {}),
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2, allow_nan=False), encoding="utf-8")
@@ -59,4 +63,13 @@ def write_standalone(
 
 def runtime_requirements() -> list[str]:
     """Return what such a folder needs, in the versions that trained it."""
-    return [f"{name}=={version(name).partition('+')[0]}" for name in RUNTIME]
+    return [f"{name}=={own.partition('+')[0]}" for name in (*RUNTIME, *FOR_DICOM) if (own := _version(name))]
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        if name in RUNTIME:
+            raise
+        return ""

@@ -1,8 +1,9 @@
 """A trained classifier as a folder that loads without this project. Stands alone: every such folder carries a copy.
 
-The folder holds standalone.py (this file), architecture.py, images.py, config.json and weights.safetensors. A case is a
-list of as many images as the model has inputs; an image is the bytes of a file, these as base64 text (plain or a data:
-URL, never a path), a pathlib.Path, or an array (HW, or HW3 in RGB; see images.py). An image alone is a case of one.
+The folder holds standalone.py (this file), architecture.py, images.py, dicom.py, config.json and weights.safetensors. A
+case is a list of as many images as the model has inputs; an image is the bytes of a file (DICOM with pydicom), these as
+base64 text (plain or a data: URL, never a path), a pathlib.Path, or an array (HW, or HW3 in RGB; see images.py). An
+image alone is a case of one.
 """
 
 import base64
@@ -42,6 +43,8 @@ class Classifier:
         crops = config["hyperparameters"].get("crop_brain", False)
         self._crop_margin_px: int | None = config["hyperparameters"]["crop_margin_px"] if crops else None
         self._images = load_module(folder / "images.py")
+        self._dicom = load_module(folder / "dicom.py")
+        self.ct_window_hu: tuple[float, float] = tuple(config["ct_window_hu"])
         architecture = load_module(folder / "architecture.py")
         self.model: torch.nn.Module = architecture.build(config["hyperparameters"], len(self.classes), False)
         self.model.load_state_dict(load_file(folder / "weights.safetensors"))
@@ -104,8 +107,10 @@ class Classifier:
         grey_HW: np.ndarray
         if isinstance(image, np.ndarray):
             grey_HW = self._images.grey_from_array(image)
+        elif self._dicom.is_dicom(content := _content(image)):
+            grey_HW = self._dicom.grey_from_dicom(content, self.ct_window_hu)
         else:
-            grey_HW = self._images.decode_grey(_content(image))
+            grey_HW = self._images.decode_grey(content)
         return grey_HW
 
 

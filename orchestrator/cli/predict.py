@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.errors import BadInput
+from trainables.catalog import BRAIN_WINDOW_HU, TASKS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -45,6 +46,7 @@ def predict(
     from orchestrator.tracking.registry import find_model, inputs_of, load_model
     from orchestrator.tracking.registry import predict as predict_batch
     from orchestrator.tracking.store import open_store, told_as_bad_input
+    from trainables.data.layouts.dicom_files import picture_of
 
     once("--pair", "list several in a CSV file: --pairs FILE.csv")
     once("--pairs", "put all rows into one file")
@@ -63,9 +65,11 @@ def predict(
         takes = f"a case of it is {len(inputs)} images ({', '.join(inputs)})"
         raise BadInput(f"{found.name} version {found.version}: {takes}, and {given} is given")
     sha256s: set[str] = set()
+    task = TASKS.get(found.name.removesuffix("_phantom"))
+    window = task.ct_window_hu if task else BRAIN_WINDOW_HU
 
     def predict_known(contents: Sequence[Sequence[bytes]]) -> "DataFrame":
-        sha256s.update(hashlib.sha256(content).hexdigest() for case in contents for content in case)
+        sha256s.update(hashlib.sha256(picture_of(content, window)).hexdigest() for case in contents for content in case)
         return predict_batch(model, contents)
 
     with tempfile.SpooledTemporaryFile(

@@ -1,4 +1,4 @@
-"""A user's images -> what a task file would say of them, guessed from names alone; no image is opened."""
+"""A user's images -> what a task file would say of them, guessed from names alone; no image is decoded."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ SHOWN = 6
 class GuessedTask:
     """What a task file may say: `aliases` what the data call its classes, `columns` what tables call the known ones.
 
-    `patients` is how many the pattern finds, 0 without one.
+    `patients` is how many the pattern finds, or `by_dicom` the headers of DICOM files; 0 without either.
     """
 
     layout: str
@@ -41,6 +41,7 @@ class GuessedTask:
     columns: dict[str, str] = field(default_factory=dict)
     patient_id_pattern: str = ""
     patients: int = 0
+    by_dicom: bool = False
 
 
 def guess_task(data: Path) -> GuessedTask:
@@ -117,10 +118,13 @@ def _classes_in(folders: Iterable[Path]) -> list[str]:
 
 
 def _named(layout: str, data: Path, spellings: Sequence[str], places: Sequence[Path]) -> GuessedTask:
+    from trainables.data.layouts.dicom_files import patients_told
     from trainables.data.records import image_files
 
     classes, aliases = class_names(spellings)
     paths = [path.relative_to(data).as_posix() for place in places for path in image_files(place)]
+    if patients := patients_told(data, paths):
+        return GuessedTask(layout, data, classes, aliases, len(paths), patients=patients, by_dicom=True)
     pattern, patients = _pattern_of(paths, FOLDER_PATTERN % CLASS_DEPTH[layout], WORD_PATTERN)
     return GuessedTask(layout, data, classes, aliases, len(paths), {}, pattern, patients)
 

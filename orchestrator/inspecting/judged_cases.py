@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.errors import BadInput
+from trainables.data.layouts.dicom_files import picture_of
 from trainables.data.unlabelled_cases import UnlabelledCase
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def judge_cases(packaged: "Packaged", cases: Sequence[UnlabelledCase], progress:
     for start in range(0, len(cases), BATCH):
         batch = cases[start : start + BATCH]
         contents, faults = zip(*(case.read_or_reason() for case in batch), strict=True)
-        sha256s.update(hashlib.sha256(content).hexdigest() for case in contents for content in case)
+        window = packaged.ct_window_hu  # sets know DICOM files by their pictures
+        sha256s.update(hashlib.sha256(picture_of(content, window)).hexdigest() for case in contents for content in case)
         answers = packaged.answers(contents)
         for n, (case, fault, reason) in enumerate(zip(batch, faults, answers.reasons, strict=True)):
             if fault or reason:

@@ -59,6 +59,7 @@ def log_model(
             temperature=_temperature(state),
             inputs=_inputs(state.plan.task),
             digests={"data": state.plan.data.digest, "split": state.plan.data.split_digest},
+            ct_window_hu=TASKS[state.plan.task].ct_window_hu,
         )
         save_model(model, classifier)
         if evidence is not None:

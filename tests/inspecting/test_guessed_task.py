@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from dicom_support import dicom_bytes, write_head_set
 
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
@@ -154,3 +155,21 @@ def test_what_a_pattern_does_not_find_is_told(tmp_path: Path) -> None:
     found = read_data_set(task, data)
     assert [record.patient_id for record in found.records] == ["P1", "P1", "P2"]
     assert "2 patients, by patient_id_pattern in the paths" in found.notes
+
+
+def test_patients_of_dicom_files_are_told_by_their_header_not_by_a_pattern(tmp_path: Path) -> None:
+    folder = write_head_set(tmp_path / "heads", patients=4, slices=2, side_px=8)
+    for file in sorted(folder.rglob("IM*")):
+        (file.parent / file.name[:5].replace("IM", "patient")).mkdir(exist_ok=True)
+        file.rename(file.parent / file.name[:5].replace("IM", "patient") / file.name)
+    guess = guess_task(folder)
+    assert (guess.layout, guess.classes, guess.images, guess.patients) == ("folders", ["bleeding", "calm"], 8, 4)
+    assert guess.patient_id_pattern == ""
+    text = task_text("heads", guess, tmp_path)
+    assert "# 4 patients by DICOM's PatientID" in text
+    assert "# ct_window_hu: [40, 80]" in text
+    for file in sorted(folder.rglob("IM*")):
+        file.write_bytes(dicom_bytes(np.zeros((4, 4), np.int16), patient="ANONYMOUS"))
+    anonymous = guess_task(folder)
+    assert anonymous.patient_id_pattern, "headers that tell no patients apart leave the folders to tell them"
+    assert anonymous.patients == 4

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from dicom_support import HEADER, write_head_set
 from tests_support import run_command, with_store
 
 pytestmark = [pytest.mark.sweep, pytest.mark.faults]
@@ -49,3 +50,26 @@ def test_init_sweep_resume_replay_predict_and_explain(folder: Path, tmp_path: Pa
     assert (evaluated.exit_code, evaluated.json["images"]) == (0, 48), evaluated.stderr
     every = run_command(home, "sweep", "--all", "--architectures", "baseline_cnn", "--dry-run", "--json")
     assert "mine" in [one["plan"]["task"] for one in every.json["plans"]]
+
+
+def test_no_tag_of_a_dicom_file_is_written_anywhere(tmp_path: Path) -> None:
+    home, heads = with_store(tmp_path / "home"), write_head_set(tmp_path / "heads", side_px=48)
+    begun = run_command(home, "init", heads, "--out", tmp_path / "heads.yaml", "--json")
+    assert begun.exit_code == 0, begun.stderr
+    assert begun.json["groups"] == 20
+    done = run_command(home, "sweep", "--task", "heads", *SMALL, "--trials", "1", "--json")
+    assert done.exit_code == 0, done.stderr
+    image = next((heads / "bleeding").iterdir())
+    answers = [
+        run_command(home, "predict", "heads", heads),
+        run_command(home, "explain", "heads", image, "--out", home / "why"),
+        run_command(home, "evaluate", "heads", "--data", heads, "--out", home / "evaluated"),
+    ]
+    said = [begun, done, *answers]
+    assert [one.exit_code for one in said] == [0] * len(said), [one.stderr for one in said]
+    secrets = [value.encode() for value in (*HEADER.values(), "MRN-0815")]
+    shown = "".join(one.stdout + one.stderr for one in said).encode()
+    assert not [value for value in secrets if value in shown]
+    written = [path for path in home.rglob("*") if path.is_file()]
+    assert len(written) > 100
+    assert not [(path, value) for path in written for value in secrets if value in path.read_bytes()]

@@ -70,7 +70,12 @@ def test_a_download_is_the_whole_model(client: MlflowClient, told, tmp_path: Pat
 def test_an_export_is_shown_with_its_difference(client: MlflowClient, told, tmp_path: Path, capsys) -> None:
     shown = told(tmp_path / "graph", version="1", kind="pt2")
     assert 0 <= shown["max_probability_difference"] < 1e-5
-    assert sorted(path.name for path in (tmp_path / "graph").iterdir()) == ["config.json", "images.py", "model.pt2"]
+    assert sorted(path.name for path in (tmp_path / "graph").iterdir()) == [
+        "config.json",
+        "dicom.py",
+        "images.py",
+        "model.pt2",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_an_export_gives_the_same_probabilities(tmp_path: Path, name: str, kind:
     about = json.loads((exported / "config.json").read_text())
     assert (about["classes"], about["inputs"], about["side_px"]) == (["normal", "stroke"], ["image"], 32)
     assert about["max_probability_difference"] == difference
-    assert {path.name for path in exported.iterdir()} == {f"model.{kind}", "config.json", "images.py"}
+    assert {path.name for path in exported.iterdir()} == {f"model.{kind}", "config.json", "dicom.py", "images.py"}
 
 
 def test_two_images_per_case_are_two_inputs_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

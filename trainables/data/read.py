@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trainables.catalog import Task
 from trainables.data.layouts import manifest, parquet_rows
+from trainables.data.layouts.dicom_files import with_dicom
 from trainables.data.layouts.folders import tables_in
 from trainables.data.layouts.pairs_table import TABLE as PAIRS
 from trainables.data.layouts.parquet_files import is_image_table
@@ -25,7 +26,7 @@ def read_data_set(task: Task, data: Path) -> DataSet:
     pairs = tables_in(data_set.root).get(PAIRS)
     if pairs and task.images_per_case == 1 and not pairs.samefile(data):
         raise DataError(f"{pairs}: is not read, a case of {task.name} has one image; remove it")
-    return with_patient_pattern(task, data_set)
+    return with_dicom(task, with_patient_pattern(task, data_set))
 
 
 def _read(task: Task, data: Path) -> DataSet:

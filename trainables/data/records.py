@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from trainables.data.dicom import MARK_ENDS_AT, is_dicom
 from trainables.data.pairing_facts import PairingFacts
 
 Side = Literal["training", "validation", "test"]
 Read = Callable[[str], bytes]
 Part = Literal["development", "test"]  # development = training and validation: all that search may ever see
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".dcm", ".dicom"}
+OTHER_SUFFIXES = {".csv", ".parquet", ".txt", ".md", ".json", ".yaml", ".yml", ".html", ".py", ".log", ".db"}
+DICOM_INDEX = "dicomdir"  # marked as images are; it only lists them
 PHANTOM_MARK = "phantom.txt"  # at the root of every phantom
 PHANTOM_LINE = (
     "synthetic images, made by trainables.data.phantom"  # its first; a file of that name alone proves nothing
@@ -96,7 +99,26 @@ def image_files(folder: Path) -> list[Path]:
     A link that leads nowhere is among them, so that it is counted as unreadable. Raises OSError for a folder that
     cannot be looked into.
     """
-    return sorted(path for path in visible_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in visible_files(folder) if is_image(path))
+
+
+def is_image(path: Path) -> bool:
+    """Tell whether a file is an image: by its suffix, else, where that says nothing, by its mark of DICOM."""
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        return True
+    return suffix not in OTHER_SUFFIXES and path.name.casefold() != DICOM_INDEX and has_dicom_mark(path)
+
+
+def has_dicom_mark(path: Path) -> bool:
+    """Tell whether a file begins as DICOM does, whatever it is called; False for what cannot be read."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with path.open("rb") as file:
+            return is_dicom(file.read(MARK_ENDS_AT))
+    except OSError:
+        return False
 
 
 def visible_files(folder: Path) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from trainables.catalog import BRAIN_WINDOW_HU
 from trainables.catalog import architecture as architecture_record
 from trainables.configs.record import Architecture
 from trainables.configs.training import TrainingConfig
@@ -52,6 +53,12 @@ class Packaged:
     def inputs(self) -> list[str]:
         """Return the names of a case's images."""
         return self.classifier.inputs
+
+    @property
+    def ct_window_hu(self) -> tuple[float, float]:
+        """Return the window in which it sees CT; what was registered before it knew DICOM sees none."""
+        window: tuple[float, float] = getattr(self.classifier, "ct_window_hu", BRAIN_WINDOW_HU)
+        return window
 
     def answers(self, contents: Sequence[Sequence[bytes]]) -> Answers:
         """Judge cases of image files, of which any may be damaged."""

@@ -9,7 +9,7 @@ from trainables.data.layouts.classes import check_every_class, class_index, clas
 from trainables.data.layouts.folders import find_root, images_below, other_files_note, visible_folders
 from trainables.data.layouts.patients import with_patients
 from trainables.data.layouts.sides import side_named, without_lone_side
-from trainables.data.records import IMAGE_SUFFIXES, DataSet, ImageRecord, Side, read_below
+from trainables.data.records import DataSet, ImageRecord, Side, is_image, read_below
 from trainables.errors import DataError
 
 
@@ -123,7 +123,7 @@ def _named(folder: Path, root: Path) -> str:
 
 def _passed_over(task: Task, root: Path, top: _Top) -> Iterator[str]:
     """Yield a note for each foreign folder and for loose images. Raises DataError for what looks like a class."""
-    loose = [path for path in top.folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    loose = [path for path in top.folder.iterdir() if is_image(path) and path.is_file()]
     loose = [path for path in loose if not path.name.startswith(".")]
     if loose:
         yield f"{_named(top.folder, root)}: {len(loose)} images lie in no class folder and are passed over"

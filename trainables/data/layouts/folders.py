@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainables.data.layouts.pairs_table import TABLE as PAIRS
 from trainables.data.layouts.patients import TABLE as PATIENTS
-from trainables.data.records import IMAGE_SUFFIXES, image_files, visible_files
+from trainables.data.records import image_files, is_image, visible_files
 from trainables.errors import DataError
 
 LITTER = {"thumbs.db", "desktop.ini"}  # what file managers leave behind, besides hidden files
@@ -100,7 +100,7 @@ def other_files_note(folders: Iterable[Path], root: Path) -> tuple[str, ...]:
         path
         for folder in folders
         for path in visible_files(folder)
-        if path.suffix.lower() not in IMAGE_SUFFIXES and path.name.casefold() not in LITTER
+        if not is_image(path) and path.name.casefold() not in LITTER
     ]
     for path in others:
         if path.name.casefold() in {PATIENTS, PAIRS} - tables_in(root).keys():

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from orchestrator.errors import BadInput
+from orchestrator.history import all_sweeps
 from orchestrator.home import Home
 from orchestrator.task_file import KNOWN_FOR_GOOD, read_task_file
 from orchestrator.yaml_file import read_yaml
@@ -27,8 +28,8 @@ def load_own_tasks(home: Home) -> list[str]:
 def own_task(home: Home, file: Path, *, keep: bool = True) -> Task:
     """Return the task of a file, known to this process and, by a copy that is kept in the home, to later commands.
 
-    Raises BadInput for a faulty file, and for one that says otherwise what layout, classes or images a task of its
-    name has.
+    Raises BadInput for a faulty file, and for one that says otherwise what layout, classes, images or window a task of
+    its name has that was swept here.
     """
     task = read_task_file(file)
     kept = home.tasks / f"{task.name}.yaml"
@@ -38,10 +39,11 @@ def own_task(home: Home, file: Path, *, keep: bool = True) -> Task:
         except BadInput as error:
             raise BadInput(f"{kept}: is damaged ({error}); mend it, or remove it") from error
         changed = [name for name in KNOWN_FOR_GOOD if getattr(known, name) != getattr(task, name)]
-        if changed:
+        swept = any(state.plan.task == task.name for state in all_sweeps(home)[0]) if changed else False
+        if swept:
             raise BadInput(
-                f"{file.name}: task: {task.name!r} is known with another {' and '.join(changed)} ({kept}); give the "
-                "new one another name, or remove that file where nothing was trained with it"
+                f"{file.name}: task: {task.name!r} has sweeps with another {' and '.join(changed)} ({kept}); give the "
+                "new one another name"
             )
     if keep:
         _keep(file, task, kept)

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sweep_support import make_plan, started
 
+from orchestrator import own_tasks
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
 from orchestrator.own_tasks import load_own_tasks, own_task, task_named
+from orchestrator.sweep_state import replay
 from orchestrator.task_file import read_task_file
 from orchestrator.tuning.trial_setup import TrialSetup
 from orchestrator.tuning.trial_setup import own_task as own_task_of
@@ -58,6 +61,7 @@ primary_metric: quadratic_kappa
 severity: [none, mild, severe]
 split_fractions: [0.5, 0.2, 0.3]
 timm_models: [timm/resnet18]
+ct_window_hu: [-600, 1500]
 """
     task = read_task_file(written(tmp_path, text))
     assert task.data == str(tmp_path / "scans/list.csv"), "relative to the file"
@@ -65,7 +69,7 @@ timm_models: [timm/resnet18]
     assert (task.columns, task.patient_id_pattern) == ({"label": "dx", "patient_id": "subject"}, "/(P\\d+)_")
     assert (task.severity_K, task.split_fractions) == ((0, 1, 2), (0.5, 0.2, 0.3))
     assert (task.aliases, task.timm_models, task.title) == ({"healthy": "none"}, ("timm/resnet18",), "How bad it is")
-    assert task.primary_metric == "quadratic_kappa"
+    assert (task.primary_metric, task.ct_window_hu) == ("quadratic_kappa", (-600, 1500))
 
 
 @pytest.mark.parametrize(
@@ -96,6 +100,10 @@ timm_models: [timm/resnet18]
         (THREE + "patient_id_pattern: 'P1'", "patient_id_pattern: expected one group (...)"),
         (THREE + "images: [CT, MRI]", "images: layout folders has one image per case; list pairs in a manifest"),
         (THREE + "timm_models: [resnet18]", "timm_models: expected names such as timm/resnet18, got 'resnet18'"),
+        (THREE + "ct_window_hu: [40]", "ct_window_hu: expected level and width in HU, the width above 0"),
+        (THREE + "ct_window_hu: [40, 0]", "ct_window_hu: expected level and width in HU, the width above 0"),
+        (THREE + "ct_window_hu: [.nan, 80]", "ct_window_hu: expected level and width in HU, the width above 0"),
+        (THREE + "ct_window_hu: brain", "ct_window_hu: "),
         ("[1, 2]", "expected keys such as task, layout and classes"),
     ],
 )  # fmt: skip
@@ -116,12 +124,19 @@ def test_a_home_keeps_a_copy_that_later_commands_know_by_name(tmp_path: Path) ->
     assert task_named(home, "lesions") == "lesions"
 
 
-def test_a_name_stands_for_the_same_classes_for_good(tmp_path: Path) -> None:
+def test_a_name_stands_for_the_same_classes_once_it_was_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home(tmp_path / "home")
+    own_task(home, written(tmp_path, THREE + "ct_window_hu: [-600, 1500]"))
+    own_task(home, written(tmp_path, THREE.replace("malignant", "bad")))
+    swept = replay([started(make_plan().model_copy(update={"task": "lesions"}))])
+    monkeypatch.setattr(own_tasks, "all_sweeps", lambda home: ([swept], []))
+    with pytest.raises(BadInput, match="task: 'lesions' has sweeps with another classes and ct_window_hu"):
+        own_task(home, written(tmp_path, THREE + "ct_window_hu: [-600, 1500]"))
+    (home.tasks / "lesions.yaml").unlink()
     own_task(home, written(tmp_path, THREE))
     own_task(home, written(tmp_path, THREE + "title: Another word for it"))
     assert catalog.TASKS["lesions"].title == "Another word for it"
-    with pytest.raises(BadInput, match="task: 'lesions' is known with another classes"):
+    with pytest.raises(BadInput, match="task: 'lesions' has sweeps with another classes"):
         own_task(home, written(tmp_path, THREE.replace("benign, malignant", "malignant, benign")))
     assert catalog.TASKS["lesions"].classes == ("benign", "malignant")
 

@@ -90,6 +90,7 @@ def test_real_images_go_the_whole_way(orchestrate_here: Orchestrate, real_stroke
     assert len(predicted.stdout.splitlines()) == 1 + 7
 
 
+@pytest.mark.faults
 def test_unreadable_images_are_listed_and_a_sweep_without_result_exits_3(
     orchestrate_here: Orchestrate, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from orchestrator.sweep_state import SweepState
 from trainables.data.phantom import write_stroke_phantom
 
 pytestmark = pytest.mark.sweep
-TRIALS, EPOCHS = 3, 12
+TRIALS, EPOCHS = 3, 8
 BUDGET = ["--trials", TRIALS, "--epochs", EPOCHS, "--finalists", 1, "--slots", 1, "--set", "scheduler.name=none"]
 
 

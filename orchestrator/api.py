@@ -65,6 +65,11 @@ def run_sweep(
     for what, given in (("architectures", architectures), ("exclude", exclude)):
         if isinstance(given, str):
             raise BadInput(f"{what}={given!r}: expected a list of names")
+    whole = dict(trials=trials, epochs=epochs, finalists=finalists, seed=seed, slots=slots, folds=folds, seeds=seeds)
+    for what, number in whole.items():
+        if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
+            raise BadInput(f"{what}={number!r}: expected a whole number")
+    _check_text(home=home, data=data, task=task, tracking_uri=tracking_uri)
     if seed < 0 or (time_budget_s is not None and not time_budget_s > 0):
         raise BadInput(f"seed={seed}, time_budget_s={time_budget_s}: expected a seed of at least 0 and a time above 0")
     opened = open_home(Path(home))
@@ -110,6 +115,7 @@ def leaderboard(reference: str | SweepResult, home: str | Path = HOME) -> "pd.Da
     """
     import pandas as pd
 
+    _check_text(home=home, reference=None if isinstance(reference, SweepResult) else reference or "")
     if isinstance(reference, SweepResult):
         sweeps, own = [reference.state], Home(reference.folder.parents[1])
     else:
@@ -127,6 +133,7 @@ def load_model(reference: str, home: str | Path = HOME, tracking_uri: str | None
     """
     from orchestrator.tracking.loaded_model import load_version
 
+    _check_text(home=home, reference=reference or "", tracking_uri=tracking_uri)
     opened = open_home(Path(home))
     load_own_tasks(opened)
     return load_version(reference, opened, tracking_uri)
@@ -135,6 +142,12 @@ def load_model(reference: str, home: str | Path = HOME, tracking_uri: str | None
 def _check(what: str, given: str | None, known: Sequence[str]) -> None:
     if given is not None and given not in known:
         raise BadInput(f"{what}: {unknown_name('value', str(given), known)}")
+
+
+def _check_text(**given: object) -> None:
+    for what, value in given.items():
+        if value is not None and not isinstance(value, str | Path):
+            raise BadInput(f"{what}={value!r}: expected text or a path")
 
 
 def _record(row: LeaderboardRow) -> dict[str, object]:

@@ -40,7 +40,8 @@ def asked_sweeps(names: Sequence[str], task: str | None, every_task: bool) -> li
     """
     ways = [bool(names), task is not None, every_task]
     if sum(ways) != 1:
-        raise BadInput("sweep: say which: one or more names (orchestrate list sweeps), --task TASK, or --all")
+        which = "one or more names (orchestrate list sweeps), --task TASK, or --all"
+        raise BadInput(f"sweep: {'say one of' if any(ways) else 'say which'}: {which}")
     if names:
         return _of_names(list(dict.fromkeys(names)))
     if task is not None and task not in TASKS:

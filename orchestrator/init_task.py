@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from trainables.data.decoding import Progress
 
 
+WINDOW = "# ct_window_hu: [40, 80]  # level and width in which CT is seen; lung [-600, 1500], bone [480, 2500]"
+
+
 @dataclass(frozen=True)
 class InitialisedTask:
     """A task file that was written, what it rests on, and what the check found in the data."""
@@ -55,10 +58,11 @@ def init_task(data: Path, out: Path | None, name: str | None, home: Home, progre
     except OSError as error:
         raise BadInput(f"{file}: cannot be written ({error.strerror or error}); name another with --out") from error
     try:
-        task = own_task(home, file)
+        task = own_task(home, file, keep=False)  # known to later commands only when there are images of it
         checked = check_data(task, Path(task.data), f"data of {file}", home, None, progress)
     except BadInput as error:
         raise BadInput(f"{error}\n{file} was written: mend it, then: orchestrate data check {file}") from error
+    own_task(home, file)
     return InitialisedTask(file, task, guess, checked)
 
 
@@ -81,6 +85,7 @@ def task_text(name: str, guess: GuessedTask, folder: Path) -> str:
         *([f"aliases: {_yaml(guess.aliases)}  # what the data call them"] if guess.aliases else []),
         *([f"columns: {_yaml(guess.columns)}  # what the table calls them"] if guess.columns else []),
         *_of_patients(guess),
+        *([WINDOW] if guess.has_dicom else []),
         "# modality: MR",
         "primary_metric: auroc  # what decides; also balanced_accuracy, macro_f1, mcc ...",
         f"# severity: {_yaml(guess.classes)}  # the least severe first, where the classes have an order",
@@ -98,10 +103,7 @@ def _of_patients(guess: GuessedTask) -> list[str]:
     if "patient_id" in guess.columns or guess.layout == "manifest":
         return []
     if guess.by_dicom:
-        return [
-            f"# {guess.patients} patients by DICOM's PatientID; a patients.csv or a patient_id_pattern goes first",
-            "# ct_window_hu: [40, 80]  # level and width in which CT is seen; lung [-600, 1500], bone [480, 2500]",
-        ]
+        return [f"# {guess.patients} patients by DICOM's PatientID; a patients.csv or a patient_id_pattern goes first"]
     return [
         "# patient_id_pattern: '(P\\d+)_'  # the group is the patient in an image's path. Without one, or a",
         "#   patients.csv, whose images are whose is guessed from the pictures",

@@ -7,6 +7,7 @@ from pathlib import Path
 import search_spaces
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import is_name_of_sweeps
+from trainables.catalog import TASKS
 
 ENTRY_POINTS = "orchestrator.search_spaces"  # what a package declares, with its own name, to bring sweep files
 
@@ -43,6 +44,8 @@ def find_sweep_file(name: str) -> Path:
         return path
     files = _sweep_files()
     if name not in files:
+        if name in TASKS:
+            raise BadInput(f"no sweep {name!r}, but a task: orchestrate sweep --task {name}")
         raise BadInput(unknown_name("sweep", name, sorted(files)))
     return files[name]
 

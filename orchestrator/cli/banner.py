@@ -15,9 +15,10 @@ def data_lines(data: DataSummary) -> Iterator[str]:
     leaking = sum(data.leaks.values())
     if leaking:
         why = ", ".join(f"{count} {reason}" for reason, count in data.leaks.items())
+        way_out = ", --split grouped draws a test set of its own" if data.split == "shipped" else ""
         yield (
             f"LEAK: {leaking} of {sum(data.images['test'].values())} test images were seen in development ({why}); "
-            "their scores stand apart (orchestrate data check shows them), --split grouped draws a test set of its own"
+            f"their scores stand apart (orchestrate data check shows them){way_out}"
         )
     if data.grouped_by != "patient":
         yield "no patients.csv for all images: subjects are guessed from the pictures, so no score is patient-level"

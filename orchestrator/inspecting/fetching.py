@@ -33,9 +33,9 @@ def fetch_data(task: Task, target: Path, say: Callable[[str], None]) -> None:
     if task.name not in SOURCES:
         raise BadInput(f"{task.name}: is your own task; known sets: {', '.join(SOURCES)}")
     source = SOURCES[task.name]
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise BadInput(f"{target}: exists already; remove it, or use it: --data {target}")
     require_replaceable(target)
+    if target.exists() and any(target.iterdir()):
+        raise BadInput(f"{target}: exists already; remove it, or use it: --data {target}")
     say(f"{source.page}; licence: {source.licence}")
     place = target.resolve()  # a folder takes an empty one's place, not that of a link to one
     with _begun(place, source) as kept:
@@ -72,7 +72,10 @@ def _begun(place: Path, source: Source) -> Iterator[Path]:
     Raises BadInput where it is another set's or nobody's download, and while another process goes on with it.
     """
     kept = place.with_name(f".{place.name}.download")
-    kept.mkdir(parents=True, exist_ok=True)
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{place}: cannot be made ({error.strerror or error}); name another folder") from error
     mark = kept / MARK
     if any(kept.iterdir()) and not (mark.is_file() and mark.read_text(encoding="utf-8") in (source.page, "")):
         raise BadInput(f"{kept}: is not a begun download of {source.page}; move it away, or name another folder")

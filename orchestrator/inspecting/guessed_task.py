@@ -30,7 +30,8 @@ SHOWN = 6
 class GuessedTask:
     """What a task file may say: `aliases` what the data call its classes, `columns` what tables call the known ones.
 
-    `patients` is how many the pattern finds, or `by_dicom` the headers of DICOM files; 0 without either.
+    `patients` is how many the pattern finds, or `by_dicom` the headers of DICOM files; 0 without
+    either.
     """
 
     layout: str
@@ -42,6 +43,7 @@ class GuessedTask:
     patient_id_pattern: str = ""
     patients: int = 0
     by_dicom: bool = False
+    has_dicom: bool = False
 
 
 def guess_task(data: Path) -> GuessedTask:
@@ -119,14 +121,15 @@ def _classes_in(folders: Iterable[Path]) -> list[str]:
 
 def _named(layout: str, data: Path, spellings: Sequence[str], places: Sequence[Path]) -> GuessedTask:
     from trainables.data.layouts.dicom_files import patients_told
-    from trainables.data.records import image_files
+    from trainables.data.records import has_dicom_mark, image_files
 
     classes, aliases = class_names(spellings)
     paths = [path.relative_to(data).as_posix() for place in places for path in image_files(place)]
     if patients := patients_told(data, paths):
-        return GuessedTask(layout, data, classes, aliases, len(paths), patients=patients, by_dicom=True)
+        return GuessedTask(layout, data, classes, aliases, len(paths), patients=patients, by_dicom=True, has_dicom=True)
     pattern, patients = _pattern_of(paths, FOLDER_PATTERN % CLASS_DEPTH[layout], WORD_PATTERN)
-    return GuessedTask(layout, data, classes, aliases, len(paths), {}, pattern, patients)
+    has_dicom = any(has_dicom_mark(data / path) for path in paths)
+    return GuessedTask(layout, data, classes, aliases, len(paths), {}, pattern, patients, has_dicom=has_dicom)
 
 
 def _of_parquet(files: Sequence[Path], root: Path) -> GuessedTask | None:

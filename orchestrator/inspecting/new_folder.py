@@ -28,6 +28,8 @@ def require_replaceable(target: Path) -> None:
 
     In its place a shell would stand in one that is gone.
     """
+    if target.is_file():
+        raise BadInput(f"{target}: is a file; name a new folder")
     if target.is_symlink() and not target.exists():
         raise BadInput(f"{target}: is a link to nowhere; name a new folder")
     if target.exists() and target.samefile(Path.cwd()):

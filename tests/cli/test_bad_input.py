@@ -31,6 +31,7 @@ def in_process(home: Path) -> Orchestrate:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["sweep", "stroke"], "no sweep 'stroke', but a task: orchestrate sweep --task stroke"),
         (["sweep", "stroke_hibrid"], "no sweep 'stroke_hibrid'; did you mean 'stroke_hybrid'"),
         (["sweep", "nowhere.yaml"], "sweep file nowhere.yaml: no such file"),
         (["sweep"], "sweep: say which: one or more names (orchestrate list sweeps), --task TASK, or --all"),
@@ -101,7 +102,7 @@ def in_process(home: Path) -> Orchestrate:
         ),
         (["data", "fetch", "stroke"], "say where to: --out DIR"),
         (["gc", "--max-cache", "much"], "--max-cache=much: expected a size such as 20GiB"),
-        ([*SWEEP, "--task", "stroke"], "sweep: say which"),
+        ([*SWEEP, "--task", "stroke"], "sweep: say one of"),
         (["list", "runz"], "did you mean 'runs'"),
         (["leaderboard", "stroke"], "no sweep has been run yet"),
         (["predict", "stroke", "nowhere.png"], "nowhere.png: no such file or folder"),

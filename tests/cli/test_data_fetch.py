@@ -283,3 +283,12 @@ def test_what_hugging_face_refuses_is_told(status: int, words: str, fetch: Fetch
     done = fetch("alzheimer")
     assert done.exit_code == 2 and words in done.stderr and "Traceback" not in done.stderr
     assert not _names(tmp_path / "sets")
+
+
+def test_where_a_set_cannot_be_put_is_told(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out, words in ((tmp_path / "file", "is a file; name a new folder"), ("/proc/x", "/proc/x: cannot be made")):
+        refused = orchestrate_here("data", "fetch", "stroke", "--out", out)
+        assert refused.exit_code == 2
+        assert words in refused.stderr
+    assert "is the folder that you are in" in orchestrate_here("data", "fetch", "stroke", "--out", "").stderr

@@ -6,6 +6,17 @@ from dicom_support import HEADER, PATIENT, write_head_set
 from tests_support import Orchestrate, with_store
 
 
+def test_init_keeps_no_task_without_images(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
+    heads = write_head_set(tmp_path / "heads", patients=4, slices=1, side_px=16)
+    for file in heads.rglob("IM*"):
+        file.write_bytes(file.read_bytes()[:600])
+    refused = orchestrate_here("init", heads, "--out", tmp_path / "heads.yaml")
+    assert refused.exit_code == 2
+    assert "4 of 4 images cannot be read" in refused.stderr
+    assert (tmp_path / "heads.yaml").is_file(), "to be mended"
+    assert not (tmp_path / "home" / "tasks").exists(), "later commands know no task that has no images"
+
+
 def test_init_reads_a_dicom_folder_and_writes_no_tag(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
     home, heads = with_store(tmp_path / "home"), write_head_set(tmp_path / "heads", patients=10, slices=2, side_px=32)
     damaged = next((heads / "calm").iterdir())

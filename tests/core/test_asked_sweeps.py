@@ -122,8 +122,8 @@ def test_nothing_that_fits_is_told() -> None:
     ("names", "task", "every", "words"),
     [
         ([], None, False, "sweep: say which: one or more names (orchestrate list sweeps), --task TASK, or --all"),
-        (["stroke_hybrid"], "stroke", False, "sweep: say which"),
-        ([], "stroke", True, "sweep: say which"),
+        (["stroke_hybrid"], "stroke", False, "sweep: say one of: one or more names"),
+        ([], "stroke", True, "sweep: say one of: one or more names"),
         ([], "strok", False, "--task: no task 'strok'; did you mean 'stroke'?"),
         (["stroke_hybrid", "tumor_vitt"], None, False, "no sweep 'tumor_vitt'; did you mean 'tumor_vit'?"),
     ],

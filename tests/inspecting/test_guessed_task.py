@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from dicom_support import dicom_bytes, write_head_set
+from PIL import Image
 
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
@@ -173,3 +174,5 @@ def test_patients_of_dicom_files_are_told_by_their_header_not_by_a_pattern(tmp_p
     anonymous = guess_task(folder)
     assert anonymous.patient_id_pattern, "headers that tell no patients apart leave the folders to tell them"
     assert anonymous.patients == 4
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / "calm" / "plain.png")
+    assert "# ct_window_hu" in task_text("heads", guess_task(folder), tmp_path), "some of the images are DICOM"

@@ -47,4 +47,14 @@ def test_what_is_refused_is_the_command_lines_line(tmp_path: Path) -> None:
         leaderboard("stroke", home=home)
     with pytest.raises(BadInput, match="stroke: no registered model"):
         load_model("stroke", home=home)
+    with pytest.raises(BadInput, match="trials='3': expected a whole number"):
+        run_sweep("stroke_hybrid", home=home, trials="3")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=r"trials=1\.5: expected a whole number"):
+        run_sweep("stroke_hybrid", home=home, trials=1.5)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="home=3: expected text or a path"):
+        leaderboard("stroke", home=3)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=r"reference=\['stroke'\]: expected text"):
+        leaderboard(["stroke"])  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="tracking_uri=5: expected text"):
+        load_model("stroke", tracking_uri=5)  # type: ignore[arg-type]
     assert not hasattr(orchestrator, "no_such_name")

@@ -13,7 +13,7 @@ STRIP = 10  # images of one group that are shown
 _KEPT_TOGETHER = "Copies stay on one side of every split that is made here; none is removed."
 _NEAR_TOGETHER = (
     "They are copies of one picture, or neighbouring slices of one subject. They stay on one side of every split that "
-    "is made here; none is removed."
+    "is made here, but those of patients with different ids; none is removed."
 )
 _TITLES = {
     "bytes": "{} of a file, byte for byte, in {}",
@@ -104,7 +104,7 @@ def conflict_findings(evidence: Evidence) -> Iterator[Finding]:
             title=f"{counted(len(copies), 'cluster')} of copies with more than one class: some label is wrong",
             count=len(copies),
             examples=_class_examples(evidence, copies),
-            done="Nothing is changed: look, then correct or remove them in the set. They stay on one side of a split.",
+            done="Nothing is changed: look, then correct or remove them in the set.",
         )
     in_copies = {image for own in copies for image in own}
     groups = [own for own in conflicts(evidence.images, evidence.subjects.group_N) if not in_copies & set(own)]
@@ -116,7 +116,7 @@ def conflict_findings(evidence: Evidence) -> Iterator[Finding]:
             "only, or two subjects taken for one",
             count=len(groups),
             examples=_class_examples(evidence, groups),
-            done="Nothing is changed. They stay on one side of a split.",
+            done="Nothing is changed: look at them.",
         )
 
 

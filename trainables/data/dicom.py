@@ -5,6 +5,7 @@ pydicom is needed only by who has such files (the extra `dicom`); gdcm, which co
 
 import io
 import logging
+import math
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -109,6 +110,8 @@ def _rescaled_to(data: "Dataset") -> str | None:
         return str(data.ModalityLUTSequence[0].get("ModalityLUTType") or HU)
     if data.get("RescaleSlope") is None or data.get("RescaleIntercept") is None:
         return None
+    if not 0 < abs(float(data.RescaleSlope)) < math.inf:
+        raise UnreadableDicom(f"its rescale slope is {float(data.RescaleSlope):g}: no value can be told")
     return str(data.get("RescaleType") or HU)
 
 
@@ -132,10 +135,11 @@ def _stored(data: "Dataset") -> np.ndarray:
 
     try:
         return np.asarray(pixel_array(data))
-    except RuntimeError:
+    except (RuntimeError, ValueError, AttributeError, NotImplementedError):
         kind = data.file_meta.TransferSyntaxUID
         if not kind.is_compressed:
-            raise
+            size = f"{data.get('Columns')} x {data.get('Rows')} pixels of {data.get('BitsAllocated')} bits"
+            raise UnreadableDicom(f"damaged: {size} are not what its pixel data hold") from None
         way = "damaged, or of a kind that gdcm does not open" if find_spec("gdcm") else "pip install python-gdcm"
         raise UnreadableDicom(f"compressed ({kind.name}): {way}") from None
 

@@ -120,14 +120,15 @@ def run_command(home: Path, *arguments: str | Path, timeout_s: float = 400, **en
 def run_here(home: Path, *arguments: str | Path, **environment: str) -> Finished:
     """Run a command in this process, which spares the start of one: seconds of imports for each.
 
-    Environment, folder and signal handlers are as before then.
+    Environment, folder, known tasks and signal handlers are as before then.
     """
     from orchestrator.cli.main import main
+    from trainables import catalog
 
     home.parent.mkdir(exist_ok=True)
     stdout, stderr = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    kept = dict(os.environ)
+    kept, known = dict(os.environ), set(catalog.TASKS)
     environment_here = clean_environment(home, **environment)
     with pytest.MonkeyPatch.context() as patch, chdir(home.parent):
         patch.setattr(sys, "argv", ["orchestrate", *map(str, arguments)])
@@ -139,6 +140,8 @@ def run_here(home: Path, *arguments: str | Path, **environment: str) -> Finished
         finally:
             os.environ.clear()
             os.environ.update(kept)
+            for task in set(catalog.TASKS) - known:
+                del catalog._TASKS[task]
             for number, handler in handlers.items():
                 signal.signal(number, handler)
     said = [stream.buffer.getvalue().decode() for stream in (stdout, stderr)]  # type: ignore[attr-defined]

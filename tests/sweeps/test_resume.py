@@ -153,7 +153,10 @@ def test_a_finished_sweep_goes_on_with_more_trials_and_epochs(undisturbed: tuple
     nothing = run_here(home, "resume", "whole", "--json")
     assert (nothing.exit_code, nothing.json["winner"]) == (0, first["winner"])
     assert "has ended; --trials N or --epochs N raise its budget" in nothing.stderr
-    for flag, words in (("--trials", "--trials 1: the sweep has 3"), ("--epochs", "--epochs 1: the sweep has 12")):
+    for flag, words in (
+        ("--trials", "--trials 1: the sweep has 3"),
+        ("--epochs", f"--epochs 1: the sweep has {EPOCHS}"),
+    ):
         refused = run_here(home, "resume", "whole", flag, "1")
         assert (refused.exit_code, words in refused.stderr) == (2, True), refused.stderr
     winner = first["winner"]["trial_id"]

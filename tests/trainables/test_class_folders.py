@@ -106,11 +106,11 @@ def test_hidden_and_foreign_files_are_passed_over(four: Path) -> None:
 def test_files_that_no_suffix_calls_images_are_counted(binary: Path) -> None:
     write_images(binary, "yes/animated.gif", "no/old.JFIF")
     assert {"yes/animated.gif", "no/old.JFIF"} <= {record.path for record in read(BINARY, binary).records}
-    for name in ("yes/IM0001", "yes/a/scan.nii.gz", "no/b.dcm", "no/half\udcff.txt", "no/thumbs.DB", "README.md"):
+    for name in ("yes/IM0001", "yes/a/scan.nii.gz", "no/b.mha", "no/half\udcff.txt", "no/thumbs.DB", "README.md"):
         (binary / name).parent.mkdir(exist_ok=True)
         (binary / name).write_bytes(b"x")
     assert read(BINARY, binary).notes == (
-        "4 files with other suffixes are passed over (e.g. 'no/b.dcm', 'no/half\\udcff.txt', 'yes/IM0001')",
+        "4 files with other suffixes are passed over (e.g. 'no/b.mha', 'no/half\\udcff.txt', 'yes/IM0001')",
     )
 
 

@@ -166,8 +166,8 @@ def test_hidden_files_and_masks_are_passed_over(root: Path) -> None:
     (root / CT / ".DS_Store").write_bytes(b"x")
     assert pairs(root) == BY_NUMBER
     assert read(TASK, root).notes[1].startswith("2 CT")
-    (root / CT / "Healthy/1.dcm").write_bytes(b"x")
-    assert read(TASK, root).notes[2] == f"1 files with other suffixes are passed over (e.g. '{CT}/Healthy/1.dcm')"
+    (root / CT / "Healthy/1.mha").write_bytes(b"x")
+    assert read(TASK, root).notes[2] == f"1 files with other suffixes are passed over (e.g. '{CT}/Healthy/1.mha')"
 
 
 def test_other_layouts_are_refused(root: Path, tmp_path: Path) -> None:

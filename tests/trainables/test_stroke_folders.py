@@ -48,10 +48,10 @@ def test_hidden_and_foreign_files_are_passed_over(stroke_set: Path) -> None:
     shutil.copy(next(folder.glob("*.jpg")), folder / ".ipynb_checkpoints" / "copy.jpg")
     assert read(TASK, stroke_set).records == before
     assert read(TASK, stroke_set).notes == ()
-    (folder / "1.dcm").write_bytes(b"x")
+    (folder / "1.mha").write_bytes(b"x")
     assert read(TASK, stroke_set).records == before
     assert read(TASK, stroke_set).notes == (
-        "1 files with other suffixes are passed over (e.g. 'deep/test/strokeBT/1.dcm')",
+        "1 files with other suffixes are passed over (e.g. 'deep/test/strokeBT/1.mha')",
     )
 
 

@@ -69,7 +69,9 @@ def run_sweep(
     for what, number in whole.items():
         if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
             raise BadInput(f"{what}={number!r}: expected a whole number")
-    _check_text(home=home, data=data, task=task, tracking_uri=tracking_uri)
+    texts = {"home": home, "data": data or "", "task": task or "", "tracking_uri": tracking_uri or ""}
+    for what, text in texts.items():
+        _check_text(what, text)
     if seed < 0 or (time_budget_s is not None and not time_budget_s > 0):
         raise BadInput(f"seed={seed}, time_budget_s={time_budget_s}: expected a seed of at least 0 and a time above 0")
     opened = open_home(Path(home))
@@ -115,10 +117,11 @@ def leaderboard(reference: str | SweepResult, home: str | Path = HOME) -> "pd.Da
     """
     import pandas as pd
 
-    _check_text(home=home, reference=None if isinstance(reference, SweepResult) else reference or "")
     if isinstance(reference, SweepResult):
         sweeps, own = [reference.state], Home(reference.folder.parents[1])
     else:
+        _check_text("reference", reference)
+        _check_text("home", home)
         own = Home(Path(home).absolute())
         load_own_tasks(own)
         sweeps = sweeps_of(all_sweeps(own)[0], reference)
@@ -133,7 +136,8 @@ def load_model(reference: str, home: str | Path = HOME, tracking_uri: str | None
     """
     from orchestrator.tracking.loaded_model import load_version
 
-    _check_text(home=home, reference=reference or "", tracking_uri=tracking_uri)
+    for what, given in (("reference", reference), ("home", home), ("tracking_uri", tracking_uri or "")):
+        _check_text(what, given)
     opened = open_home(Path(home))
     load_own_tasks(opened)
     return load_version(reference, opened, tracking_uri)
@@ -144,10 +148,9 @@ def _check(what: str, given: str | None, known: Sequence[str]) -> None:
         raise BadInput(f"{what}: {unknown_name('value', str(given), known)}")
 
 
-def _check_text(**given: object) -> None:
-    for what, value in given.items():
-        if value is not None and not isinstance(value, str | Path):
-            raise BadInput(f"{what}={value!r}: expected text or a path")
+def _check_text(what: str, given: object) -> None:
+    if not isinstance(given, str | Path):
+        raise BadInput(f"{what}={given!r}: expected text or a path")
 
 
 def _record(row: LeaderboardRow) -> dict[str, object]:

@@ -102,7 +102,7 @@ def _of_patients(guess: GuessedTask) -> list[str]:
         return [f"patient_id_pattern: {pattern}  # finds {guess.patients} patients in the paths: is that right?"]
     if "patient_id" in guess.columns or guess.layout == "manifest":
         return []
-    if guess.by_dicom:
+    if guess.patients:
         return [f"# {guess.patients} patients by DICOM's PatientID; a patients.csv or a patient_id_pattern goes first"]
     return [
         "# patient_id_pattern: '(P\\d+)_'  # the group is the patient in an image's path. Without one, or a",

@@ -30,8 +30,7 @@ SHOWN = 6
 class GuessedTask:
     """What a task file may say: `aliases` what the data call its classes, `columns` what tables call the known ones.
 
-    `patients` is how many the pattern finds, or `by_dicom` the headers of DICOM files; 0 without
-    either.
+    `patients` is how many the pattern finds or, without one, the headers of DICOM files; 0 where nothing tells.
     """
 
     layout: str
@@ -42,7 +41,6 @@ class GuessedTask:
     columns: dict[str, str] = field(default_factory=dict)
     patient_id_pattern: str = ""
     patients: int = 0
-    by_dicom: bool = False
     has_dicom: bool = False
 
 
@@ -125,11 +123,12 @@ def _named(layout: str, data: Path, spellings: Sequence[str], places: Sequence[P
 
     classes, aliases = class_names(spellings)
     paths = [path.relative_to(data).as_posix() for place in places for path in image_files(place)]
-    if patients := patients_told(data, paths):
-        return GuessedTask(layout, data, classes, aliases, len(paths), patients=patients, by_dicom=True, has_dicom=True)
-    pattern, patients = _pattern_of(paths, FOLDER_PATTERN % CLASS_DEPTH[layout], WORD_PATTERN)
     has_dicom = any(has_dicom_mark(data / path) for path in paths)
-    return GuessedTask(layout, data, classes, aliases, len(paths), {}, pattern, patients, has_dicom=has_dicom)
+    patients = patients_told(data, paths) if has_dicom else 0
+    pattern = ""
+    if not patients:
+        pattern, patients = _pattern_of(paths, FOLDER_PATTERN % CLASS_DEPTH[layout], WORD_PATTERN)
+    return GuessedTask(layout, data, classes, aliases, len(paths), {}, pattern, patients, has_dicom)
 
 
 def _of_parquet(files: Sequence[Path], root: Path) -> GuessedTask | None:

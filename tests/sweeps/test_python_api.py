@@ -55,6 +55,8 @@ def test_what_is_refused_is_the_command_lines_line(tmp_path: Path) -> None:
         leaderboard("stroke", home=3)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=r"reference=\['stroke'\]: expected text"):
         leaderboard(["stroke"])  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="reference=None: expected text"):
+        leaderboard(None)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="tracking_uri=5: expected text"):
         load_model("stroke", tracking_uri=5)  # type: ignore[arg-type]
     assert not hasattr(orchestrator, "no_such_name")

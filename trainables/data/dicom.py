@@ -135,7 +135,7 @@ def _stored(data: "Dataset") -> np.ndarray:
 
     try:
         return np.asarray(pixel_array(data))
-    except (RuntimeError, ValueError, AttributeError, NotImplementedError):
+    except (RuntimeError, ValueError):  # what pydicom and its decoders raise for pixels that do not fit
         kind = data.file_meta.TransferSyntaxUID
         if not kind.is_compressed:
             size = f"{data.get('Columns')} x {data.get('Rows')} pixels of {data.get('BitsAllocated')} bits"

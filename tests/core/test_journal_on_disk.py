@@ -2,8 +2,7 @@
 
 import errno
 import os
-import time
-from collections.abc import Callable
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,35 +12,34 @@ from orchestrator import journal as module
 from orchestrator.errors import DiskFull
 from orchestrator.journal import RESERVE, JournalWriter, read_events
 
-FaultyDisk = Callable[[int | None], None]
+
+class FaultyDisk:
+    """A disk whose next syncs fail as told, and then work again; it counts them."""
+
+    def __init__(self) -> None:
+        self._whole, self._failures, self._tried = os.fsync, list[int](), threading.Semaphore(0)
+
+    def fail(self, number: int, times: int) -> None:
+        self._failures += [number] * times
+
+    def fsync(self, file: int) -> None:
+        failure = self._failures.pop() if self._failures else None
+        self._tried.release()
+        if failure is not None:
+            raise OSError(failure, os.strerror(failure))
+        self._whole(file)
+
+    def wait_for_syncs(self, count: int) -> None:
+        for _ in range(count):
+            assert self._tried.acquire(timeout=20), "nobody brings lines to disk"
 
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> FaultyDisk:
-    """Let fsync fail with a number from now on, or work again with None; return when it was tried once more."""
-    whole, number, tried = os.fsync, [0], [0]
-
-    def fsync(file: int) -> None:
-        tried[0] += 1
-        if number[0]:
-            raise OSError(number[0], os.strerror(number[0]))
-        whole(file)
-
-    def turn(to: int | None) -> None:
-        number[0], tried[0] = to or 0, 0
-
-    turn.tried = tried  # type: ignore[attr-defined]
-    monkeypatch.setattr(os, "fsync", fsync)
+    disk = FaultyDisk()
+    monkeypatch.setattr(os, "fsync", disk.fsync)
     monkeypatch.setattr(module, "SYNC_TO_DISK_S", 0.01)
-    return turn
-
-
-def wait_for_sync(disk: FaultyDisk) -> None:
-    deadline = time.monotonic() + 20
-    while not disk.tried[0]:  # type: ignore[attr-defined]
-        assert time.monotonic() < deadline, "nobody brings lines to disk"
-        time.sleep(0.005)
-    time.sleep(0.05)
+    return disk
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -49,32 +47,27 @@ def test_a_disk_that_is_full_when_lines_are_synced_ends_the_sweep(
     tmp_path: Path, disk: FaultyDisk, number: int
 ) -> None:
     with JournalWriter(tmp_path / "journal.jsonl", lambda event: None) as journal:
-        disk(number)
+        disk.fail(number, times=2)
         journal.append(started(make_plan()))
-        wait_for_sync(disk)
-        disk(number)
-        wait_for_sync(disk)  # tried again without another line
+        disk.wait_for_syncs(3)  # the second and third without another line
         with pytest.raises(DiskFull):
             journal.append(suggested(0))
         assert not (tmp_path / RESERVE).exists(), "its room is for the last lines"
-        disk(None)
-        wait_for_sync(disk)
-        disk(None)
+        disk.wait_for_syncs(1)
         journal.append(suggested(1))
-        wait_for_sync(disk)  # its thread lives
+        disk.wait_for_syncs(1)  # its thread lives
     events = read_events(tmp_path / "journal.jsonl")[0]
     assert [event.kind for event in events] == ["sweep_started", "trial_suggested", "trial_suggested"]
 
 
 def test_another_fault_of_the_disk_is_told_once(tmp_path: Path, disk: FaultyDisk) -> None:
     with JournalWriter(tmp_path / "journal.jsonl", lambda event: None) as journal:
-        disk(errno.EIO)
+        disk.fail(errno.EIO, times=1)
         journal.append(started(make_plan()))
-        wait_for_sync(disk)
-        disk(None)
+        disk.wait_for_syncs(2)
         with pytest.raises(OSError, match="Input/output error"):
             journal.append(suggested(0))
         journal.append(suggested(1))
-        wait_for_sync(disk)
+        disk.wait_for_syncs(1)
     events = read_events(tmp_path / "journal.jsonl")[0]
     assert [event.trial for event in events[1:]] == [1], "what was refused is not in it"

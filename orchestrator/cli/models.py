@@ -65,7 +65,7 @@ def _download(task: str, folder: Path, wanted: str | None, kind: str, as_json: b
     from orchestrator.cli import environment
     from orchestrator.cli.console import print_json, results
     from orchestrator.new_folder import check_new_folder, new_folder
-    from orchestrator.tracking.downloads import download_version
+    from orchestrator.tracking.downloads import download_version, write_decision
     from orchestrator.tracking.registry import find_model
     from orchestrator.tracking.store import open_store, told_as_bad_input
 
@@ -75,8 +75,10 @@ def _download(task: str, folder: Path, wanted: str | None, kind: str, as_json: b
     with new_folder(folder) as part, tempfile.TemporaryDirectory() as scratch:
         own = part if kind == "mlflow" else Path(scratch, "model")
         with told_as_bad_input(home, uri):
-            found = find_model(open_store(home, uri), task if wanted is None else f"{task}@{wanted}")
+            client = open_store(home, uri)
+            found = find_model(client, task if wanted is None else f"{task}@{wanted}")
             download_version(found, own)
+            write_decision(client, found, own)
         difference = None if kind == "mlflow" else _export(own, part, kind)
     told: dict[str, Any] = {"name": found.name, "version": found.version, "alias": found.alias, "format": kind}
     if as_json:

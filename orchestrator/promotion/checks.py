@@ -127,15 +127,16 @@ def _served_probabilities(folder: EvidenceFolder) -> np.ndarray:
 
 
 def _better_than_chance(evidence: Evidence) -> Check:
+    """Judge the primary metric, or AUROC where chance gives no one number for it."""
     overall = evidence.evaluation["test"]["overall"]
-    metric = evidence.metric
+    metric, chance = evidence.metric, _chance(evidence.metric, evidence, overall["confusion"])
+    rule = "the 95 % interval lies above {:.3g}, which chance gives"
+    if chance is None:
+        rule += f" (it gives no one {metric})"
+        metric, chance = "auroc", 0.5
+    rule = rule.format(chance)
     low, high = overall["intervals"].get(metric, (None, None))
     value, name = overall["metrics"].get(metric), f"test {metric}"
-    chance = _chance(metric, evidence, overall["confusion"])
-    if chance is None:
-        value, rule = f"{name} {format_metric(value)}", f"chance has no {metric}: not judged"
-        return Check("better than chance", value, rule, passed=True)
-    rule = f"the 95 % interval lies above {chance:.3g}, which chance gives"
     if low is None:
         why = overall["no_interval"].get(metric) or overall["reasons"].get(metric) or "no interval"
         return Check("better than chance", f"{name} {format_metric(value)} ({why})", rule, passed=False)

@@ -11,8 +11,8 @@ from orchestrator.promotion.checks import Check
 from orchestrator.promotion.evidence import digest_of
 from orchestrator.tracking.store_fault import STORE_FAULTS, fault_of
 
-MODEL_DIGEST_TAG = "orchestrate.model_sha256"
-PARTS = ("artifacts/classifier", "registered_model.py")
+MODEL_DIGEST_TAG = "orchestrate.model_files_sha256"
+PARTS = ("artifacts/classifier", "registered_model.py", "MLmodel", "requirements.txt")  # MLmodel says which code runs
 
 
 def model_digest(place: str) -> str:

@@ -151,6 +151,11 @@ def evidence_of(client: MlflowClient, name: str, version: str, must_hold: bool =
         yield folder
 
 
+def stored_notes(version: ModelVersion) -> dict[str, Any]:
+    """Return what was decided of a version, all checks with it, and its moves, oldest first."""
+    return {"decision": _note_of(version, DECISION_TAG) or None, "moves": _moves(version)}
+
+
 def stored_decision(version: ModelVersion) -> str:
     """Return in words what was decided of a version; empty where nothing was, or where it was broken off before the
     aliases moved: then it is to be decided again.

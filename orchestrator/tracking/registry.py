@@ -39,6 +39,7 @@ from trainables.catalog import TASKS
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 LOCK_TRIES, LOCK_WAIT_S = 10, 2.0
+JUDGED_AT_TAG = "orchestrate.judged_at"  # seconds since 1970, when the winner was evaluated on test
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,27 @@ def register_winner(
     version = str(found.version)
     aliases = aliases_of(client, name)
     words = stored_decision(found)
-    if not words and int(version) >= int(aliases.get(CHALLENGER, 0)):  # an old sweep proposes nothing
+    if not words and _is_newer(client, name, aliases.get(CHALLENGER), version, state):
+        words = f"not proposed: version {aliases[CHALLENGER]} is a newer challenger"
+    elif not words:
         if aliases.get(CHAMPION) != version:
             client.set_registered_model_alias(name, CHALLENGER, version)
             words = _ask_policy(client, name, version, policy, state, judge)
     own = sorted(alias for alias, number in aliases_of(client, name).items() if number == version)
     return Registered(name=name, version=version, aliases=own, decision=words)
+
+
+def _is_newer(client: MlflowClient, name: str, challenger: str | None, version: str, state: SweepState) -> bool:
+    """Tell whether the challenger was judged later than this winner, whose sweep may have been sent long after it."""
+    if challenger is None or challenger == version:
+        return False
+    judged_at = client.get_model_version(name, challenger).tags.get(JUDGED_AT_TAG, "0")
+    return float(judged_at) > _judged_at(state)
+
+
+def _judged_at(state: SweepState) -> float:
+    assert state.winner is not None
+    return state.finalists[state.winner].time
 
 
 def _create_version(
@@ -266,6 +282,7 @@ def _version_tags(state: SweepState) -> dict[str, str]:
         "orchestrate.data_kind": plan.data.kind,
         "orchestrate.split": plan.data.split,
         "orchestrate.leaking_test_images": str(sum(plan.data.leaks.values())),
+        JUDGED_AT_TAG: f"{_judged_at(state):.3f}",
         **scores,
     }
 

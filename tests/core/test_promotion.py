@@ -104,6 +104,25 @@ def test_a_cheaper_model_need_not_be_better(tmp_path: Path) -> None:
     assert not judged(tmp_path / "off", cheap, Model(**twin), policy={"cheaper_fraction": None}).passed
 
 
+def test_two_models_without_a_fault_on_few_images_are_not_told_apart(tmp_path: Path) -> None:
+    """Cheaper and not worse: twenty images cannot say the latter."""
+    perfect = {"signal": 30.0, "own_noise": 0.0}
+    few = judged(tmp_path, Model(**perfect, parameters=1), Model(**perfect), held_out=TestSet(patients=20))
+    check = next(check for check in few.checks if check.name == "auroc against the champion")
+    assert not check.passed and check.value.startswith("+0.000 [-0.168, +0.168], p 1 ")
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "log_loss", "sensitivity"])
+def test_where_chance_is_no_one_number_auroc_is_held_against_it(tmp_path: Path, metric: str) -> None:
+    for name, model, passes in (("blind", Model(signal=0.0), False), ("good", BETTER, True)):
+        folder = write_evidence(tmp_path / name, model)
+        path = folder.path / EVIDENCE_FILE
+        path.write_text(folder.evidence.model_copy(update={"metric": metric}).model_dump_json())
+        check = decide(POLICY, EvidenceFolder(folder.path)).checks[0]
+        assert (check.name, check.passed) == ("better than chance", passes)
+        assert check.value.startswith("test auroc 0.") and check.rule.endswith(f"(it gives no one {metric})")
+
+
 def test_who_challenges_after_others_needs_a_smaller_p(tmp_path: Path) -> None:
     first = judged(tmp_path / "one", Model(signal=2.1, seed=2))
     assert first.passed and first.p_value < 0.05

@@ -2,10 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
-from evidence_support import Model, TestSet, write_evidence
+from evidence_support import Model, TestSet, draw_predictions, write_evidence
 
 from orchestrator.promotion.evidence import EVIDENCE_FILE, digest_of
 from orchestrator.promotion.verification import verify
+from trainables.evaluation.predictions import read_predictions, write_predictions
 
 
 def failed(folder, digest: str) -> dict[str, str]:
@@ -46,6 +47,26 @@ def test_a_better_number_in_the_evidence_is_found(tmp_path: Path) -> None:
     evidence["evaluation"]["test"]["overall"]["metrics"]["auroc"] += 0.01
     path.write_text(json.dumps(evidence))
     assert "test.overall.metrics.auroc" in failed(write_again(folder), digest_of(path))["numbers"]
+
+
+def test_what_only_images_tell_is_left_to_the_digest(tmp_path: Path) -> None:
+    """The score of pairs with partners shuffled is in no table."""
+    folder = write_evidence(tmp_path / "e", Model())
+    path = folder.path / EVIDENCE_FILE
+    evidence = json.loads(path.read_text())
+    evidence["evaluation"]["repairing"] = {"shuffles": 20, "metrics": {"auroc": [0.5, 0.4, 0.6]}}
+    path.write_text(json.dumps(evidence))
+    checks = verify(write_again(folder), digest_of(path))
+    assert all(check.passed for check in checks), checks
+    assert checks[-1].value.endswith(" reckoned again (not those with partners shuffled)")
+
+
+@pytest.mark.parametrize("words", [("true", "false"), ("1", "2")])
+def test_classes_whose_names_look_like_something_else_are_read_again(tmp_path: Path, words: tuple[str, str]) -> None:
+    drawn = draw_predictions(Model(), TestSet(patients=4), "test")
+    write_predictions(tmp_path / "table.csv", drawn, words)
+    again = read_predictions(tmp_path / "table.csv", words, "test")
+    assert again.labels_N.tolist() == drawn.labels_N.tolist()
 
 
 def test_a_missing_or_damaged_bundle_is_one_line(tmp_path: Path) -> None:

@@ -57,28 +57,32 @@ def test_what_an_earlier_winner_became_is_not_told_of_a_later_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "tags", "proposed"),
+    ("held", "tags", "proposed", "words"),
     [
-        ({"challenger": "1"}, {}, ["challenger"]),
-        ({"challenger": "3"}, {}, []),  # an old sweep
-        ({}, {"orchestrate.decision": '{"words": "refused: x"}'}, []),  # it was judged then
+        ({"challenger": "1"}, {}, ["challenger"], "refused: x"),
+        ({"challenger": "3"}, {}, [], "not proposed: version 3 is a newer challenger"),
+        ({}, {"orchestrate.decision": '{"words": "refused: x"}'}, [], "refused: x"),  # it was judged then
     ],
 )
 def test_a_sweep_that_is_sent_again_proposes_nothing_anew(
-    monkeypatch: pytest.MonkeyPatch, held: dict, tags: dict, proposed: list[str]
+    monkeypatch: pytest.MonkeyPatch, held: dict, tags: dict, proposed: list[str], words: str
 ) -> None:
-    state = replay([*events("old", end=False), WinnerChosen(trial=0)])
+    """Whether a sweep is old its own time says, not the number that its version got when it was sent."""
+    finalist = FinalistEvaluated(trial=0, validation={}, test={}, time=100)
+    state = replay([*events("old", end=False), finalist, WinnerChosen(trial=0)])
+    judged = {"1": "99", "3": "101"}
     aliases: list[str] = []
     client = SimpleNamespace(
         get_registered_model=lambda name: SimpleNamespace(aliases=held),
         set_registered_model_alias=lambda name, alias, version: aliases.append(alias),
+        get_model_version=lambda name, version: SimpleNamespace(tags={"orchestrate.judged_at": judged[version]}),
     )
     known = SimpleNamespace(version="2", tags=tags)
     monkeypatch.setattr("orchestrator.tracking.registry._version_of_winner", lambda *about: known)
     monkeypatch.setattr("orchestrator.tracking.registry._ask_policy", lambda *about: "refused: x")
     registered = register_winner(client, state, Path(), "0", "run", DEFAULT_POLICY)
     assert aliases == proposed
-    assert registered.decision == ("refused: x" if proposed or tags else "")
+    assert registered.decision == words
 
 
 def test_a_sweep_can_be_sent_to_a_second_store(sweep: Path, store_home: Home, tmp_path_factory) -> None:

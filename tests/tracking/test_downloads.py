@@ -62,6 +62,8 @@ def test_a_download_is_the_whole_model(client: MlflowClient, told, tmp_path: Pat
     }
     assert list(tmp_path.iterdir()) == [tmp_path / "model"], "nothing else is left"
     assert (tmp_path / "model/artifacts/classifier/MODEL_CARD.md").is_file()
+    decided = json.loads((tmp_path / "model/evidence/decision.json").read_text())
+    assert decided == {"name": "stroke", "version": "1", "decision": None, "moves": []}, "made champion by hand"
     frame = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict({"image": [noise()]})
     expected = predict(load_model(find_model(client, "stroke")), [png(noise())])
     assert np.allclose(frame[["p_normal", "p_stroke"]], expected[["p_normal", "p_stroke"]], atol=1e-6)

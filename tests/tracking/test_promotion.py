@@ -1,6 +1,7 @@
 import contextlib
 import json
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +16,15 @@ from orchestrator.home import Home
 from orchestrator.promotion.checks import RivalAnswers
 from orchestrator.promotion.evidence import EVIDENCE_FILE, FOLDER, EvidenceFolder, digest_of
 from orchestrator.tracking import promotion as module
-from orchestrator.tracking.promotion import EVIDENCE_DIGEST_TAG, Judge, aliases_of, promote, roll_back, stored_decision
+from orchestrator.tracking.promotion import (
+    EVIDENCE_DIGEST_TAG,
+    Judge,
+    aliases_of,
+    promote,
+    roll_back,
+    stored_decision,
+    stored_notes,
+)
 from orchestrator.tracking.promotion_lock import EXPIRES, OWNER, locks_in_words, promotion_lock
 from orchestrator.tracking.store import open_store
 
@@ -83,6 +92,7 @@ def test_a_first_good_model_is_champion_a_better_one_follows_and_rollback_brings
     assert float(tags[f"orchestrate.p_against_{first}"]) < 0.05
     assert registry.client.get_model_version(NAME, second).description.startswith("**Promotion:** all 9 checks passed")
     assert {"name", "value", "rule", "passed"} == set(decision["checks"][0])
+    assert stored_notes(registry.client.get_model_version(NAME, second)) == {"decision": decision, "moves": [move]}
     assert roll_back(registry.client, NAME) == (first, second)
     assert registry.aliases == {"champion": first, "previous": second}
     assert registry.note(first, "move_2")["how"] == "rolled back"
@@ -282,6 +292,58 @@ def test_the_command_prints_check_by_check_and_refuses_with_exit_code_4(
     assert json.loads(capsys.readouterr().out)["how"] == "forced"
     commands.rollback(NAME)
     assert capsys.readouterr().out == "stroke: version 1 is champion again, version 2 was\n"
+
+
+@pytest.mark.parametrize(
+    ("challenger", "refused"),
+    [
+        (BETTER, []),
+        (EQUAL, ["auroc against the champion"]),
+        (Model(signal=0.8, seed=4), ["auroc against the champion", "sensitivity at 95% specificity"]),
+        (Model(signal=3.2, seed=2, leaks=12), ["no leak"]),
+        (Model(signal=3.2, seed=2, overconfidence=5.0), ["calibrated"]),
+        (Model(signal=6.0, signal_on_mr=0.9, seed=2), ["MR not worse"]),
+    ],
+    ids=["better", "equal", "worse", "leaks", "too sure", "worse on MR"],
+)
+def test_a_challenger_of_each_kind_is_told_check_by_check(
+    settings: Registry, capsys: pytest.CaptureFixture[str], challenger: Model, refused: list[str]
+) -> None:
+    settings.add(GOOD, held_out := TestSet(patients=200))
+    commands.promote(NAME)
+    settings.add(challenger, held_out)
+    with contextlib.nullcontext() if not refused else pytest.raises(PromotionRefused, match="not promoted") as error:
+        commands.promote(NAME)
+    assert not refused or error.value.exit_code == 4
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    failed = [line for line in lines if line.startswith("FAIL")]
+    assert [any(name in line for line in failed) for name in refused] == [True] * len(refused), failed
+    assert bool(failed) == bool(refused)
+    assert (settings.aliases["champion"] == "2") == (not refused)
+
+
+def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(registry: Registry) -> None:
+    registry.promote(registry.add(GOOD))
+    elsewhere, others, outcomes = TestSet(seed=5), [], []
+    second, third = registry.add(BETTER, elsewhere), registry.add(BETTER, elsewhere)
+
+    def promoted_by_another(version: str) -> None:
+        try:
+            outcomes.append(registry.promote(version, judge=judge).moved)
+        except PromotionRefused as error:
+            outcomes.append(str(error))
+
+    def judge(champion: str, challenger: EvidenceFolder) -> RivalAnswers:
+        """Decide for as long as the other one tries."""
+        if not others:
+            others.append(threading.Thread(target=promoted_by_another, args=(third,)))
+            others[0].start()
+            others[0].join()
+        return RivalAnswers(draw_predictions(GOOD, elsewhere, "test").probs_NK, seen=0)
+
+    promoted_by_another(second)
+    assert outcomes[1] == "promoted" and "another promotion" in outcomes[0]
+    assert registry.aliases["champion"] == second
 
 
 def test_verify_refuses_a_version_whose_predictions_were_altered(

@@ -93,7 +93,8 @@ def delong(first_N: np.ndarray, second_N: np.ndarray, labels_N: np.ndarray) -> P
     covariance_22 = np.cov(above_2P) / num_positive + np.cov(below_2Q) / num_negative
     contrast_2 = np.array([1.0, -1.0])
     standard_error = float(np.sqrt(max(contrast_2 @ covariance_22 @ contrast_2, 0.0)))
-    return _tested("auroc", float(contrast_2 @ auroc_2), standard_error, np.inf, "DeLong")
+    value = float(contrast_2 @ auroc_2)
+    return _tested("auroc", value, standard_error, np.inf, num_positive + num_negative, "DeLong")
 
 
 def mcnemar(first_right_N: np.ndarray, second_right_N: np.ndarray) -> float:
@@ -138,13 +139,22 @@ def _by_groups(
     if spread is None:
         lost = "a class that it needs is missing from too many draws"
         return PairedDifference(metric, float(here[0]), None, None, None, method, lost)
-    return _tested(metric, float(here[0]), spread.standard_error, spread.degrees_of_freedom, method)
+    groups = len(sample.stratum_G)
+    return _tested(metric, float(here[0]), spread.standard_error, spread.degrees_of_freedom, groups, method)
 
 
-def _tested(metric: str, value: float, standard_error: float, freedom: float, method: str) -> PairedDifference:
-    """Return interval and p of Student's t. Where nothing varies, models that differ differ for sure."""
+def _tested(
+    metric: str, value: float, standard_error: float, freedom: float, groups: int, method: str
+) -> PairedDifference:
+    """Return interval and p of Student's t.
+
+    Where no group tells anything else than the others, the exact binomial of `groups` that agree: so many may be of
+    another kind unseen (that share is the interval's half), and a sign test has this p. Clopper and Pearson 1934.
+    """
     if standard_error < ROUNDING:
-        return PairedDifference(metric, value, value, value, 1.0 if abs(value) < ROUNDING else 0.0, method)
+        unseen = 1 - TAIL ** (1 / groups)
+        p_value = 1.0 if abs(value) < ROUNDING else min(1.0, 2 * 0.5**groups)
+        return PairedDifference(metric, value, value - unseen, value + unseen, p_value, method)
     half = float(stats.t.ppf(1 - TAIL, freedom)) * standard_error
     p_value = float(2 * stats.t.sf(abs(value) / standard_error, freedom))
     return PairedDifference(metric, value, value - half, value + half, p_value, method)

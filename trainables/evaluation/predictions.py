@@ -13,6 +13,8 @@ from trainables.data.split_rows import SplitRow
 from trainables.errors import DataError
 from trainables.evaluation.temperature import probabilities
 
+WORDS = ("true_label", "case", "group", "image_type", "leak")  # a class may be called 1 or true
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -85,7 +87,7 @@ def read_predictions(path: Path, classes: Sequence[str], side: Side) -> Predicti
     Raises DataError for a table that is missing, damaged or of other classes.
     """
     try:
-        frame = pd.read_csv(path, keep_default_na=False, float_precision="round_trip", dtype={"group": str})
+        frame = pd.read_csv(path, keep_default_na=False, float_precision="round_trip", dtype=dict.fromkeys(WORDS, str))
         logits_NK = frame[[f"logit_{name}" for name in classes]].to_numpy(dtype=np.float32)
         if not np.isfinite(logits_NK).all():
             raise ValueError("a logit is not finite")

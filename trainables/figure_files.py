@@ -19,8 +19,11 @@ def quiet_glyphs() -> Iterator[None]:
         yield
 
 
+FAST = {"compress_level": 1}  # files are a tenth larger, and packed in a third less time
+
+
 def save_quietly(figure: Figure, target: Path | io.BytesIO) -> None:
     """Write a PNG. `Figure.savefig` would draw everything twice, the first time to nowhere."""
     with quiet_glyphs():
         canvas: Any = FigureCanvasAgg(figure)
-        canvas.print_png(target)
+        canvas.print_png(target, pil_kwargs=FAST)

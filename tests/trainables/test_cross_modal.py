@@ -247,6 +247,7 @@ def test_attention_within_an_image_is_none_between_images() -> None:
         explainers_for(explained("ct_only"), Explainer("crossattention", "stream.layers.0.attention"))
 
 
+@pytest.mark.faults  # half a minute
 def test_cross_attention_learns_what_only_both_images_tell_and_late_fusion_does_not() -> None:
     """A bright square in exactly one of two images of noise; each image alone has one in half of either class."""
     rng = np.random.default_rng(0)

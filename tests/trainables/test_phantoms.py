@@ -61,15 +61,15 @@ def test_there_is_one_for_every_task() -> None:
 
 
 def test_same_seed_same_bytes_and_other_seed_other_pictures(task: str, tmp_path: Path) -> None:
-    first = written(tmp_path / "a", lambda folder: PHANTOMS[task](folder, 8, 5))
-    assert first == written(tmp_path / "b", lambda folder: PHANTOMS[task](folder, 8, 5))
-    written(tmp_path / "c", lambda folder: PHANTOMS[task](folder, 8, 6))
+    first = written(tmp_path / "a", lambda folder: PHANTOMS[task](folder, 4, 5))
+    assert first == written(tmp_path / "b", lambda folder: PHANTOMS[task](folder, 4, 5))
+    written(tmp_path / "c", lambda folder: PHANTOMS[task](folder, 4, 6))
     contents = [{picture.content for picture in read_pictures(tmp_path / name)} for name in "ac"]
     assert not contents[0] & contents[1]
 
 
 def test_a_patient_does_not_depend_on_how_many_there_are(task: str, tmp_path: Path) -> None:
-    for name, patients in (("few", 8), ("many", 26)):
+    for name, patients in (("few", 4), ("many", 9)):
         (tmp_path / name).mkdir()
         PHANTOMS[task](tmp_path / name, patients, 1)
     few, many = ({p.path: p for p in read_pictures(tmp_path / name)} for name in ("few", "many"))

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from orchestrator.errors import BadInput
 from orchestrator.home import Home
 from orchestrator.inspecting.data import find_data
 from orchestrator.new_folder import check_new_folder, new_folder
+from orchestrator.promotion.evidence import FOLDER
+from orchestrator.promotion.explanation_verdicts import explainer_warnings
 from orchestrator.test_ledger import EVALUATE
 from orchestrator.test_predictions import development_images, note_predictions
 from orchestrator.version_grids import check_per_class
@@ -239,7 +242,8 @@ def _write(
     request: EvaluateRequest,
 ) -> None:
     from orchestrator.tracking.downloads import CLASSIFIER, download_version
-    from orchestrator.tracking.store import told_as_bad_input
+    from orchestrator.tracking.promotion import evidence_digest
+    from orchestrator.tracking.store import open_store, told_as_bad_input
     from orchestrator.version_grids import write_version_grids
     from trainables.side_report import write_side_report
 
@@ -262,6 +266,9 @@ def _write(
                 with tempfile.TemporaryDirectory() as scratch:
                     with told_as_bad_input(request.home, request.tracking_uri):
                         download_version(found[judged.version], Path(scratch))
-                    drawn = predictions, images.reader(), request.grid, title
+                        client = open_store(request.home, request.tracking_uri)
+                        digest = evidence_digest(client, evaluated.name, judged.version)
+                    warn = partial(explainer_warnings, Path(scratch) / FOLDER, digest=digest)
+                    drawn = predictions, images.reader(), request.grid, title, warn
                     no_grid = write_version_grids(folder / "explanations", Path(scratch) / CLASSIFIER, *drawn)
                 evaluated.notes.extend([f"{title}: no grid, {no_grid}"] if no_grid else [])

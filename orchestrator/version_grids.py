@@ -1,6 +1,6 @@
 """Images of each class with their map, for a registered version that judged a labelled set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,14 +20,21 @@ SEED = 0  # of the random draw: versions that are compared show the same images
 
 
 def write_version_grids(
-    folder: Path, classifier: Path, predictions: Predictions, read: Read, per_class: int, title: str
+    folder: Path,
+    classifier: Path,
+    predictions: Predictions,
+    read: Read,
+    per_class: int,
+    title: str,
+    warn: Callable[[Sequence[str]], Sequence[str]],
 ) -> str:
     """Write class_grid.png and mistakes.png into a new folder: up to `per_class` of each true class.
 
     The first shows random images, the second the surest mistakes, each with the map of the architecture's first
-    explainer of it, for the predicted class. Returns why there are none, or nothing.
+    explainer of it, for the predicted class; `warn` gives what must be said of explainers by their names. Returns why
+    there are none, or nothing.
     """
-    from trainables.explain.class_grid import class_grids, write_class_grid
+    from trainables.explain.class_grid import class_grids, drawn_explainers, write_class_grid
     from trainables.explain.packaged import explainers_for, load_packaged
 
     labels_N, probs_NK = predictions.labels_N, predictions.probs_NK
@@ -40,7 +47,9 @@ def write_version_grids(
             explainers, _ = explainers_for(explained, None)
             about = labels_N[grid.chosen], probs_NK[grid.chosen], packaged.classes
             heading = f"{title}: {grid.words}"
-            write_class_grid(folder / grid.file, explained, explainers, range(len(images_NMHW)), *about, heading)
+            warnings = warn([one.name for one in drawn_explainers(explainers)])
+            numbers = range(len(images_NMHW))
+            write_class_grid(folder / grid.file, explained, explainers, numbers, *about, heading, warnings)
     except ExplanationError as error:
         return str(error)
     return ""

@@ -130,8 +130,6 @@ def _explain(
     try:
         explain_side(folder, task, explained, predictions, masks, title, explaining.settings)
     except (ExplanationError, torch.OutOfMemoryError) as error:  # costs no evaluation
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
         told = {"explainers": {}, "refused": [str(error).strip().splitlines()[0]]}
         (folder / EXPLANATIONS_FILE).write_text(json.dumps(told, indent=2), encoding="utf-8")
     finally:

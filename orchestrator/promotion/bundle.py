@@ -59,6 +59,7 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
     except (OSError, ValueError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise BadInput(f"{evaluated}: its evaluation cannot be read ({error}); run the sweep again") from error
+    explanations, unexplained = _explanations(evaluated / EXPLANATIONS)
     weights_sha256 = _evaluated_weights(evaluated, sweep / "trials" / f"{trial.number:04d}" / BEST_WEIGHTS, folder)
     started = state.resumed or state.started
     evidence = Evidence(
@@ -87,7 +88,8 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
         licence=_licence(state),
         audit=_audit(sweep / "data" / "audit.json"),
         seeds=spread_over("seed", state, trial.number) or {},
-        explanations=_explanations(evaluated / EXPLANATIONS / EXPLANATIONS_FILE),
+        explanations=explanations,
+        unexplained=unexplained,
         cost=_cost(evaluated / COST_FILE, trial, started.device),
         code=started.git,
         versions=started.versions,
@@ -97,10 +99,15 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
     )
     _write(folder, evidence)
     write_model_card(EvidenceFolder(folder))
-    further = [name for name in (CARD_FILE, FAILURES_FILE) if (folder / name).is_file()]
-    further += sorted(f"{EXPLANATIONS}/{path.name}" for path in folder.glob(f"{EXPLANATIONS}/*"))
-    _write(folder, evidence.model_copy(update={"files_sha256": {name: digest_of(folder / name) for name in further}}))
+    _write(folder, evidence.model_copy(update={"files_sha256": _further_digests(folder)}))
     return EvidenceFolder(folder)
+
+
+def _further_digests(folder: Path) -> dict[str, str]:
+    """Return file -> digest of all that the evidence has beside its tables, folders of explanations included."""
+    explained = sorted(path for path in (folder / EXPLANATIONS).rglob("*") if path.is_file())
+    found = [path for path in (folder / CARD_FILE, folder / FAILURES_FILE, *explained) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): digest_of(path) for path in found}
 
 
 def _write(folder: Path, evidence: Evidence) -> None:
@@ -152,21 +159,24 @@ def _audit(path: Path) -> dict[str, Any]:
     }
 
 
-def _explanations(path: Path) -> dict[str, ExplainerVerdict]:
-    """Return what each explainer's maps are worth; nothing where nothing was explained."""
+def _explanations(folder: Path) -> tuple[dict[str, ExplainerVerdict], str]:
+    """Return what each explainer's maps are worth, and why there is nothing though it was tried."""
+    if not folder.is_dir():
+        return {}, ""
     try:
-        explainers = json.loads(path.read_bytes())["explainers"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return {
-        name: ExplainerVerdict(
-            method=one["method"],
-            beats_controls=one["summary"]["beats_controls"],
-            depends_on_model=one["randomisation"]["passed"],
-            sentences=(one["summary"]["sentence"], one["randomisation"]["sentence"]),
-        )
-        for name, one in explainers.items()
-    }
+        told = json.loads((folder / EXPLANATIONS_FILE).read_bytes())
+        verdicts = {
+            name: ExplainerVerdict(
+                method=one["method"],
+                beats_controls=one["summary"]["beats_controls"],
+                depends_on_model=one["randomisation"]["passed"],
+                sentences=(one["summary"]["sentence"], one["randomisation"]["sentence"]),
+            )
+            for name, one in told["explainers"].items()
+        }
+        return verdicts, "" if verdicts else "; ".join(told["refused"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}, f"{EXPLANATIONS_FILE} is gone or damaged"
 
 
 def _cost(path: Path, trial: TrialState, device: str) -> Cost:

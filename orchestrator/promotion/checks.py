@@ -48,8 +48,8 @@ def absolute_checks(policy: Policy, folder: EvidenceFolder) -> list[Check]:
         checks.append(_sensitive(policy.least_sensitivity, policy.least_specificity, evidence))
     if policy.least_modality_auroc is not None:
         checks += _modalities(policy.least_modality_auroc, policy.least_modality_images, evidence)
-    if policy.sane_explanations and evidence.explanations:
-        checks.append(_explained(evidence.explanations))
+    if policy.sane_explanations and (evidence.explanations or evidence.unexplained):
+        checks.append(_explained(evidence.explanations, evidence.unexplained))
     return checks
 
 
@@ -187,8 +187,8 @@ def _sensitive(least: float, least_specificity: float, evidence: Evidence) -> Ch
     return Check(name, shown, rule, passed=value >= least and reached >= least_specificity)
 
 
-def _explained(explanations: Mapping[str, ExplainerVerdict]) -> Check:
-    """Refuse a model none of whose maps hangs on it; one that is too coarse to tell might."""
+def _explained(explanations: Mapping[str, ExplainerVerdict], unexplained: str) -> Check:
+    """Refuse a model none of whose maps hangs on it, or that gave none; one that is too coarse to tell might."""
     verdicts = {name: one.depends_on_model for name, one in explanations.items()}
     kept = [name for name, passed in verdicts.items() if passed]
     untold = [name for name, passed in verdicts.items() if passed is None]
@@ -196,6 +196,8 @@ def _explained(explanations: Mapping[str, ExplainerVerdict]) -> Check:
     changing = f"change with the weights: {', '.join(kept) or 'none'}; cannot tell: {', '.join(untold) or 'none'}"
     value = f"{changing}; better than their controls: {', '.join(better) or 'none for sure'}"
     rule = "not every kind of map stays as it is when the weights are noise"
+    if not explanations:
+        return Check("explanations", f"no map is judged: {unexplained}", rule, passed=False)
     return Check("explanations", value, rule, passed=bool(kept or untold))
 
 

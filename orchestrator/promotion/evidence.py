@@ -76,6 +76,7 @@ class Evidence(BaseModel):
     audit: dict[str, Any]
     seeds: dict[str, tuple[float, float, int]] = {}
     explanations: dict[str, ExplainerVerdict] = {}  # by explainer; empty where nothing was explained
+    unexplained: str = ""  # why explaining was tried and gave nothing
     cost: Cost
     code: dict[str, str]
     versions: dict[str, str]

@@ -107,6 +107,9 @@ def _worst(folder: EvidenceFolder) -> list[list[str]]:
 
 
 def _explanations(evidence: Evidence) -> Iterator[str]:
+    if evidence.unexplained:
+        yield f"Explaining it gave no map that is judged: {_plain(evidence.unexplained)}"
+        return
     if not evidence.explanations:
         yield "Nothing was explained: nothing is known of what it looks at."
         return

@@ -24,7 +24,7 @@ from torch import nn
 
 from trainables.catalog import architecture, default_hyperparameters
 from trainables.explain.cases import proved_cases
-from trainables.explain.cell_places import evenly
+from trainables.explain.cell_places import CellPlaces, evenly
 from trainables.explain.engine import Explanation, explain
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import Explainer
@@ -118,11 +118,13 @@ def maps_of(model: nn.Module, images_BCHW: torch.Tensor, explainer: Explainer) -
     return of_stroke(model, images_BCHW, explainer).maps_BHW
 
 
-def checks(explainer: Explainer, model: nn.Module, few_BCHW: torch.Tensor, moved: MovedLesions) -> str:
+def checks(
+    explainer: Explainer, model: nn.Module, few_BCHW: torch.Tensor, moved: MovedLesions, places: CellPlaces
+) -> str:
     by_model = partial(maps_of, images_BCHW=few_BCHW, explainer=explainer)
-    test = randomisation_test(by_model, model, few_BCHW, seed=0, depths=(1,))
+    test = randomisation_test(by_model, model, few_BCHW, seed=0, depths=(1,), places=places)
     alike = test.steps[-1].alike if test.steps else None
-    still = shift_stability(partial(maps_of, model, explainer=explainer), few_BCHW)
+    still = shift_stability(partial(maps_of, model, explainer=explainer), few_BCHW, places)
     kept = [value for value in still if value is not None]
     values = (
         np.nan if alike is None else alike,
@@ -155,7 +157,8 @@ def report(name: str, keep: Path, most_images: int, road: bool) -> None:
         started_s = time.process_time()
         own = found[explainer.name] = of_stroke(model, images_BCHW, explainer)
         each_s = (time.process_time() - started_s) / len(judged.cases)
-        ends[explainer.name] = f"{each_s:9.2f}{checks(explainer, model, images_BCHW[:FEW], moved)}{off(judged, own)}"
+        tests = checks(explainer, model, images_BCHW[:FEW], moved, own.places)
+        ends[explainer.name] = f"{each_s:9.2f}{tests}{off(judged, own)}"
     summaries = judged.prove(found, road)
     print(f"\n{name}: test AUROC {judged.auroc:.3f}, explained are {len(judged.cases)} images with a lesion")
     figures = [figure for figure in FIGURES if road or not figure.startswith("road")]

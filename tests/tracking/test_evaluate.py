@@ -125,6 +125,7 @@ def test_a_grid_shows_as_many_images_of_each_class_as_asked(
     (random, heading), *mistakes = drawn
     assert Counter(true for true, _ in random) == {0: 3, 1: 3}
     assert heading.startswith("stroke version 2: random images of each class; ")
+    assert ". Not known to be better than maps that know nothing of the model: " in heading, "it keeps no evidence"
     assert [Counter(true for true, _ in tiles) for tiles, _ in mistakes] == [
         {k: min(3, wrong[name]) for k, name in enumerate(("normal", "stroke")) if wrong[name]}
     ]

@@ -151,7 +151,7 @@ def test_a_layer_alone_takes_the_usual_method_and_a_map_of_no_class_is_told(
         (["stroke", "TORN"], "none of the 1 images can be read, e.g. "),
         (["stroke", "SCAN", "--method", "gradcan"], "--method: no method 'gradcan'; did you mean gradcam"),
         (["stroke", "SCAN", "--method", "fullgrad"], "--method: method 'fullgrad' is not built: it adds maps"),
-        (["stroke", "SCAN", "--method", "gradcam"], "stroke version 1: the model has the backbones cnn and vit: name"),
+        (["stroke", "SCAN", "--method", "gradcam"], "--method gradcam: ResNet: layer cnn.layer4: its map of a"),
         (["stroke", "SCAN", "--layer", "cnn.layr4"], "but conv1, bn1, act1, maxpool, layer1, layer2, layer3, layer4"),
         (["stroke", "SCAN", "--layer", "cnn.layr4"], "did you mean cnn.layer4?"),
         (["stroke", "SCAN", "--layer", "vit\nx"], "no layer 'vit\\nx': the model has no 'vit\\nx'"),

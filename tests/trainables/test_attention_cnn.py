@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from training_support import blobs, run_of
 
 from trainables.architectures.attention_cnn import ChannelAttention, SpatialAttention
 from trainables.catalog import architecture, default_hyperparameters
+from trainables.errors import ExplanationError
 from trainables.explain.channel_gates import channel_gates, write_channel_gates
 from trainables.explain.engine import explain
 from trainables.explain.explained import Explained
@@ -104,6 +106,28 @@ def test_the_spatial_gate_is_a_map_of_its_own(explained: Explained) -> None:
 def test_what_is_no_gate_is_refused(explained: Explained, layer: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         explain(explained.model, explained.input_of([0]), [0], Explainer("gate", layer))
+
+
+class InPlace(nn.Module):
+    """A convolution, negative everywhere, whose output the next module makes 0 in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.act = nn.Conv2d(1, 1, 3, padding=1), nn.ReLU(inplace=True)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.constant_(self.gate.bias, -1)
+
+    def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
+        mean_B1 = self.act(self.gate(x_BCHW)).mean(dim=(2, 3))
+        return torch.cat([mean_B1, -mean_B1], dim=1)
+
+
+def test_a_gate_is_what_its_module_gave_whatever_follows_in_place() -> None:
+    with pytest.raises(ExplanationError, match="one weight of 0 or more"):
+        explain(InPlace(), torch.rand(1, 1, 8, 8), [1], Explainer("gate", "gate"))
+    images_NMHW = np.zeros((2, 1, 8, 8), dtype=np.uint8)
+    gates_NC = channel_gates(Explained(architecture("attention_cnn"), InPlace(), images_NMHW), "gate")
+    assert (gates_NC == -1).all()
 
 
 def test_channel_gates_are_averaged_by_true_class(explained: Explained, tmp_path: Path) -> None:

@@ -7,12 +7,18 @@ import torch
 from explain_support import TwoImages, blob_images
 from torch import Tensor, nn
 
+from trainables.catalog import ARCHITECTURES
 from trainables.explain.cell_places import CellPlaces, evenly
-from trainables.explain.engine import explain
+from trainables.explain.class_grid import Tile, _maps_beside, grid_figure
+from trainables.explain.display import display_maps
+from trainables.explain.engine import Explanation, explain
+from trainables.explain.explained import Explained
 from trainables.explain.explainers import Explainer
 from trainables.explain.layers import SpatialLayer, spatial_layer
-from trainables.explain.localisation import pointing_score, to_image_grid
-from trainables.explain.proof import ProofCase, ProofSettings, prove_image
+from trainables.explain.localisation import is_blank, pointing_score, to_image_grid
+from trainables.explain.panels import Panel, panel_figure
+from trainables.explain.proof import FIGURES, ProofCase, ProofSettings, prove_image
+from trainables.explain.sanity import randomisation_test
 from trainables.explain.subject import Subject
 
 SIDE_PX = 160
@@ -138,6 +144,31 @@ def test_proof_lays_maps_and_random_controls_where_cells_lie() -> None:
     )
     assert laid["map"].energy_within > 1.2 * evenly_laid["map"].energy_within
     assert laid["random"] != evenly_laid["random"] and laid["centre"] == evenly_laid["centre"]
+
+
+@pytest.mark.parametrize("spread", [0, 1.7e-8], ids=["constant", "last digits"])
+def test_a_map_that_is_the_same_everywhere_stays_so_where_cells_reach_no_edge(spread: float) -> None:
+    layer, _ = layer_of("resnet18", "layer3", 96)
+    map_hw = np.full(layer.grid, 0.1, np.float32)
+    map_hw[1, 2] += np.float32(spread)
+    found = Explanation(map_hw[None], np.array([1]), np.zeros((1, 2)), "gradcam", "layer3", layer.places)
+    assert (map_hw.max() > map_hw.min()) == (spread > 0)
+    on_image_HW, image_HW = found.on_image(0, (96, 96)), np.zeros((96, 96), np.uint8)
+    assert is_blank(map_hw) and is_blank(on_image_HW)
+    assert (display_maps(map_hw[None], (96, 96)) == 1).all(), "noise is not stretched"
+    record = ARCHITECTURES["baseline_cnn"]
+    explained = Explained(record, nn.Identity(), image_HW[None, None])
+    (beside_HW,) = _maps_beside(explained, {0: record.explainers[0]}, {record.explainers[0].name: found})
+    tile = Tile(image_HW, beside_HW, 0, 0)
+    for figure in (panel_figure(Panel([image_HW], {"CNN": on_image_HW}, "")), grid_figure([tile], ["one"], "")):
+        assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["the same\neverywhere"]
+    case = ProofCase(image="one", index=0, group="one", is_correct=True, class_index=0, mask_HW=image_HW == 0)
+    settings, image_1HW = ProofSettings(percentiles=(), steps=2), torch.rand(1, 96, 96)
+    even = {"cam": map_hw}, case, settings, {"cam": layer.places}
+    own = prove_image(lambda x_BCHW: torch.full((len(x_BCHW), 2), 0.5), image_1HW, *even)[0]
+    assert own.is_blank and {own.figure(name) for name in FIGURES} == {None}
+    test = randomisation_test(lambda model: map_hw[None], nn.Identity(), image_1HW[None], 0, places=layer.places)
+    assert test.passed is None and "no image has a map that points anywhere" in test.sentence
 
 
 def test_evenly_is_what_image_libraries_do() -> None:

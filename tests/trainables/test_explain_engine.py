@@ -127,6 +127,21 @@ def test_two_processes_and_four_threads_give_the_same_maps(model: nn.Module) -> 
     assert other.split() == [maps_BHW.tobytes().hex() for maps_BHW in here]
 
 
+def test_random_state_is_the_callers_after_calls_from_many_threads() -> None:
+    def states() -> tuple[object, ...]:
+        return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+
+    model, image_1CHW = BlobNet(), blob_images((1, 1))
+    before, switched_s = states(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: explain(model, image_1CHW, [1], Explainer("gradcam")), range(16)))
+    finally:
+        sys.setswitchinterval(switched_s)
+    assert states() == before
+
+
 def test_it_does_not_matter_in_what_state_model_and_caller_are(model: nn.Module) -> None:
     x_BCHW, plain = images(1), gradcam(small_model(image_px=64).eval(), images(1), [0]).maps_BHW
     assert plain.max() > 0

@@ -174,6 +174,45 @@ def test_finercam_explains_the_difference_to_the_nearest_classes(noise: Tensor) 
         explain(BlobNet(1), noise, [1, 1], Explainer("finercam"))
 
 
+def test_finercam_weighs_the_three_nearest_of_many_classes(noise: Tensor) -> None:
+    model = BlobNet()
+    model.head = nn.Linear(4, 5)
+    with torch.no_grad():
+        model.head.weight.copy_(
+            torch.tensor([[9.0, 1, -3, 2], [8, 4, -4, 1], [7, 5, -2, 0], [6, 2, -5, 3], [-9, 0, 9, 9]])
+        )
+    found = explain(model, noise[:1], [1], Explainer("finercam"))
+    logits_K, maps_CHW = found.logits_BK[0].astype(float), model.features(noise[:1]).detach()[0]
+    nearest = [0, 2, 3]
+    assert max(abs(logits_K[nearest] - logits_K[1])) < abs(logits_K[4] - logits_K[1])
+    share_3 = np.exp(logits_K[nearest]) / np.exp(logits_K[nearest]).sum()
+    gap_3 = logits_K[1] - logits_K[nearest]
+    slope_K = np.zeros(5)  # of sum(share * gap), written out
+    slope_K[1], slope_K[nearest] = 1, share_3 * (gap_3 - share_3 @ gap_3) - share_3
+    weights_C = torch.from_numpy(slope_K).float() @ model.head.weight.detach() / 64
+    by_hand = torch.einsum("c,chw->hw", weights_C, maps_CHW).clamp(min=0)
+    assert found.maps_BHW[0].max() > 0
+    assert found.maps_BHW[0] == pytest.approx(by_hand.numpy(), rel=1e-3, abs=1e-6)
+
+
+def test_shapleycam_takes_half_of_the_curvature_off_where_the_answer_bends(noise: Tensor) -> None:
+    class Bent(BlobNet):
+        def forward(self, x_BCHW: Tensor) -> Tensor:
+            return self.head(torch.tanh(self.features(x_BCHW)).mean(dim=(2, 3)))
+
+    model = Bent()
+    maps_CHW = model.features(noise[:1]).detach()[0]
+    tanh_CHW = torch.tanh(maps_CHW)
+    slope_CHW = model.head.weight[1].detach()[:, None, None] * (1 - tanh_CHW**2) / 64
+    bend_CHW = -2 * tanh_CHW * slope_CHW * maps_CHW  # the Hessian, which is diagonal, times the maps
+    weights_C = (slope_CHW - bend_CHW / 2).mean(dim=(1, 2))
+    by_hand = torch.einsum("c,chw->hw", weights_C, maps_CHW).clamp(min=0)
+    found = explain(model, noise[:1], [1], Explainer("shapleycam", "features.1")).maps_BHW[0]
+    assert found == pytest.approx(by_hand.numpy(), rel=1e-3, abs=1e-7)
+    plain = explain(model, noise[:1], [1], Explainer("gradcam", "features.1")).maps_BHW[0]
+    assert float(np.abs(found - plain).max()) > 0.05 * plain.max(), "off a pooled linear head they differ"
+
+
 def test_a_large_map_is_not_decomposed() -> None:
     class Fine(BlobNet):
         def __init__(self) -> None:
@@ -210,11 +249,28 @@ def test_a_method_s_spelling_is_free(spelling: str, name: str) -> None:
         ("xyz", "no method 'xyz'. Known: auto, gradcam"),
         ("FullGrad", "is not built: it adds maps that are scaled"),
         ("LRP", "not built: the form of Chefer"),
+        ("GuidedBackpropReLUModel", "not built: its maps hardly change"),
+        ("DeepFeatureFactorization", "not built: it factorises"),
+        ("aug_smooth", "not built: it averages maps"),
+        ("eigen_smooth", "not built: it takes a principal component"),
     ],
 )
 def test_another_name_is_told_with_the_nearest_or_the_reason(spelling: str, words: str) -> None:
     with pytest.raises(ExplanationError, match=words):
         explain(BlobNet(), blob_images((1, 1)), [1], Explainer(spelling))
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"discard_fraction": 1.5}, "discard_fraction=1.5: must be at least 0 and below 1"),
+        ({"discard_fraction": float("nan")}, "discard_fraction=nan: must be at least 0 and below 1"),
+        ({"head_fusion": "median"}, "head_fusion='median': expected mean, max, min"),
+    ],
+)
+def test_a_setting_of_rollout_that_there_is_not_is_refused(setting: dict, words: str) -> None:
+    with pytest.raises(ExplanationError, match=words):
+        Explainer("rollout", **setting)
 
 
 def test_what_a_method_cannot_do_at_a_layer_is_refused() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from explain_support import small_model
 from packaged_support import noise, png, write_smoke
 
 from trainables.catalog import ARCHITECTURES, default_hyperparameters
@@ -14,6 +15,7 @@ from trainables.configs.baseline_cnn import BaselineCNNConfig
 from trainables.configs.record import Architecture
 from trainables.errors import ExplanationError
 from trainables.explain.case_panels import Case, write_panels
+from trainables.explain.explained import Explained
 from trainables.explain.explainers import Explainer
 from trainables.explain.packaged import explainers_for, load_packaged
 from trainables.models import build_model, save_weights
@@ -158,6 +160,12 @@ def test_an_explainer_that_is_asked_for_has_the_records_name_or_says_what_it_is(
     explained = packaged.explained(packaged.answers([[png(noise())]]).images_NMHW)
     (explainer,), refused = explainers_for(explained, asked)
     assert (explainer.name, refused) == (name, [])
+
+
+def test_why_the_records_own_map_of_a_method_cannot_be_is_told_for_one_image_too(tmp_path: Path) -> None:
+    model, images_NMHW = small_model("resnet_vit", 2, image_px=32).eval(), np.zeros((1, 1, 32, 32), np.uint8)
+    with pytest.raises(ExplanationError, match=r"^--method gradcam: ResNet: layer cnn.layer4: .* is one cell"):
+        explainers_for(Explained(ARCHITECTURES["resnet_vit"], model, images_NMHW), Explainer("gradcam"))
 
 
 def test_what_is_no_packaged_classifier_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from trainables.evaluation.predictions import Predictions, case_digest
 from trainables.explain.cases import proved_cases, sanity_cases, shown_cases
 from trainables.explain.components import branch_shares, map_agreement
 from trainables.explain.explained import Explained
-from trainables.explain.panels import Panel, panel_figure
+from trainables.explain.panels import Panel, _views, panel_figure
 from trainables.explain.proof_figure import proof_figure
 from trainables.explain.proving import prove
 from trainables.explain.settings import explanation_settings
@@ -65,6 +65,37 @@ def test_the_parts_of_both_branches_are_exact_where_the_answer_is_their_sum() ->
     assert model.training and not model.left._forward_hooks
 
 
+class AddedInPlace(TwoBranches):
+    """The same answer, the right half's part written over that of the left."""
+
+    def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
+        score_B1 = self.left(x_BCHW)
+        score_B1 *= self.weight[0]
+        score_B1 += self.weight[1] * self.right(x_BCHW)
+        return torch.cat([torch.zeros_like(score_B1), score_B1], dim=1)
+
+
+def test_branches_that_are_added_in_place_have_the_same_shares() -> None:
+    images, reference = torch.rand(2, 1, 8, 8), torch.full((3, 1, 8, 8), 0.25)
+    plain, in_place = (
+        branch_shares(model, images, [1, 1], reference, ("left", "right")) for model in (TwoBranches(), AddedInPlace())
+    )
+    for one, other in zip(plain, in_place, strict=True):
+        assert other.shapley == pytest.approx(one.shapley, abs=1e-6)
+        assert other.norm_share == pytest.approx(one.norm_share)
+
+
+def test_branches_without_a_mean_are_refused_in_one_line() -> None:
+    class Whole(Half):
+        def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
+            return super().forward(x_BCHW).round().long()
+
+    model = TwoBranches()
+    model.left = Whole(slice(0, 4))
+    with pytest.raises(ExplanationError, match=r"^branches left and right cannot be compared \(.*\)$"):
+        branch_shares(model, torch.zeros(1, 1, 8, 8), [1], torch.zeros(1, 1, 8, 8), ("left", "right"))
+
+
 def test_a_branch_that_is_not_called_is_refused() -> None:
     class Unused(TwoBranches):
         def __init__(self) -> None:
@@ -106,8 +137,10 @@ def rows_of(*about: tuple[int, str, str]) -> list[SplitRow]:
 def test_typical_right_ones_of_each_kind_come_first_then_the_surest_mistakes() -> None:
     rows = rows_of(*[(0, "CT", "a")] * 3, (1, "CT", "b"), (1, "MR", "c"), (1, "MR", "d"), (0, "MR", "e"))
     probs_NK = np.array([[p, 1 - p] for p in (0.6, 0.99, 0.8, 0.1, 0.3, 0.95, 0.4)])
-    assert shown_cases(probs_NK, rows, mistakes=1) == [2, 3, 4, 5], "0.8 is the median of three, 5 the surest mistake"
-    assert shown_cases(probs_NK, rows, mistakes=5) == [2, 3, 4, 5, 6]
+    one = shown_cases(probs_NK, rows, mistakes=1, of_a_kind=1)
+    assert one == [2, 3, 4, 5], "0.8 is the median of three, 5 the surest mistake"
+    assert shown_cases(probs_NK, rows, mistakes=5, of_a_kind=1) == [2, 3, 4, 5, 6]
+    assert shown_cases(probs_NK, rows, mistakes=1, of_a_kind=2) == [0, 2, 3, 4, 5], "two of the kind that has three"
 
 
 def test_proof_takes_lesions_and_many_patients_first_whatever_was_predicted() -> None:
@@ -145,6 +178,17 @@ def test_a_panel_is_readable_with_and_without_evidence() -> None:
     assert any("fused: 0.6" in axes.get_title() for axes in figure.axes)
     with pytest.raises(ExplanationError, match="no colour map 'infern'; did you mean inferno"):
         panel_figure(panel, "infern")
+
+
+def test_a_fused_view_has_the_weight_of_each_map_that_it_says() -> None:
+    image_HW, first, second = np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.float32), np.zeros((2, 2), np.float32)
+    first[0, 0], second[1, 1] = 3, 5
+    (fused_HW,) = (
+        view
+        for name, view in _views(Panel([image_HW], {"A": first, "B": second}, "", fused=("A", "B", 0.6))).items()
+        if name.startswith("fused")
+    )
+    assert fused_HW == pytest.approx(np.array([[0.6, 0], [0, 0.4]]))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from builders_support import one_per_builder
-from explain_support import BlobNet, blob_images
+from explain_support import BlobNet, blob_images, small_model
 from torch import nn
 from training_support import blobs, run, scores
 
@@ -38,6 +38,10 @@ def on_gpu(data: DevelopmentData) -> DevelopmentData:
 def gpu_run(folder: Path, epochs: int = 4, **changes) -> TrainingRun:
     folder.mkdir(exist_ok=True)
     return replace(run(folder, epochs=epochs, keep_state_s=0, **changes), device="cuda")
+
+
+def of_family(family: str) -> list[str]:
+    return sorted(name for name, method in METHODS.items() if method.family == family)
 
 
 @pytest.fixture
@@ -126,10 +130,8 @@ def test_where_memory_ends_half_as_many_images_are_taken_at_once(tmp_path: Path,
     assert 0 < record.metrics["perf/micro_batch_size"] < 256
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"randomcam", "gate"}))
+@pytest.mark.parametrize("method", sorted({*of_family("cam"), *of_family("occlusion")} - {"randomcam"}))
 def test_maps_are_those_of_the_cpu(method: str) -> None:
-    if METHODS[method].family == "attention":
-        pytest.skip("of a network without attention there is none")
     images, explainer = blob_images((2, 5)), Explainer(method)
     here = explain(BlobNet(), images, [1], explainer)
     model = BlobNet().cuda().train()
@@ -140,7 +142,17 @@ def test_maps_are_those_of_the_cpu(method: str) -> None:
     assert there.maps_BHW == pytest.approx(here.maps_BHW, rel=1e-2, abs=1e-2 * float(np.abs(here.maps_BHW).max()))
 
 
-@pytest.mark.parametrize("method", sorted(name for name, method in METHODS.items() if method.family == "attention"))
+@pytest.mark.parametrize("method", of_family("cross"))
+def test_maps_of_attention_between_images_are_those_of_the_cpu(method: str) -> None:
+    model, images = small_model("cross_modal", 2, image_px=64).eval(), torch.rand(2, 2, 64, 64).split(1, dim=1)
+    for explainer in (one for one in architecture("cross_modal").explainers if one.method == method):
+        here = explain(model.cpu(), images, [0, 1], explainer)
+        there = explain(model.cuda(), images, [0, 1], explainer)
+        scale = float(np.abs(here.maps_BHW).max())
+        assert there.maps_BHW == pytest.approx(here.maps_BHW, rel=2e-2, abs=2e-2 * scale)
+
+
+@pytest.mark.parametrize("method", of_family("attention"))
 def test_attention_maps_are_those_of_the_cpu(method: str) -> None:
     torch.manual_seed(0)
     model = build_model("vit", default_hyperparameters("vit") | dict(architecture("vit").smoke), 2).eval()

@@ -7,13 +7,12 @@ import numpy as np
 from trainables.data.split_rows import SplitRow
 from trainables.evaluation.figures.most_wrong import surest_mistakes
 
-MOST_OF_A_KIND = 1
 
-
-def shown_cases(probs_NK: np.ndarray, rows: Sequence[SplitRow], mistakes: int) -> list[int]:
+def shown_cases(probs_NK: np.ndarray, rows: Sequence[SplitRow], mistakes: int, of_a_kind: int) -> list[int]:
     """Return the images that get a panel: the typical right ones of each class and modality, then the surest mistakes.
 
-    Typical is who is as sure as the median of its kind: the surest ones would flatter the maps.
+    There are up to `of_a_kind` of each. Typical is who is as sure as the median of its kind: the surest ones would
+    flatter the maps.
     """
     labels_N = np.array([row.label for row in rows])
     right_N = probs_NK.argmax(axis=1) == labels_N
@@ -23,7 +22,7 @@ def shown_cases(probs_NK: np.ndarray, rows: Sequence[SplitRow], mistakes: int) -
         own.sort(key=lambda n: (probs_NK[n, labels_N[n]], n))
         middle = len(own) // 2
         nearest = sorted(range(len(own)), key=lambda place: (abs(place - middle), place))
-        chosen += [own[place] for place in sorted(nearest[:MOST_OF_A_KIND])]
+        chosen += [own[place] for place in sorted(nearest[:of_a_kind])]
     return chosen + [int(n) for n in surest_mistakes(probs_NK, labels_N)[:mistakes]]
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor, nn
 
 from trainables.errors import ExplanationError
 from trainables.evaluation.figures.labels import FONT_PT, short_names
@@ -55,7 +57,11 @@ def channel_gates(explained: Explained, path: str) -> np.ndarray:
     model = private_copy(explained.model)
     module = model.get_submodule(full_path(model, path))
     given: list[np.ndarray] = []
-    handle = module.register_forward_hook(lambda module, inputs, output: given.append(output.float().cpu().numpy()))
+
+    def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        given.append(output.clone().float().cpu().numpy())  # an in-place operation that follows would change it
+
+    handle = module.register_forward_hook(keep)
     device = next(model.parameters()).device
     try:
         with torch.inference_mode():

@@ -63,13 +63,15 @@ def write_class_grid(
     probs_NK: np.ndarray,
     classes: Sequence[str],
     heading: str,
+    warnings: Sequence[str] = (),
 ) -> None:
     """Write a PNG: the chosen cases, those of a class in a row; explained is the predicted class.
 
-    Of the explainers the first for each image of a case is drawn, on its own scale. Raises ExplanationError.
+    Of the explainers `drawn_explainers` are drawn, each on its own scale; `warnings` of them follow the heading.
+    Raises ExplanationError.
     """
     predicted = [int(probs_NK[n].argmax()) for n in chosen]
-    first = {one.image: one for one in reversed(explainers)}
+    first = {one.image: one for one in drawn_explainers(explainers)}
     found = explained.maps(list(first.values()), chosen, predicted)
     tiles = [
         Tile(np.concatenate(list(explained.images_NMHW[n]), axis=1), maps_HW, int(labels_N[n]), predicted[place])
@@ -79,7 +81,13 @@ def write_class_grid(
         f"{METHODS[one.method].title}{f' at {one.layer}' if one.layer else ''}{on_image}"
         for one, on_image in ((found[first[image].name], _named(explained, image)) for image in sorted(first))
     )
-    save(grid_figure(tiles, classes, f"{heading}; {what}, for the predicted class"), path)
+    heading = ". ".join([f"{heading}; {what}, for the predicted class", *(one.rstrip(".") for one in warnings)])
+    save(grid_figure(tiles, classes, heading), path)
+
+
+def drawn_explainers(explainers: Sequence[Explainer]) -> list[Explainer]:
+    """Return the first explainer of each image of a case."""
+    return list({one.image: one for one in reversed(explainers)}.values())
 
 
 def _named(explained: Explained, image: int) -> str:

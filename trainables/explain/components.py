@@ -46,10 +46,11 @@ def branch_shares(
     """Return for each case what two submodules give to the logit of a class.
 
     A branch is taken out by putting the mean of its output over the reference cases in its place. Four forward passes
-    a case; the model is left as it is. Raises ExplanationError for a branch that is not called once a pass.
+    a case; the model is left as it is. Raises ExplanationError for a branch that is not called once a pass, and where
+    no mean can stand in its place.
     """
     device = next(model.parameters()).device
-    with undisturbed(device), torch.no_grad():
+    with undisturbed(device), torch.no_grad(), _told_of(branches):
         private = private_copy(model)
         modules = [private.get_submodule(name) for name in branches]
         cases, reference = x_BMHW.to(device).float(), reference_NMHW.to(device).float()
@@ -74,6 +75,17 @@ def branch_shares(
         )
         for n in range(len(classes_B))
     ]
+
+
+@contextmanager
+def _told_of(branches: tuple[str, str]) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise ExplanationError(f"branches {' and '.join(branches)} cannot be compared ({reason})") from error
 
 
 def map_agreement(first_hw: np.ndarray, second_hw: np.ndarray, head_HW: np.ndarray | None) -> MapAgreement:
@@ -122,7 +134,8 @@ def _outputs(model: nn.Module, modules: Sequence[nn.Module], x_BMHW: Tensor) -> 
 
 def _keeping(outputs: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        outputs.append(output)
+        # A clone: what follows may add the other branch's output to this one in place.
+        outputs.append(output.clone() if isinstance(output, Tensor) else output)
 
     return keep
 
@@ -132,7 +145,7 @@ def _replaced(replacements: Sequence[tuple[nn.Module, Tensor]]) -> Iterator[None
     """Let modules give one value for every image."""
 
     def giving(value: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
-        return lambda module, inputs, output: value.expand_as(output)
+        return lambda module, inputs, output: value.expand_as(output).clone()
 
     handles = [module.register_forward_hook(giving(value)) for module, value in replacements]
     try:

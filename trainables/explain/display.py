@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainables.explain.localisation import to_image_grid
+from trainables.explain.localisation import is_even, to_image_grid
 
 
 def display_maps(
@@ -32,6 +32,6 @@ def _scaled(map_HW: np.ndarray) -> np.ndarray:
     lowest, highest = float(map_HW.min()), float(map_HW.max())
     if highest <= 0:
         return np.zeros_like(map_HW)
-    if highest == lowest:
+    if is_even(map_HW):
         return np.ones_like(map_HW)
     return (map_HW - lowest) / (highest - lowest)

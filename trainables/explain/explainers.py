@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, get_args
 
 from trainables.errors import ExplanationError
 
 AUTO = "auto"
+HeadFusion = Literal["mean", "max", "min"]
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,16 @@ METHODS: Mapping[str, Method] = {
 
 QUICK_CAMS = ("gradcam", "gradcam++", "hirescam", "layercam", "xgradcam", "eigencam")  # one pass or two an image
 
+_GUIDED = "its maps hardly change when the model's weights do (Adebayo et al. 2018, arXiv:1810.03292)"
 _NOT_BUILT: Mapping[str, str] = {
     "fullgrad": "it adds maps that are scaled per image and layer, so there is no raw map",
     "refinecam": "it multiplies maps that are scaled per image, so there is no raw map",
     "sess": "it adds maps of crops that are scaled per crop, so there is no raw map",
-    "guidedbackprop": "its maps hardly change when the model's weights do (Adebayo et al. 2018, arXiv:1810.03292)",
+    "guidedbackprop": _GUIDED,
+    "guidedbackproprelumodel": _GUIDED,  # as the library has it
+    "deepfeaturefactorization": "it factorises a layer's features whatever the class, into several maps",
+    "augsmooth": "it averages maps of turned and brighter images that are scaled each, so there is no raw map",
+    "eigensmooth": "it takes a principal component, whose sign is arbitrary; eigengradcam sets that by the class",
     "lrp": "the form of Chefer et al., CVPR 2021, needs every layer rewritten; relevance is that of ICCV 2021",
 }
 
@@ -92,7 +98,7 @@ class Explainer:
     layer: str = ""
     name: str = ""
     shows: str = ""
-    head_fusion: Literal["mean", "max", "min"] = "mean"
+    head_fusion: HeadFusion = "mean"
     discard_fraction: float = 0.0
     image: int = 0
 
@@ -102,6 +108,10 @@ class Explainer:
             raise ExplanationError(
                 f"head_fusion and discard_fraction are rollout's, not of {self.method}: leave them out"
             )
+        if self.head_fusion not in get_args(HeadFusion):
+            raise ExplanationError(f"head_fusion={self.head_fusion!r}: expected {', '.join(get_args(HeadFusion))}")
+        if not 0 <= self.discard_fraction < 1:
+            raise ExplanationError(f"discard_fraction={self.discard_fraction}: must be at least 0 and below 1")
 
 
 @dataclass(frozen=True)

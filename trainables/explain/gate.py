@@ -1,5 +1,7 @@
 """A spatial gate as a map of its own: the weights by which a model lets places through, whatever the class."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -25,7 +27,11 @@ def gate_map(subject: Subject, layer: SpatialLayer) -> np.ndarray:
 def layer_output(subject: Subject, module: nn.Module) -> Tensor:
     """Return what a module gives in a pass of the case. Raises ExplanationError unless it runs once."""
     given: list[Tensor] = []
-    handle = module.register_forward_hook(lambda module, inputs, output: given.append(output.detach().float()))
+
+    def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        given.append(output.detach().clone().float())  # an in-place operation that follows would change it
+
+    handle = module.register_forward_hook(keep)
     try:
         subject.logits_BK(subject.image_1CHW)
     finally:

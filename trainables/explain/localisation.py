@@ -8,26 +8,34 @@ import numpy as np
 
 from trainables.explain.cell_places import CellPlaces, evenly
 
-TIE_FRACTION = 1e-6  # of a map's range: interpolation gives equal neighbours unequal last digits
+TIE_FRACTION = 1e-6  # of a map's range or value: what is equal may differ in its last digits
 _HOLES_FRACTION = 0.5  # of Otsu's threshold: grey matter may be much darker than bone or fat, never as dark as air
 
 
 def is_blank(map_HW: np.ndarray) -> bool:
-    """Say whether a map points nowhere: no positive evidence at all, or the same everywhere.
+    """Say whether a map points nowhere: no positive evidence at all, or the same everywhere but for last digits.
 
     Such a map is counted and left out of every mean. Raises ValueError for values that are not finite.
     """
     if not np.isfinite(map_HW).all():
         raise ValueError("a map holds values that are not finite; an explainer must raise instead")
+    return float(map_HW.max()) <= 0 or is_even(map_HW)
+
+
+def is_even(map_HW: np.ndarray) -> bool:
+    """Say whether a map has evidence, and as much of it everywhere but for last digits."""
     highest = float(map_HW.max())
-    return highest <= 0 or highest == float(map_HW.min())
+    return highest > 0 and highest - float(map_HW.min()) <= TIE_FRACTION * highest
 
 
 def to_image_grid(map_hw: np.ndarray, image_HW: tuple[int, int], places: CellPlaces | None = None) -> np.ndarray:
     """Return a map on the image's grid (float32), bilinear between the layer's cells: cubic would overshoot.
 
-    Cells lie evenly over the image unless other places are given. A map that is finer than the image is averaged.
+    Cells lie evenly over the image unless other places are given. A map that is finer than the image is averaged. One
+    that is the same everywhere stays so: that other places reach no edge of the image is no evidence of the model.
     """
+    if is_even(map_hw):
+        return np.full(image_HW, map_hw.max(), dtype=np.float32)
     if places is not None and places != evenly((map_hw.shape[0], map_hw.shape[1]), image_HW):
         return places.on_image(map_hw, image_HW)
     height, width = image_HW

@@ -116,7 +116,7 @@ def explainers_for(explained: Explained, asked: Explainer | None) -> tuple[list[
     works, refused = explained.usable(same)
     if works:  # the record knows where this method is right
         return works, refused
-    if refused and explained.images_NMHW.shape[1] > 1:
+    if refused:
         raise ExplanationError(f"--method {asked.method}: {'; '.join(refused)}")
     if not asked.layer and explained.images_NMHW.shape[1] > 1:
         return _of_each_image(explained, asked)

@@ -2,6 +2,7 @@
 
 import copy
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,13 +12,15 @@ from torch import nn
 
 from trainables.errors import ExplanationError
 
+_ONE_AT_A_TIME = threading.RLock()  # what draws random numbers shares its state with all threads
+
 
 def private_copy(model: nn.Module) -> nn.Module:
     """Return a copy in eval mode and float32, without compilation and whose parameters take no gradient.
 
-    A copy for each call also makes calls from several threads safe. Hooks of the model's owner are kept, as they may
-    be part of what it computes. Raises ExplanationError for a model that cannot be copied, or whose layers no hook
-    reaches.
+    A copy for each call, so that calls from several threads do not watch each other's layers. Hooks of the model's
+    owner are kept, as they may be part of what it computes. Raises ExplanationError for a model that cannot be copied,
+    or whose layers no hook reaches.
     """
     if isinstance(model, torch.jit.ScriptModule):
         raise ExplanationError("a TorchScript model: its layers cannot be watched; give the nn.Module it was made from")
@@ -32,7 +35,17 @@ def private_copy(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def undisturbed(device: torch.device) -> Iterator[None]:
-    """Allow gradients, turn autocast off, and seed what draws random numbers; all is as before afterwards."""
+    """Allow gradients, turn autocast off, and seed what draws random numbers; all is as before afterwards.
+
+    One thread at a time: others wait for their turn. Who draws random numbers in another thread meanwhile, without
+    explaining, draws those of this seed.
+    """
+    with _ONE_AT_A_TIME, _seeded(device):
+        yield
+
+
+@contextmanager
+def _seeded(device: torch.device) -> Iterator[None]:
     python_state, numpy_state = random.getstate(), np.random.get_state()
     on_gpu = device.type == "cuda"
     try:

@@ -58,9 +58,9 @@ def prove(
     cases = proved_cases(rows, [n in marked for n in range(len(rows))], settings.seed, settings.proved)
     if not explainers or not cases:
         return [], []
+    few = sanity_cases(rows, cases, settings.seed, settings.tested)
     proof = ProofSettings(steps=settings.removal_steps, seed=settings.seed)
-    if explained.images_NMHW.shape[2] > settings.most_road_px:
-        proof = replace(proof, percentiles=())
+    has_road = {*_road_cases(settings, explained.images_NMHW.shape[2], cases, few)}
     predict = predict_with(explained.model)
     classes = [int(k) for k in predict(explained.input_of(cases)).argmax(dim=1)]
     maps = explained.maps(explainers, cases, classes)
@@ -74,13 +74,33 @@ def prove(
             is_correct=classes[place] == rows[n].label,
             class_index=classes[place],
         )
-        scores += prove_case(predict, explained.input_of([n])[0], maps, place, case, masks, proof)
+        own = proof if n in has_road else replace(proof, percentiles=())
+        scores += prove_case(predict, explained.input_of([n])[0], maps, place, case, masks, own)
     summaries = {one.explainer: one for one in summarise_proof(scores, settings.seed)}
-    few = sanity_cases(rows, cases, settings.seed, settings.tested)
     of_few = [classes[cases.index(n)] for n in few]
     return scores, [
         _proved(explained, one, summaries[one.name], few, of_few, places[one.name], settings) for one in explainers
     ]
+
+
+def _road_cases(
+    settings: ExplanationSettings, side_px: int, proved: Sequence[int], tested: Sequence[int]
+) -> Sequence[int]:
+    if not settings.most_road_px:
+        return []
+    return proved if side_px <= settings.most_road_px else tested
+
+
+def road_sentence(scores: Sequence[MapScores]) -> str:
+    """Return of how many of the proved images ROAD is, and why not of all."""
+    images = {row.image for row in scores}
+    judged = {row.image for row in scores if row.road_morf is not None}
+    if not images:
+        return "ROAD: no image was proved"
+    if not judged:
+        return "ROAD: left out, as it takes seconds a map"
+    why = "" if judged == images else ", as it takes seconds a map of this size"
+    return f"ROAD: of {len(judged)} of {len(images)} proved images{why}"
 
 
 def prove_case(

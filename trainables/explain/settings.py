@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ExplanationSettings:
-    """Numbers of images and steps, and the largest side with ROAD among the proof: it takes seconds a map at 224 px.
+    """Numbers of images and steps, and the largest side at which ROAD is of all proved images: it takes seconds a map.
 
-    `mistakes` get a panel besides the right ones of each kind, `of_each_class` a tile of a grid; `counted` cases of
-    each class are in statistics of attention between images, `cross_figures` have figures of it; `proved` images are
-    held against controls, `tested` ones against models of noise. Steps: layer by layer, and the images moved by a pixel
-    too.
+    Larger images have it of the `tested` ones, and where `most_road_px` is 0 none has. `right_of_each_kind` (class and
+    modality) get a panel and so many `mistakes`, `of_each_class` a tile of a grid; `counted` cases of each class are in
+    statistics of attention between images, `cross_figures` have figures of it; `proved` images are held against
+    controls, `tested` ones against models of noise. Steps: layer by layer, and the images moved by a pixel too.
     """
 
+    right_of_each_kind: int = 2
     mistakes: int = 6
     of_each_class: int = 4
     counted: int = 50
@@ -30,6 +31,7 @@ def explanation_settings(quick: bool, seed: int) -> ExplanationSettings:
     if not quick:
         return ExplanationSettings(seed=seed)
     return ExplanationSettings(
+        right_of_each_kind=1,
         mistakes=2,
         of_each_class=3,
         counted=12,

@@ -1,24 +1,28 @@
 """A judged side -> why the model said so: panels, what proves the maps, tables and raw maps, in one folder."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from trainables.catalog import Task
+from trainables.errors import ExplanationError
 from trainables.evaluation.evaluation_files import EXPLANATIONS_FILE
 from trainables.evaluation.predictions import Predictions, case_digest
 from trainables.explain.case_panels import Case, Reference, write_panels, write_table
 from trainables.explain.cases import shown_cases
 from trainables.explain.channel_gates import write_channel_gates
-from trainables.explain.class_grid import class_grids, write_class_grid
+from trainables.explain.class_grid import class_grids, drawn_explainers, write_class_grid
 from trainables.explain.cross_cases import write_side_cross
 from trainables.explain.explained import Explained, Masks
 from trainables.explain.map_warnings import verdict_warnings
+from trainables.explain.proof import MapScores
 from trainables.explain.proof_figure import draw_proof
-from trainables.explain.proving import ProvedExplainer, prove
+from trainables.explain.proving import ProvedExplainer, prove, road_sentence
 from trainables.explain.settings import ExplanationSettings
 
 PROOF_FILE = "proof.csv"
@@ -38,34 +42,51 @@ def explain_side(
     """Write the folder: panels, class_grid.png, mistakes.png, cases.csv, maps.npz, proof.csv, .png, explanations.json.
 
     Explained is the predicted class. `masks` as in `prove`. An explainer that cannot be used on this model is named in
-    explanations.json with the reason. Of an architecture with gates of channels also channel_gates.csv and .png, of
-    one with attention between images what `write_side_cross` writes.
+    explanations.json with the reason, as is a part that could not be made: the others are there all the same. Of an
+    architecture with gates of channels also channel_gates.csv and .png, of one with attention between images what
+    `write_side_cross` writes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     explainers, refused = explained.usable(explained.architecture.explainers)
     labels_N = predictions.labels_N
     no_gates = write_channel_gates(folder, explained, labels_N, task.classes)
     refused += [no_gates] if no_gates else []
-    scores, proved = prove(explained, explainers, predictions.rows, masks, settings)
-    cases = _cases(task, predictions, title, settings.mistakes)
+    scores: list[MapScores] = []
+    proved: list[ProvedExplainer] = []
+    with _noted("proof", refused):
+        scores, proved = prove(explained, explainers, predictions.rows, masks, settings)
+    cases = _cases(task, predictions, title, settings)
     if explainers and cases:
         numbers = np.linspace(0, len(predictions.rows) - 1, min(MOST_REFERENCE, len(predictions.rows))).astype(int)
         reference = Reference(explained.input_of(numbers.tolist()), f"the mean features of {len(numbers)} test images")
-        names = [one.name for one in explainers]
-        warnings = verdict_warnings(names, {one.summary.explainer: one.verdict for one in proved})
+        verdicts = {one.summary.explainer: one.verdict for one in proved}
+        warnings = verdict_warnings([one.name for one in explainers], verdicts)
         warnings += [f"Not shown: {reason}" for reason in refused]
-        write_panels(folder, explained, explainers, cases, reference, warnings)
-        no_cross = write_side_cross(folder, task, explained, predictions, cases, settings)
-        refused += [no_cross] if no_cross else []
+        with _noted("panels", refused):
+            write_panels(folder, explained, explainers, cases, reference, warnings)
+        with _noted("attention between images", refused):
+            no_cross = write_side_cross(folder, task, explained, predictions, cases, settings)
+            refused += [no_cross] if no_cross else []
+        drawn = verdict_warnings([one.name for one in drawn_explainers(explainers)], verdicts)
         probs_NK = predictions.probs_NK
         for grid in class_grids(probs_NK, labels_N, settings.of_each_class, settings.seed):
             about = explained, explainers, grid.chosen, labels_N, probs_NK, task.classes
-            write_class_grid(folder / grid.file, *about, f"{title}: {grid.words}")
+            with _noted(grid.file, refused):
+                write_class_grid(folder / grid.file, *about, f"{title}: {grid.words}", drawn)
     write_table(folder / PROOF_FILE, [asdict(row) for row in scores])
     if proved:
-        further = [_of_model(one) for one in proved]
+        further = [*(_of_model(one) for one in proved), f"{road_sentence(scores)}."]
         draw_proof(folder / PROOF_FIGURE, [one.summary for one in proved], f"{title}: what the maps are worth", further)
-    _write_summary(folder / EXPLANATIONS_FILE, explained, proved, refused)
+    _write_summary(folder / EXPLANATIONS_FILE, explained, proved, road_sentence(scores), refused)
+
+
+@contextmanager
+def _noted(what: str, refused: list[str]) -> Iterator[None]:
+    """Let a part that cannot be made cost no other."""
+    try:
+        yield
+    except (ExplanationError, torch.OutOfMemoryError) as error:
+        refused.append(f"{what}: {str(error).strip().splitlines()[0]}")
 
 
 def _of_model(one: ProvedExplainer) -> str:
@@ -74,10 +95,11 @@ def _of_model(one: ProvedExplainer) -> str:
     return f"{one.summary.explainer}: {one.randomisation.sentence}{still}"
 
 
-def _cases(task: Task, predictions: Predictions, title: str, mistakes: int) -> list[Case]:
+def _cases(task: Task, predictions: Predictions, title: str, settings: ExplanationSettings) -> list[Case]:
     probs_NK = predictions.probs_NK
     cases = []
-    for place, n in enumerate(shown_cases(probs_NK, predictions.rows, mistakes), start=1):
+    shown = shown_cases(probs_NK, predictions.rows, settings.mistakes, settings.right_of_each_kind)
+    for place, n in enumerate(shown, start=1):
         row, predicted = predictions.rows[n], int(probs_NK[n].argmax())
         digest, probability = case_digest([row.sha256, row.second_sha256]), float(probs_NK[n, predicted])
         true, told = task.classes[row.label], task.classes[predicted]
@@ -101,8 +123,10 @@ def _cases(task: Task, predictions: Predictions, title: str, mistakes: int) -> l
     return cases
 
 
-def _write_summary(path: Path, explained: Explained, proved: Sequence[ProvedExplainer], refused: Sequence[str]) -> None:
+def _write_summary(
+    path: Path, explained: Explained, proved: Sequence[ProvedExplainer], road: str, refused: Sequence[str]
+) -> None:
     methods = {one.name: asdict(one) for one in explained.architecture.explainers}
     about = {one.summary.explainer: {**methods[one.summary.explainer], **asdict(one)} for one in proved}
-    text = json.dumps({"explainers": about, "refused": list(refused)}, indent=2, allow_nan=False)
+    text = json.dumps({"explainers": about, "road": road, "refused": list(refused)}, indent=2, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")

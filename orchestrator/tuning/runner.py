@@ -68,6 +68,9 @@ def run_trials(
     )
     try:
         tuner.fit()
+    except KeyboardInterrupt:  # from `stopping`
+        raise_if_asked_to_end(stopping)
+        raise
     except (RayError, OSError, TuneError) as error:
         time.sleep(LOSS_SHOWS_AFTER_S)
         raise_if_asked_to_end(stopping)

@@ -79,10 +79,12 @@ class JournalRecorder(Callback):
         self._look_at_limit()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Record how a trial ended."""
+        """Record how a trial ended; not where its last epoch found no room: a resumed sweep tells both."""
         self._stopping.running.discard(trial.trial_id)
         number, last = trial.config["trial"], trial.last_result
         epochs = self._sweep.state.plan.budget.epochs
+        if last.get(EPOCH, 0) > self._sweep.state.trials[number].last_epoch:
+            return
         if last.get(DISK_FULL):
             self._stopping.request("disk", last[DISK_FULL])
         elif last.get(FAILED):

@@ -7,7 +7,7 @@ import pytest
 from sweep_support import EPOCHS, begin, epoch, make_plan, open_sweep, suggested
 
 from orchestrator.errors import DiskFull
-from orchestrator.journal import EpochEnded, MicroBatchLimited, TrialEnded, TrialStarted
+from orchestrator.journal import EpochEnded, JournalWriter, MicroBatchLimited, TrialEnded, TrialStarted, read_events
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.tuning.recorder import JournalRecorder
 from orchestrator.tuning.searcher import ALIKE, failed_alike
@@ -47,6 +47,8 @@ class Recorded:
         )
 
     def complete(self, number: int, **last: Any) -> tuple[str, str]:
+        for at in range(self.sweep.state.trials[number].last_epoch + 1, last.get("epoch", 0) + 1):
+            self.result(number, at)
         self.recorder.on_trial_complete(0, [], Tried({"trial": number}, last_result=last))
         trial = self.sweep.state.trials[number]
         return trial.state, trial.reason
@@ -174,6 +176,25 @@ def test_an_epoch_after_one_that_found_no_room_is_not_told(sweep: OpenSweep) -> 
     for at in (1, 3, 4):
         recorded.result(1, at)
     assert sweep.state.trials[1].last_epoch == 1, "or the second could not be told when the sweep goes on"
+
+
+@pytest.mark.parametrize("last", [{"stopped": "no better"}, {"epoch": EPOCHS}, {}])
+def test_a_trial_whose_last_epoch_found_no_room_goes_on_when_the_sweep_does(
+    sweep: OpenSweep, monkeypatch: pytest.MonkeyPatch, last: dict[str, Any]
+) -> None:
+    write = JournalWriter._write
+
+    def refuse_epochs(journal: JournalWriter, line: bytes) -> None:
+        if b'"epoch_ended"' in line:
+            raise OSError(28, "No space left on device")
+        write(journal, line)
+
+    begin(sweep, 1)
+    recorded = Recorded(sweep, stop_reasons={} if last else {1: "ASHA at epoch 1: ..."})
+    monkeypatch.setattr(JournalWriter, "_write", refuse_epochs)
+    assert recorded.complete(1, **{"epoch": 1, "stopped": "", "done": True, **last}) == ("running", "")
+    assert recorded.stopping.cause == "disk"
+    assert [event.kind for event in read_events(sweep.folder / "journal.jsonl")[0]][-1] == "trial_started"
 
 
 def test_how_trials_end(sweep: OpenSweep) -> None:

@@ -133,7 +133,7 @@ class JournalRecorder(Callback):
         reason = without_folders(reason)[:MOST_CHARACTERS]
         state, reason = end_of(self._sweep.state.trials[number], state, reason)
         self._append(TrialEnded(trial=number, state=state, reason=reason))
-        self._files.trial_ended(self._sweep.state, number)
+        self._files.trial_ended(number)
         self._look_at_limit()
 
     def _look_at_limit(self) -> None:

@@ -88,7 +88,7 @@ def run_trials(
 def _end(sweep: OpenSweep, files: TrialFiles, trial: TrialState, state: TrialEnd, reason: str) -> None:
     state, reason = end_of(trial, state, reason)
     sweep.append(TrialEnded(trial=trial.number, state=state, reason=reason))
-    files.trial_ended(sweep.state, trial.number)
+    files.trial_ended(trial.number)
 
 
 def _going_on(sweep: OpenSweep, files: TrialFiles, stop_reasons: dict[int, str]) -> list[int]:

@@ -277,7 +277,7 @@ def test_files_of_losers_go_as_soon_as_they_cannot_matter(tmp_path: Path) -> Non
                 (folder / name).write_bytes(b"x" * 100)
             sweep.append(epoch(number, 2, auroc))
             sweep.append(TrialEnded(trial=number, state=state, reason=""))
-            recorded.files.trial_ended(sweep.state, number)
+            recorded.files.trial_ended(number)
 
         end(1, 0.6, "pruned")
         assert held(recorded.files, 1) == everything - {"state_epoch_0002.pt"}, "until one trains to its end"
@@ -294,3 +294,42 @@ def test_files_of_losers_go_as_soon_as_they_cannot_matter(tmp_path: Path) -> Non
         assert held(limited, 4) == everything
         assert not limited.over_limit()
         assert TrialFiles(sweep.folder / "trials", sweep.state, max_bytes=300).over_limit()
+
+
+def test_what_a_limit_costs_does_not_grow_with_the_trials_that_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walked: list[str] = []
+    walk = Path.rglob
+
+    def count(folder: Path, pattern: str) -> Iterator[Path]:
+        walked.append(folder.name)
+        return walk(folder, pattern)
+
+    with open_sweep(tmp_path / "s", make_plan(budget__finalists=1)) as sweep:
+        files = TrialFiles(sweep.folder / "trials", sweep.state, max_bytes=1100)
+
+        def grow(number: int, size_bytes: int) -> None:
+            files.folder(number).mkdir(parents=True, exist_ok=True)
+            for name in ("log.txt", "state_epoch_0001.pt", "best.safetensors"):
+                (files.folder(number) / name).write_bytes(b"x" * size_bytes)
+
+        for number in range(8):
+            begin(sweep, number)
+            grow(number, 100)
+            sweep.append(epoch(number, 1, 0.5 + number / 100))
+            sweep.append(TrialEnded(trial=number, state="pruned", reason=""))
+            files.trial_ended(number)
+        begin(sweep, 8)
+        assert not files.over_limit(), "eight logs, one file of weights"
+        monkeypatch.setattr(Path, "rglob", count)
+        grow(8, 60)
+        assert not files.over_limit()
+        grow(8, 70)
+        assert files.over_limit(), "900 of those that ended, 210 of the one that runs"
+        assert walked == ["0008"] * 2
+        sweep.append(epoch(8, 1, 0.9))
+        sweep.append(TrialEnded(trial=8, state="pruned", reason=""))
+        files.trial_ended(8)
+        assert not files.over_limit(), "the loser's weights and its own state went"
+        assert set(walked[2:]) == {"0007", "0008"}

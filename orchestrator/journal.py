@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from orchestrator.errors import BadInput, DiskFull
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Scalar
+from trainables.durable import sync_folder
 
 SYNC_TO_DISK_S = 1.0
 RESERVE = "journal.reserve"  # holds room for a journal's last lines
@@ -41,11 +42,21 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _known(values: object) -> object:
+    """Leave out what is no number, or an interval without one of its ends: JSON has null for both."""
+    if not isinstance(values, dict):
+        return values
+    parts = {name: value if isinstance(value, tuple | list) else (value,) for name, value in values.items()}
+    return {name: values[name] for name, ends in parts.items() if all(_finite(end) is not None for end in ends)}
+
+
 Metrics = dict[str, Annotated[float | None, BeforeValidator(_finite)]]  # what is no number could win every ranking
+Intervals = Annotated[dict[str, tuple[float, float]], BeforeValidator(_known)]  # 95 %, low and high, by group
+Further = Annotated[dict[str, float], BeforeValidator(_known)]
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # no line could be read that has one
 
     time: float = Field(default_factory=time.time)  # seconds since 1970
 
@@ -160,13 +171,13 @@ class FinalistEvaluated(_Event):
     trial: int
     validation: Metrics
     test: Metrics
-    test_intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)  # 95 %, low and high, by group
+    test_intervals: Intervals = Field(default_factory=dict)
     test_groups: int = 0  # how many groups the test images come from; 0 where no intervals were sought
     test_leak_free: Metrics | None = None  # on the test images that development has not seen
-    leak_free_intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    leak_free_intervals: Intervals = Field(default_factory=dict)
     leak_free_images: int = 0
     leak_free_reason: Words = ""  # why a metric of the leak-free part is None
-    further: dict[str, float] = Field(default_factory=dict)  # per class and modality, calibrated: test/MR/auroc ...
+    further: Further = Field(default_factory=dict)  # per class and modality, calibrated: test/MR/auroc ...
 
 
 class _Retrained(_Event):
@@ -270,6 +281,7 @@ class JournalWriter:
 
     def __init__(self, path: Path, watch: Watch) -> None:
         self._file, self._watch = path.open("ab", buffering=0), watch
+        sync_folder(path.parent)  # a synced line is lost with a file that no folder has
         _cut_torn_line(path)
         self._reserve = path.with_name(RESERVE)
         _reserve_room(self._reserve)

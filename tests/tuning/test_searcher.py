@@ -236,6 +236,15 @@ def test_points_of_the_file_come_after_the_defaults(make) -> None:
     assert (configs[1]["hyperparameters"]["hidden"], configs[2]["hyperparameters"]["batch_size"]) == (128, 8)
 
 
+@pytest.mark.parametrize(("algorithm", "published"), [("tpe", [True, False]), ("fixed", [False, False])])
+def test_only_the_defaults_are_what_was_published(tmp_path: Path, algorithm: str, published: list[bool]) -> None:
+    plan = make_plan(algorithm=algorithm, search__enqueue="{resnet_vit: [{lr: 1e-4}, {batch_size: 8}]}")
+    plan = plan.model_copy(update={"published": {"resnet_vit": True}})
+    with open_sweep(tmp_path / "s", plan) as sweep:
+        configs = Searched(sweep).run_through(2)
+    assert [config["published"] for config in configs] == published
+
+
 SMALL_SPACE = {
     "batch_size": Choice(choices=(8, 16), default=16),
     "imbalance": Choice(choices=("none", "focal"), default="none"),

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from trainables.data.decoding import Progress
 
 SEND_AFTER_INTERRUPTION_S = 6.0  # then sync goes on alone
-END_WITHIN_S = 12.0  # of the request, whatever trials and report took; on a busy machine Python takes 7 s to go
+END_WITHIN_S = 10.0  # of the request, whatever trials and report took; on a busy machine Python takes 7 s to go
 SEND_REPORT_S = 30.0  # that names a version which came late; then sync goes on alone
 LAST_OF_DATA_REPORT = "preprocessing.png"
 MOST_DIFF_CHARACTERS = 1_000_000

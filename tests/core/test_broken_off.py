@@ -101,7 +101,7 @@ def test_who_does_not_wait_for_the_last_figures_has_a_whole_sweep_all_the_same(t
     assert stop_request.exists(), "of several sweeps no other begins"
 
 
-@pytest.mark.parametrize(("spent_s", "left_s"), [(3.0, 6.0), (8.0, 4.0), (40.0, 0.0)])
+@pytest.mark.parametrize(("spent_s", "left_s"), [(3.0, 6.0), (8.0, 2.0), (40.0, 0.0)])
 def test_after_an_interruption_sync_has_what_is_left_of_one_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spent_s: float, left_s: float
 ) -> None:

@@ -17,7 +17,7 @@ from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial import MICRO_BATCH
 from orchestrator.tuning.trial_files import TrialFiles
-from orchestrator.tuning.trial_log import LOG, MOST_TIMES_KILLED, cause_of_death
+from orchestrator.tuning.trial_log import LOG, MOST_TIMES_KILLED, cause_of_death, size_bytes
 from trainables.training.disk import says_disk_full
 
 if TYPE_CHECKING:
@@ -57,6 +57,12 @@ class JournalRecorder(Callback):
         self._stop_reasons = stop_reasons
         self._searcher = searcher
         self._times_killed: Counter[int] = Counter()
+        # of a process that a driver before this one began; one of this driver that says why it dies does not go on
+        self._said_bytes = {
+            trial.number: size_bytes(files.folder(trial.number) / LOG)
+            for trial in sweep.state.trials.values()
+            if not trial.has_ended
+        }
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Record that a trial got an actor."""
@@ -116,7 +122,7 @@ class JournalRecorder(Callback):
         if says_disk_full(text):
             self._stopping.request("disk", "a trial could not begin")
             return
-        cause = cause_of_death(self._files.folder(number) / LOG)
+        cause = cause_of_death(self._files.folder(number) / LOG, self._said_bytes.get(number, 0))
         was_killed = any(words in text for words in KILLED)
         if not cause and was_killed and self._times_killed[number] < MOST_TIMES_KILLED:
             self._times_killed[number] += 1

@@ -128,6 +128,22 @@ def test_a_trial_that_is_killed_from_outside_goes_on_twice_at_most(sweep: OpenSw
     assert recorded.decided == [("goes on", 1), ("goes on", 1), ("failed", 1)]
 
 
+def test_a_crash_of_before_this_driver_is_no_fault_of_a_trial_that_is_killed_now(
+    sweep: OpenSweep, tmp_path: Path
+) -> None:
+    (tmp_path / "error.txt").write_text("ActorDiedError: ...\nWorker exit type: SYSTEM_ERROR Worker exit detail: ...\n")
+    begin(sweep, 1)
+    log = sweep.folder / "trials" / "0001" / "log.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text("Fatal Python error: Segmentation fault\n")
+    recorded = Recorded(sweep)
+    assert recorded.error(1, tmp_path / "error.txt") == ("running", "")
+    assert recorded.decided == [("goes on", 1)]
+    with log.open("a") as file:
+        file.write("Fatal Python error: Bus error\n")
+    assert recorded.error(1, tmp_path / "error.txt") == ("failed", "its process crashed: Bus error")
+
+
 def test_a_disk_that_is_full_before_a_trial_begins_ends_the_sweep(sweep: OpenSweep, tmp_path: Path) -> None:
     (tmp_path / "error.txt").write_text("OSError: [Errno 28] No space left on device: 'x'\n")
     recorded = Recorded(sweep)

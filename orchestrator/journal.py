@@ -1,7 +1,6 @@
 """The one record of a sweep: append-only JSON lines, one writer; sweep_state.py folds them into what is known."""
 
 import errno
-import math
 import os
 import threading
 import time
@@ -11,9 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from orchestrator.errors import BadInput, DiskFull
+from orchestrator.journal_values import Further, Intervals, Metrics, Words
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Scalar
 from trainables.durable import sync_folder
@@ -25,34 +25,6 @@ RESERVE_BYTES = 2**20
 TrialEnd = Literal["completed", "pruned", "failed"]
 SweepEnd = Literal["completed", "interrupted", "failed"]
 Over = Literal["fold", "seed"]  # what a finalist is trained again over
-MOST_WORDS_CHARACTERS = 4000  # an MLflow tag holds 8,000, a PostgreSQL text no zero byte
-
-
-def _storable(text: object) -> object:
-    """Return a text as every store takes it: an exception may quote a file name that is no text."""
-    if not isinstance(text, str):
-        return text
-    return text.encode("utf-8", "replace").decode().replace("\0", "?")[:MOST_WORDS_CHARACTERS]
-
-
-Words = Annotated[str, BeforeValidator(_storable)]
-
-
-def _finite(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _known(values: object) -> object:
-    """Leave out what is no number, or an interval without one of its ends: JSON has null for both."""
-    if not isinstance(values, dict):
-        return values
-    parts = {name: value if isinstance(value, tuple | list) else (value,) for name, value in values.items()}
-    return {name: values[name] for name, ends in parts.items() if all(_finite(end) is not None for end in ends)}
-
-
-Metrics = dict[str, Annotated[float | None, BeforeValidator(_finite)]]  # what is no number could win every ranking
-Intervals = Annotated[dict[str, tuple[float, float]], BeforeValidator(_known)]  # 95 %, low and high, by group
-Further = Annotated[dict[str, float], BeforeValidator(_known)]
 
 
 class _Event(BaseModel):

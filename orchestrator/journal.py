@@ -1,7 +1,6 @@
 """The one record of a sweep: append-only JSON lines, one writer; sweep_state.py folds them into what is known."""
 
 import errno
-import math
 import os
 import threading
 import time
@@ -11,11 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from orchestrator.errors import BadInput, DiskFull
+from orchestrator.journal_values import Further, Intervals, Metrics, Words
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Scalar
+from trainables.durable import sync_folder
 
 SYNC_TO_DISK_S = 1.0
 RESERVE = "journal.reserve"  # holds room for a journal's last lines
@@ -24,28 +25,10 @@ RESERVE_BYTES = 2**20
 TrialEnd = Literal["completed", "pruned", "failed"]
 SweepEnd = Literal["completed", "interrupted", "failed"]
 Over = Literal["fold", "seed"]  # what a finalist is trained again over
-MOST_WORDS_CHARACTERS = 4000  # an MLflow tag holds 8,000, a PostgreSQL text no zero byte
-
-
-def _storable(text: object) -> object:
-    """Return a text as every store takes it: an exception may quote a file name that is no text."""
-    if not isinstance(text, str):
-        return text
-    return text.encode("utf-8", "replace").decode().replace("\0", "?")[:MOST_WORDS_CHARACTERS]
-
-
-Words = Annotated[str, BeforeValidator(_storable)]
-
-
-def _finite(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Metrics = dict[str, Annotated[float | None, BeforeValidator(_finite)]]  # what is no number could win every ranking
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # no line could be read that has one
 
     time: float = Field(default_factory=time.time)  # seconds since 1970
 
@@ -160,13 +143,13 @@ class FinalistEvaluated(_Event):
     trial: int
     validation: Metrics
     test: Metrics
-    test_intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)  # 95 %, low and high, by group
+    test_intervals: Intervals = Field(default_factory=dict)
     test_groups: int = 0  # how many groups the test images come from; 0 where no intervals were sought
     test_leak_free: Metrics | None = None  # on the test images that development has not seen
-    leak_free_intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    leak_free_intervals: Intervals = Field(default_factory=dict)
     leak_free_images: int = 0
     leak_free_reason: Words = ""  # why a metric of the leak-free part is None
-    further: dict[str, float] = Field(default_factory=dict)  # per class and modality, calibrated: test/MR/auroc ...
+    further: Further = Field(default_factory=dict)  # per class and modality, calibrated: test/MR/auroc ...
 
 
 class _Retrained(_Event):
@@ -270,6 +253,7 @@ class JournalWriter:
 
     def __init__(self, path: Path, watch: Watch) -> None:
         self._file, self._watch = path.open("ab", buffering=0), watch
+        sync_folder(path.parent)  # a synced line is lost with a file that no folder has
         _cut_torn_line(path)
         self._reserve = path.with_name(RESERVE)
         _reserve_room(self._reserve)

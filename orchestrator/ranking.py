@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.journal import FinalistEvaluated, FoldEvaluated, Metrics, Over, SeedEvaluated
+from orchestrator.journal import FinalistEvaluated, FoldEvaluated, Over, SeedEvaluated
+from orchestrator.journal_values import Metrics
 from orchestrator.published_scores import (
     OTHERWISE,
     FoundScore,

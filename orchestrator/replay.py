@@ -15,6 +15,7 @@ from orchestrator.open_sweep import JOURNAL, state_of
 from orchestrator.resume import require_same_plan
 from orchestrator.sweep_planning import plan_sweep
 from orchestrator.sweep_request import SweepRequest, kept_request
+from orchestrator.sweep_state import TrialState
 from trainables.errors import DataError, TrainingFailed
 
 if TYPE_CHECKING:
@@ -27,11 +28,16 @@ NOT_COMPARED = "perf/"  # seconds are never the same
 
 @dataclass
 class Replay:
-    """The epochs of a trial as they are now beside what the journal says, and the largest difference of each."""
+    """The epochs of a trial as they are now beside what the journal says, and the largest difference of each.
+
+    One that failed has the reason of then, and that of now where it fails again.
+    """
 
     trial: int
     architecture: str
     epochs_then: int
+    fault_then: str = ""
+    fault_now: str = ""
     epochs: list["ReplayedEpoch"] = field(default_factory=list)
 
     @property
@@ -61,23 +67,28 @@ def replay_trial(
 ) -> Replay:
     """Train the epochs that the journal has of a trial once more; no run, no weights, no registry.
 
+    One that failed trains until it fails again, or one epoch more than the journal has.
+
     Raises BadInput for an unknown sweep or trial, where data or sweep file changed, and for a folder that does not tell
-    how its trials were trained; NoUsableTrial where training breaks down.
+    how its trials were trained; NoUsableTrial where training breaks down that did not.
     """
     folder = machine.home.sweep_folder(sweep_id)
     state = state_of(folder)
     trial = state.trials.get(number)
-    if trial is None or not trial.epochs:
-        known = ", ".join(str(one.number) for one in state.trials.values() if one.epochs) or "none"
+    if trial is None or not _can_be_compared(trial):
+        known = ", ".join(str(one.number) for one in state.trials.values() if _can_be_compared(one)) or "none"
         raise BadInput(f"{sweep_id}: trial {number} has no epoch to compare with; those that have: {known}")
     request = kept_request(folder, machine)
     planned = plan_sweep(request, progress)
     require_same_plan(sweep_id, state.plan, planned.plan)
+    from orchestrator.tuning.faults import reason_of
     from orchestrator.tuning.trial import begin_training
     from orchestrator.tuning.trial_setup import TrialConfig
     from trainables.data.split_rows import write_rows
 
-    replayed = Replay(number, trial.architecture, len(trial.epochs))
+    has_failed = trial.state == "failed"
+    replayed = Replay(number, trial.architecture, len(trial.epochs), trial.reason if has_failed else "")
+    thens = [epoch.metrics for epoch in trial.epochs] + [{}] * has_failed
     with TemporaryDirectory() as scratch, held(planned.data.development.arrays.values()):
         development = Path(scratch, "development.csv")
         write_rows(development, planned.data.development.rows)  # of the same plan, wherever the sweep's own file is now
@@ -96,15 +107,24 @@ def replay_trial(
         setup = setup.model_copy(update={"epochs": planned_for or setup.epochs})
         config = TrialConfig.of(trial, folder / SETUP)
         try:
-            for then, record in zip(trial.epochs, begin_training(config, setup), strict=False):
-                compared = {k: v for k, v in then.metrics.items() if not k.startswith(NOT_COMPARED)}
+            for then, record in zip(thens, begin_training(config, setup), strict=False):
+                compared = {k: v for k, v in then.items() if not k.startswith(NOT_COMPARED)}
                 replayed.epochs.append(ReplayedEpoch(record.epoch, record.metrics, compared))
                 watch(replayed.epochs[-1])
         except DataError as error:
             raise BadInput(f"{sweep_id}: {error}") from error
-        except TrainingFailed as error:
-            raise NoUsableTrial(f"trial {number}: {error}") from error
+        except Exception as error:
+            if has_failed:
+                replayed.fault_now = reason_of(error)
+            elif isinstance(error, TrainingFailed):
+                raise NoUsableTrial(f"trial {number}: {error}") from error
+            else:
+                raise
     return replayed
+
+
+def _can_be_compared(trial: TrialState) -> bool:
+    return bool(trial.epochs) or trial.state == "failed"
 
 
 def _setup_of(folder: Path) -> "TrialSetup":

@@ -33,10 +33,12 @@ from trainables.catalog import TASKS
 from trainables.explain.settings import explanation_settings
 
 if TYPE_CHECKING:
+    from orchestrator.tuning.stopping import Stopping
     from orchestrator.tuning.test_data import TestData
     from trainables.data.decoding import Progress
 
 SEND_AFTER_INTERRUPTION_S = 6.0  # then sync goes on alone
+END_WITHIN_S = 10.0  # of the request, whatever trials and report took; on a busy machine Python takes 7 s to go
 SEND_REPORT_S = 30.0  # that names a version which came late; then sync goes on alone
 LAST_OF_DATA_REPORT = "preprocessing.png"
 MOST_DIFF_CHARACTERS = 1_000_000
@@ -112,9 +114,10 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
     stopping = Stopping(plan.budget.time_s, sweep.state.spent_s)
     files = TrialFiles(folder / "trials", sweep.state, request.max_disk_bytes)
     arrays = [*planned.data.development.arrays.values(), *planned.data.test.arrays.values()]
+    sending = SyncProcess(folder, request.home, request.tracking_uri, sweep.tell)
     with (
         held(arrays),
-        _synced(SyncProcess(folder, request.home, request.tracking_uri, sweep.tell), sweep.stop_request) as sync,
+        _synced(sending, sweep.stop_request, stopping) as sync,
         told_if_broken_off(sweep),
     ):
         with local_ray(planned.slots, stopping, sweep.stop_request, lambda reason: _last_words(sweep, reason)):
@@ -158,12 +161,13 @@ def _note_late_registration(sweep: OpenSweep, request: SweepRequest) -> None:
 
 
 @contextmanager
-def _synced(sync: SyncProcess, stop_request: Path) -> Iterator[SyncProcess]:
+def _synced(sync: SyncProcess, stop_request: Path, stopping: "Stopping") -> Iterator[SyncProcess]:
     """Let sync send the journal to its end, however the sweep ended."""
     try:
         yield sync
     except (Interrupted, DiskFull, KeyboardInterrupt):
-        sync.close(within_s=SEND_AFTER_INTERRUPTION_S)
+        left_s = max(0.0, END_WITHIN_S - stopping.requested_for_s)
+        sync.close(within_s=min(SEND_AFTER_INTERRUPTION_S, left_s))
         raise
     except BaseException:
         sync.close()

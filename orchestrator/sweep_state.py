@@ -11,7 +11,6 @@ from orchestrator.journal import (
     Event,
     FinalistEvaluated,
     FoldEvaluated,
-    Metrics,
     MicroBatchLimited,
     Over,
     SeedEvaluated,
@@ -24,6 +23,7 @@ from orchestrator.journal import (
     TrialSuggested,
     WinnerChosen,
 )
+from orchestrator.journal_values import Metrics
 from orchestrator.plan import SweepPlan
 from orchestrator.space import Scalar
 from trainables.evaluation.metrics import is_better

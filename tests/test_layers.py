@@ -49,7 +49,8 @@ LAYERS = {
 ADAPTERS = ("orchestrator.tuning", "orchestrator.tracking", "orchestrator.inspecting")
 CORE_MAY_READ = (
     "trainables.catalog", "trainables.configs", "trainables.data.records", "trainables.data.sources",
-    "trainables.errors", "trainables.evaluation", "trainables.explain.map_warnings", "search_spaces",
+    "trainables.durable", "trainables.errors", "trainables.evaluation", "trainables.explain.map_warnings",
+    "search_spaces",
 )  # fmt: skip
 
 

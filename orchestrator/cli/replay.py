@@ -3,9 +3,12 @@
 import math
 import sys
 from contextlib import redirect_stdout
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from orchestrator.replay import Replay
 
 SAME = 1e-6
 
@@ -30,25 +33,42 @@ def replay(
     )
 
     def say(epoch: ReplayedEpoch) -> None:
-        messages().print(f"epoch {epoch.epoch}: largest difference {epoch.difference:.2g}")
+        beside = f"largest difference {epoch.difference:.2g}" if epoch.then else "the journal has none"
+        messages().print(f"epoch {epoch.epoch}: {beside}")
 
     with redirect_stdout(sys.stderr), DataProgress() as progress:
         replayed = replay_trial(sweep_id, trial, machine, progress, say)
-    missing = replayed.epochs_then - len(replayed.epochs)
+    missing = max(0, replayed.epochs_then - len(replayed.epochs))
     if as_json:
         epochs = [
             {"epoch": one.epoch, "difference": _finite(one.difference), "now": one.now, "then": one.then}
             for one in replayed.epochs
         ]
         largest = _finite(replayed.largest_difference)
-        print_json({"trial_id": trial, "largest_difference": largest, "missing_epochs": missing, "epochs": epochs})
+        told = {"trial_id": trial, "largest_difference": largest, "missing_epochs": missing, "epochs": epochs}
+        print_json({**told, "fault_then": replayed.fault_then, "fault_now": replayed.fault_now})
         return
     about = f"trial {trial} ({replayed.architecture}), {len(replayed.epochs)} epochs"
     if missing:
-        results().print(f"{about}: not the same as in the journal, which has {replayed.epochs_then}")
-        return
-    verdict = "the same" if replayed.largest_difference <= SAME else "not the same"
-    results().print(f"{about}: {verdict} as in the journal, largest difference {replayed.largest_difference:.2g}")
+        said = f"{about}: not the same as in the journal, which has {replayed.epochs_then}"
+    elif not replayed.epochs_then:
+        said = f"{about}: the journal has none"
+    else:
+        verdict = "the same" if replayed.largest_difference <= SAME else "not the same"
+        said = f"{about}: {verdict} as in the journal, largest difference {replayed.largest_difference:.2g}"
+    results().print(said)
+    if replayed.fault_then:
+        results().print(_on_fault(replayed))
+
+
+def _on_fault(replayed: "Replay") -> str:
+    """Tell whether a trial that failed did so again, and whether for the same reason."""
+    then, now = replayed.fault_then, replayed.fault_now
+    if now == then:
+        return f"it failed again, for the same reason: {now}"
+    return (
+        f"it failed again, for another reason: {now}; then: {then}" if now else f"it did not fail again; then: {then}"
+    )
 
 
 def _finite(difference: float) -> float | None:

@@ -1,8 +1,10 @@
 """What went wrong in a process of Ray, as the user and the journal hear of it: one line, no path of the user."""
 
 import re
+import traceback
 from pathlib import Path
 
+import torch
 from ray.exceptions import RayError
 
 from orchestrator.errors import BadInput, DiskFull, OrchestratorError
@@ -27,6 +29,13 @@ def in_one_line(text: str) -> str:
     """Return the last line of a text that says something: of a traceback that is what was raised."""
     lines = [line for line in _COLOURS.sub("", text).splitlines() if line.strip()]
     return without_folders(lines[-1].strip())[:MOST_CHARACTERS] if lines else ""
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a trial failed that raised this, as the journal has it."""
+    if isinstance(error, TrainingFailed | torch.OutOfMemoryError):
+        return without_folders(" ".join(str(error).split()))[:MOST_CHARACTERS]
+    return in_one_line("".join(traceback.format_exception_only(error)))
 
 
 def fault_of_task(error: RayError, folder: Path) -> OrchestratorError:

@@ -51,8 +51,7 @@ def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, fo
         digest = hashlib.file_digest(weights, "sha256").hexdigest()
     (folder / FOR_EVIDENCE / WEIGHTS_DIGEST_FILE).write_text(digest, encoding="ascii")
     _keep_epoch_weights(setup.trial_folder(config), folder / "checkpoints")
-    found = for_journal(config.trial, evaluation)
-    return found.model_copy(update={"further": found.further | explanation_metrics(folder / EXPLANATIONS)})
+    return for_journal(config.trial, evaluation, explanation_metrics(folder / EXPLANATIONS))
 
 
 def _judged(folder: Path, config: TrialConfig, setup: TrialSetup, test: TestData, name: str) -> Evaluation:
@@ -67,8 +66,8 @@ def _keep_epoch_weights(trial: Path, checkpoints: Path) -> None:
         shutil.copyfile(path, checkpoints / path.name)
 
 
-def for_journal(trial: int, evaluation: Evaluation) -> FinalistEvaluated:
-    """Return what the journal keeps of an evaluation."""
+def for_journal(trial: int, evaluation: Evaluation, explained: dict[str, float]) -> FinalistEvaluated:
+    """Return what the journal keeps of an evaluation, and of what its explanations are worth."""
     test, leak_free = evaluation.test, evaluation.test_leak_free
     assert test is not None and leak_free is not None
     return FinalistEvaluated(
@@ -81,5 +80,5 @@ def for_journal(trial: int, evaluation: Evaluation) -> FinalistEvaluated:
         leak_free_intervals=leak_free.scores.intervals if leak_free.scores else {},
         leak_free_images=leak_free.images,
         leak_free_reason=leak_free.reason,
-        further=named_metrics(evaluation),
+        further=named_metrics(evaluation) | explained,
     )

@@ -17,7 +17,7 @@ from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial import MICRO_BATCH
 from orchestrator.tuning.trial_files import TrialFiles
-from orchestrator.tuning.trial_log import LOG, MOST_TIMES_KILLED, cause_of_death
+from orchestrator.tuning.trial_log import LOG, MOST_TIMES_KILLED, cause_of_death, size_bytes
 from trainables.training.disk import says_disk_full
 
 if TYPE_CHECKING:
@@ -57,6 +57,12 @@ class JournalRecorder(Callback):
         self._stop_reasons = stop_reasons
         self._searcher = searcher
         self._times_killed: Counter[int] = Counter()
+        # of a process that a driver before this one began; one of this driver that says why it dies does not go on
+        self._said_bytes = {
+            trial.number: size_bytes(files.folder(trial.number) / LOG)
+            for trial in sweep.state.trials.values()
+            if not trial.has_ended
+        }
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Record that a trial got an actor."""
@@ -79,10 +85,12 @@ class JournalRecorder(Callback):
         self._look_at_limit()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Record how a trial ended."""
+        """Record how a trial ended; not where its last epoch found no room: a resumed sweep tells both."""
         self._stopping.running.discard(trial.trial_id)
         number, last = trial.config["trial"], trial.last_result
         epochs = self._sweep.state.plan.budget.epochs
+        if last.get(EPOCH, 0) > self._sweep.state.trials[number].last_epoch:
+            return
         if last.get(DISK_FULL):
             self._stopping.request("disk", last[DISK_FULL])
         elif last.get(FAILED):
@@ -114,7 +122,7 @@ class JournalRecorder(Callback):
         if says_disk_full(text):
             self._stopping.request("disk", "a trial could not begin")
             return
-        cause = cause_of_death(self._files.folder(number) / LOG)
+        cause = cause_of_death(self._files.folder(number) / LOG, self._said_bytes.get(number, 0))
         was_killed = any(words in text for words in KILLED)
         if not cause and was_killed and self._times_killed[number] < MOST_TIMES_KILLED:
             self._times_killed[number] += 1
@@ -131,7 +139,7 @@ class JournalRecorder(Callback):
         reason = without_folders(reason)[:MOST_CHARACTERS]
         state, reason = end_of(self._sweep.state.trials[number], state, reason)
         self._append(TrialEnded(trial=number, state=state, reason=reason))
-        self._files.trial_ended(self._sweep.state, number)
+        self._files.trial_ended(number)
         self._look_at_limit()
 
     def _look_at_limit(self) -> None:

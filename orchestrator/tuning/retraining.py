@@ -6,7 +6,8 @@ from typing import Any
 import ray
 import torch
 
-from orchestrator.journal import FoldEvaluated, Metrics, SeedEvaluated
+from orchestrator.journal import FoldEvaluated, SeedEvaluated
+from orchestrator.journal_values import Metrics
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.sweep_state import validation_metrics
 from orchestrator.tuning.hang_guard import guarded

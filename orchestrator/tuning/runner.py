@@ -28,7 +28,7 @@ from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_files import TrialFiles
-from orchestrator.tuning.trial_log import LOG, cause_of_death
+from orchestrator.tuning.trial_log import LOG, cause_of_death, size_bytes
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 from trainables.models import holds_weights
@@ -68,6 +68,9 @@ def run_trials(
     )
     try:
         tuner.fit()
+    except KeyboardInterrupt:  # from `stopping`
+        raise_if_asked_to_end(stopping)
+        raise
     except (RayError, OSError, TuneError) as error:
         time.sleep(LOSS_SHOWS_AFTER_S)
         raise_if_asked_to_end(stopping)
@@ -85,7 +88,7 @@ def run_trials(
 def _end(sweep: OpenSweep, files: TrialFiles, trial: TrialState, state: TrialEnd, reason: str) -> None:
     state, reason = end_of(trial, state, reason)
     sweep.append(TrialEnded(trial=trial.number, state=state, reason=reason))
-    files.trial_ended(sweep.state, trial.number)
+    files.trial_ended(trial.number)
 
 
 def _going_on(sweep: OpenSweep, files: TrialFiles, stop_reasons: dict[int, str]) -> list[int]:
@@ -132,8 +135,10 @@ def evaluate_finalists(
         elif trial.number in sweep.state.finalists:
             continue
         own = shared.model_copy(update={"epochs": epochs_to_repeat(sweep.past, trial) or shared.epochs})
+        log = shared.trial_folder(config) / LOG
+        said_bytes = size_bytes(log)
         task = submit_finalist(config, own, test, folder / f"{trial.number:04d}", slots.gpu_share)
-        waiting[task] = _Task(shared.trial_folder(config) / LOG)
+        waiting[task] = _Task(log, said_bytes)
         new.append(trial)
     _record(waiting, sweep, stopping)
     return new
@@ -163,16 +168,22 @@ def train_again(
         for index in range(1, count + (over == "seed")):
             if index not in done:
                 own = at_place(config, index)
+                log = shared.trial_folder(own) / LOG
+                said_bytes = size_bytes(log)
                 task = submit_retraining(own, shared, slots.gpu_share)
-                waiting[task] = _Task(shared.trial_folder(own) / LOG, evaluated(own, 0, {}))
+                waiting[task] = _Task(log, said_bytes, evaluated(own, 0, {}))
     _record(waiting, sweep, stopping)
 
 
 @dataclass(frozen=True)
 class _Task:
-    """Where a task says what it does, and what the journal has of a retraining whose process dies each time."""
+    """Where a task says what it does, and what the journal has of a retraining whose process dies each time.
+
+    `said_bytes` of the log were there before.
+    """
 
     log: Path
+    said_bytes: int = 0
     broken_down: Retrained | None = None
 
 
@@ -202,7 +213,7 @@ def _without_process(task: _Task, error: RayError, sweep: OpenSweep) -> Retraine
     """Return what is known of a retraining whose process died again and again: as little as of one that broke down."""
     if is_disk_full(error, sweep.folder):  # its process could not even begin
         raise fault_of_task(error, sweep.folder) from error
-    reason = cause_of_death(task.log) or str(error).strip().splitlines()[0]
+    reason = cause_of_death(task.log, task.said_bytes) or str(error).strip().splitlines()[0]
     broken = task.broken_down
     if broken is None or not isinstance(error, WorkerCrashedError | OutOfMemoryError):
         raise Interrupted(f"the process of an evaluation ended: {reason}") from error

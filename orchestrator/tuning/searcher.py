@@ -18,7 +18,7 @@ from orchestrator.journal import ArchitectureGivenUp, EpochEnded, Event, TrialEn
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.plan import SweepPlan
 from orchestrator.seeds import SeedPath, child_seed
-from orchestrator.space import Scalar, searched
+from orchestrator.space import Scalar, defaults, searched
 from orchestrator.sweep_state import SweepState
 from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.studies import Studies, Suggestion
@@ -128,11 +128,17 @@ class OptunaSearcher(Searcher):
                 architecture=suggestion.architecture,
                 hyperparameters=self._whole(suggestion, state),
                 seed=child_seed(plan.seed, SeedPath.TRIAL, number),
-                published=number < len(plan.architectures) and plan.published[suggestion.architecture],
+                published=self._is_published(number, suggestion, plan),
             )
         )
         self._going_on.append(number)
         return True
+
+    def _is_published(self, number: int, suggestion: Suggestion, plan: SweepPlan) -> bool:
+        """Tell whether a trial repeats what was published; with `fixed` an architecture's first need not."""
+        own = plan.published[suggestion.architecture]
+        is_first = number < len(plan.architectures)
+        return own and is_first and suggestion.chosen == defaults(plan.architectures[suggestion.architecture])
 
     def _whole(self, suggestion: Suggestion, state: SweepState) -> dict[str, Scalar]:
         """Return every hyperparameter; no more images at a time than the architecture was found to have room for."""

@@ -36,7 +36,7 @@ class Asha:
     """Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934): Ray Tune's, with one bracket."""
 
     def __init__(self, plan: SweepPlan, grace_epochs: int) -> None:
-        epochs = plan.budget.epochs
+        epochs, factor = plan.budget.epochs, plan.scheduler.reduction_factor
         self._plan = plan
         self._scheduler = AsyncHyperBandScheduler(
             time_attr=EPOCH,
@@ -44,17 +44,18 @@ class Asha:
             mode=plan.direction,
             max_t=epochs + 1,  # a trial ends itself at its last epoch, before ASHA is asked
             grace_period=min(grace_epochs, epochs),
-            reduction_factor=plan.scheduler.reduction_factor,
+            reduction_factor=factor,
         )
         self._followed: dict[int, _Followed] = {}
-        self._values: dict[int, list[float]] = {}  # by epoch, of all that reached it
+        rungs, rung = list[int](), min(grace_epochs, epochs)
+        while rung <= epochs:
+            rungs, rung = [rung, *rungs], rung * factor
+        self._rungs: dict[int, dict[int, float]] = {rung: {} for rung in rungs}  # the last first -> trial -> value
 
     def judge(self, number: int, epoch: int, value: float) -> str:
         """Return why a trial is to stop with this epoch, in words; empty where it is not."""
         trial = _follow(self._followed, self._scheduler, number)
-        others = self._values.setdefault(epoch, [])
-        before = list(others)
-        others.append(value)
+        before = self._enter_rung(number, epoch, value)
         if self._scheduler.on_trial_result(_ALONE, trial, {EPOCH: epoch, "value": value}) != TrialScheduler.STOP:
             return ""
         share = 1 / self._plan.scheduler.reduction_factor
@@ -64,6 +65,15 @@ class Asha:
             f"ASHA at epoch {epoch}: {self._plan.metric} {value:.4f} {'below' if top else 'above'} the rung's cut "
             f"{cut:.4f} of {len(before)} trials"
         )
+
+    def _enter_rung(self, number: int, epoch: int, value: float) -> list[float]:
+        """Return the values that the trial meets: as in Ray's, one that was missing in a rung's epoch comes later."""
+        for rung, values in self._rungs.items():
+            if epoch >= rung and number not in values:
+                before = list(values.values())
+                values[number] = value
+                return before
+        return []
 
 
 class Hyperband:

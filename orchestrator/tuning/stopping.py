@@ -6,7 +6,7 @@ from typing import Any, Literal
 from ray import tune
 
 Cause = Literal["user", "disk", "ray"]
-EPOCH_GRACE_S = 8.0  # for epochs that are running when an end is asked for
+EPOCH_GRACE_S = 4.0  # for epochs that are running when an end is asked for
 
 WORDS: dict[Cause, str] = {
     "user": "interrupted by the user",
@@ -62,10 +62,14 @@ class Stopping(tune.Stopper):
         return self.requested or self.out_of_time
 
     def stop_all(self) -> bool:
-        """Tell whether the run ends now."""
-        if not self.requested:
-            return False
-        return self.cause == "ray" or not self.running or self.requested_for_s > EPOCH_GRACE_S
+        """Return False while the run goes on. Raises KeyboardInterrupt where it ends now.
+
+        That leaves Tune at once: its own way out waits up to 15 s for actors that are busy or still start, which end
+        with Ray anyway.
+        """
+        if self.requested and (self.cause == "ray" or not self.running or self.requested_for_s > EPOCH_GRACE_S):
+            raise KeyboardInterrupt
+        return False
 
     def __getstate__(self) -> dict[str, object]:
         """Pickle nothing: Ray pickles the whole Tuner once, and never reads it back here."""

@@ -153,8 +153,9 @@ class Studies:
 class DashboardFile:
     """Finished trials in a file that optuna-dashboard opens; a trial that it holds is not added again.
 
-    The journal tells all of it again, so a damaged file is begun anew, and one that cannot be written costs nothing.
-    Optuna changes no finished trial, so the file is begun anew, too, when one that it holds has trained further.
+    The journal tells all of it again, so a damaged file is put aside and begun anew; where that cannot be, and where
+    it cannot be written, there is none: a mere view costs no sweep. Optuna changes no finished trial, so the file is
+    begun anew, too, when one that it holds has trained further.
     """
 
     def __init__(self, path: Path, direction: StudyDirection) -> None:
@@ -162,38 +163,42 @@ class DashboardFile:
         self._direction = direction
         self._studies: dict[str, optuna.Study] = {}
         self._added: dict[int, tuple[str, optuna.trial.FrozenTrial]] = {}
+        self._storage: JournalStorage | None = None
+        self._held: dict[int, _Told] = {}
         try:
             self._storage, self._held = self._open()
-        except (ValueError, KeyError):  # a line that a full disk or a crash tore
-            path.unlink()
-            self._storage, self._held = self._open()
+        except Exception:  # noqa: BLE001  by what is in it Optuna raises this or that
+            with suppress(Exception):
+                path.replace(path.with_name(f"{path.name}.damaged"))
+                self._storage, self._held = self._open()
 
     def add(self, study: str, trial: optuna.trial.FrozenTrial, number: int) -> None:
         """Add one trial to the study of that name."""
+        if self._storage is None:
+            return
         self._added[number] = study, trial
-        told = _told(trial)
-        with suppress(OSError, ValueError):
+        with suppress(Exception):
             if number not in self._held:
-                self._write(number)
-            elif self._held[number] != told:
+                self._write(number, self._storage)
+            elif self._held[number] != _told(trial):
                 self._path.unlink(missing_ok=True)
                 self._studies = {}
                 self._storage, self._held = self._open()
                 for known in self._added:
-                    self._write(known)
+                    self._write(known, self._storage)
 
-    def _write(self, number: int) -> None:
+    def _write(self, number: int, storage: JournalStorage) -> None:
         study, trial = self._added[number]
         self._held[number] = _told(trial)
         if study not in self._studies:
             self._studies[study] = optuna.create_study(
-                storage=self._storage, study_name=study, direction=self._direction, load_if_exists=True
+                storage=storage, study_name=study, direction=self._direction, load_if_exists=True
             )
         self._studies[study].add_trial(trial)
 
     def _open(self) -> tuple[JournalStorage, dict[int, "_Told"]]:
         """Return the file's storage, and what it holds of which trials. Raises ValueError for a torn one."""
-        if self._path.exists() and not self._path.read_bytes().endswith(b"\n"):
+        if self._path.exists() and self._path.read_bytes()[-1:] not in (b"\n", b""):
             raise ValueError("its last line is torn")
         storage = JournalStorage(JournalFileBackend(str(self._path)))
         studies = [optuna.load_study(study_name=n, storage=storage) for n in optuna.study.get_all_study_names(storage)]

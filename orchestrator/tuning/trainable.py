@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from orchestrator.tuning.faults import reason_of
 from orchestrator.tuning.hang_guard import ended_if_hanging, epoch_limit_s
 from orchestrator.tuning.trial import begin_or_begin_anew
 from orchestrator.tuning.trial_log import WITNESS, speak_into
@@ -51,7 +52,7 @@ class TrialActor(tune.Trainable):
                 record = next(self._epochs, None)
         except (TrainingFailed, torch.OutOfMemoryError) as error:
             traceback.print_exc()  # into the trial's log
-            return {FAILED: " ".join(str(error).split())[:500], "done": True}
+            return {FAILED: reason_of(error), "done": True}
         except WRITING_FAULTS as error:
             if not is_disk_full(error, self._folder):
                 traceback.print_exc()

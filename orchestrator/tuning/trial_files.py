@@ -19,25 +19,27 @@ class TrialFiles:
 
     def __init__(self, trials: Path, state: SweepState, max_bytes: int | None = None) -> None:
         self._trials = trials
+        self._state = state
         self._max_bytes = max_bytes
         self._kept: dict[int, TrialState] = {}
+        self._ended_bytes: dict[int, int] = {}  # of trials that ended: only what is removed here changes it
         for trial in state.trials.values():
             if trial.has_ended:
-                self._settle(state, trial.number)
-        self._keep_within_limit(state)
+                self._settle(trial.number)
+        self._keep_within_limit()
 
     def folder(self, number: int) -> Path:
         """Return the folder of one trial."""
         return trial_folder(self._trials, number)
 
-    def trial_ended(self, state: SweepState, number: int) -> None:
+    def trial_ended(self, number: int) -> None:
         """Remove what the end of a trial makes useless: its own files, or those of one that it beats."""
-        self._settle(state, number)
-        self._keep_within_limit(state)
+        self._settle(number)
+        self._keep_within_limit()
 
-    def _settle(self, state: SweepState, number: int) -> None:
-        plan = state.plan
-        candidates = {**self._kept, number: state.trials[number]}
+    def _settle(self, number: int) -> None:
+        plan = self._state.plan
+        candidates = {**self._kept, number: self._state.trials[number]}
         ended = [trial for trial in candidates.values() if trial.has_ended]
         best = best_trials(ended, plan.metric, plan.budget.finalists)
         self._kept = {trial.number: trial for trial in [*best, *(t for t in candidates.values() if not t.has_ended)]}
@@ -49,12 +51,12 @@ class TrialFiles:
         """Tell whether the trials take more than their limit, though all that can go has gone."""
         return self._max_bytes is not None and self._size_bytes() > self._max_bytes
 
-    def _keep_within_limit(self, state: SweepState) -> None:
+    def _keep_within_limit(self) -> None:
         """Give up states that only more epochs would need, the worst trial's first."""
         if not self.over_limit():
             return
         ended = [trial for trial in self._kept.values() if trial.has_ended]
-        for trial in reversed(best_trials(ended, state.plan.metric, len(ended))):
+        for trial in reversed(best_trials(ended, self._state.plan.metric, len(ended))):
             self._remove(trial.number, weights=False, states=True)
             if not self.over_limit():
                 return
@@ -66,10 +68,22 @@ class TrialFiles:
             doomed += [folder / BEST_WEIGHTS, *folder.glob("model_epoch_*.safetensors")]
         for path in doomed:
             path.unlink(missing_ok=True)
+            self._ended_bytes.pop(number, None)
 
     def _size_bytes(self) -> int:
-        size_bytes = 0
-        for path in self._trials.rglob("*"):
-            with suppress(FileNotFoundError):  # trials replace their states meanwhile
-                size_bytes += path.stat().st_size if path.is_file() else 0
-        return size_bytes
+        running_bytes = 0
+        for number in self._state.trials.keys() - self._ended_bytes.keys():
+            size_bytes = _size_of(self.folder(number))
+            if self._state.trials[number].has_ended:
+                self._ended_bytes[number] = size_bytes
+            else:
+                running_bytes += size_bytes
+        return running_bytes + sum(self._ended_bytes.values())
+
+
+def _size_of(folder: Path) -> int:
+    size_bytes = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # trials replace their states meanwhile
+            size_bytes += path.stat().st_size if path.is_file() else 0
+    return size_bytes

@@ -40,11 +40,19 @@ def in_log(folder: Path) -> Iterator[None]:
         raise
 
 
-def cause_of_death(log: Path) -> str:
-    """Return what a log tells of why its process died; empty where it tells nothing."""
+def size_bytes(log: Path) -> int:
+    """Return how long a log is before another process speaks into it; 0 where there is none."""
+    return log.stat().st_size if log.is_file() else 0
+
+
+def cause_of_death(log: Path, after_bytes: int = 0) -> str:
+    """Return what a log tells of why its process died; empty where it tells nothing.
+
+    What stands before `after_bytes` is of an earlier process, whose end is no news of this one.
+    """
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+            file.seek(max(after_bytes, log.stat().st_size - TAIL_BYTES))
             tail = file.read().decode(errors="replace")
     except OSError:
         return ""

@@ -14,6 +14,7 @@ from orchestrator.open_sweep import Notice, OpenSweep, opened
 from orchestrator.report.writer import page_of_sweep
 from orchestrator.resume import write_what_is_shown
 from orchestrator.sweep import _synced, told_if_broken_off
+from orchestrator.tuning.stopping import Stopping
 
 
 @pytest.mark.parametrize(
@@ -95,11 +96,23 @@ def test_who_does_not_wait_for_the_last_figures_has_a_whole_sweep_all_the_same(t
             raise KeyboardInterrupt
 
     stop_request = tmp_path / "stop"
-    with _synced(Sync(), stop_request):
+    with _synced(Sync(), stop_request, Stopping()):
         pass
     assert stop_request.exists(), "of several sweeps no other begins"
-    with pytest.raises(Interrupted), _synced(SimpleNamespace(close=lambda within_s: None), stop_request):
-        raise Interrupted("before its end, it is not")
+
+
+@pytest.mark.parametrize(("spent_s", "left_s"), [(3.0, 6.0), (8.0, 2.0), (40.0, 0.0)])
+def test_after_an_interruption_sync_has_what_is_left_of_one_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spent_s: float, left_s: float
+) -> None:
+    given_s: list[float] = []
+    sync = SimpleNamespace(close=lambda within_s: given_s.append(within_s))
+    stopping = Stopping()
+    stopping.request("user")
+    monkeypatch.setattr(Stopping, "requested_for_s", spent_s)
+    with pytest.raises(Interrupted), _synced(sync, tmp_path / "stop", stopping):
+        raise Interrupted("by the user")
+    assert given_s == [left_s]
 
 
 def test_what_an_early_interruption_kept_from_mlflow_is_written_by_resume(tmp_path: Path, monkeypatch) -> None:

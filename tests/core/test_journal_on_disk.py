@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -14,15 +15,20 @@ from orchestrator.journal import RESERVE, JournalWriter, read_events
 
 
 class FaultyDisk:
-    """A disk whose next syncs fail as told, and then work again; it counts them."""
+    """A disk whose next syncs of files fail as told, and then work again; it counts them, and notes folders."""
 
     def __init__(self) -> None:
         self._whole, self._failures, self._tried = os.fsync, list[int](), threading.Semaphore(0)
+        self.folders: list[int] = []  # by inode
 
     def fail(self, number: int, times: int) -> None:
         self._failures += [number] * times
 
     def fsync(self, file: int) -> None:
+        about = os.fstat(file)
+        if stat.S_ISDIR(about.st_mode):
+            self.folders.append(about.st_ino)
+            return
         failure = self._failures.pop() if self._failures else None
         self._tried.release()
         if failure is not None:
@@ -71,3 +77,8 @@ def test_another_fault_of_the_disk_is_told_once(tmp_path: Path, disk: FaultyDisk
         disk.wait_for_syncs(1)
     events = read_events(tmp_path / "journal.jsonl")[0]
     assert [event.trial for event in events[1:]] == [1], "what was refused is not in it"
+
+
+def test_a_new_journal_is_in_its_folder_before_the_first_line(tmp_path: Path, disk: FaultyDisk) -> None:
+    with JournalWriter(tmp_path / "journal.jsonl", lambda event: None):
+        assert disk.folders == [tmp_path.stat().st_ino]

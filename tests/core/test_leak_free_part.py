@@ -23,7 +23,7 @@ def predicted(side: str, leak: str) -> Predictions:
 
 @pytest.mark.parametrize("leak", ["copy", ""])
 def test_no_leak_free_image_means_null_and_the_reason(leak: str, started: SweepStarted) -> None:
-    evaluated = for_journal(0, evaluate(TASKS["stroke"], predicted("validation", ""), predicted("test", leak)))
+    evaluated = for_journal(0, evaluate(TASKS["stroke"], predicted("validation", ""), predicted("test", leak)), {})
     trial = TrialSuggested(trial=0, architecture="resnet_vit", hyperparameters={}, seed=0, published=False)
     state = replay([started, trial, evaluated, WinnerChosen(trial=0)])
     winner = json.loads(json.dumps(SweepResult(Path("sweep"), state, 1.0).to_json()))["winner"]

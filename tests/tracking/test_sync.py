@@ -133,6 +133,9 @@ def test_a_finalists_numbers_and_files_reach_its_run(sweep: Path, store_home: Ho
     given = Predictions(np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32), rows)
     evaluation = evaluate(task, given, given)
     write_evaluation(sweep / "finalists" / "0000", task, evaluation, given, given)
+    every_tenth = sweep / "finalists" / "0000" / "checkpoints" / "model_epoch_010.safetensors"
+    every_tenth.parent.mkdir()
+    every_tenth.touch()
     further = named_metrics(evaluation) | {f"test/modality {n}/auroc": 0.5 for n in range(1000)}  # one call takes 1000
     overall = evaluation.test.overall
     finalist = FinalistEvaluated(
@@ -152,7 +155,9 @@ def test_a_finalists_numbers_and_files_reach_its_run(sweep: Path, store_home: Ho
     assert run.data.tags["orchestrate.leak_free_reason"] == finalist.leak_free_reason
     written = {f"evaluation/{path.name}" for path in (sweep / "finalists" / "0000").iterdir()}
     assert {item.path for item in client.list_artifacts(run.info.run_id, "evaluation")} == written
-    assert len(written) == 6
+    assert len(written) == 7
+    (kept,) = client.list_artifacts(run.info.run_id, "evaluation/checkpoints")
+    assert kept.path == f"evaluation/checkpoints/{every_tenth.name}"
     gone = sweep / "finalists" / "0000" / "metrics.json"
     content = gone.read_bytes()
     gone.unlink()

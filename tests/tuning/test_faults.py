@@ -123,7 +123,7 @@ def test_a_retraining_whose_process_dies_each_time_counts_as_broken_down(
     monkeypatch.setattr(runner.ray, "get", died)
     monkeypatch.setattr(sweep, "tell", said.append)
     broken = SeedEvaluated(trial=0, seed_index=1, seed=7, epoch=0, validation={})
-    runner._record({"a task": runner._Task(log, broken)}, sweep, Stopping())
+    runner._record({"a task": runner._Task(log, 0, broken)}, sweep, Stopping())
     assert sweep.state.seeds == {0: {1: broken}}
     hanging = "hanging: no epoch ended within 600 s, so its process was ended"
     assert said == [f"trial 0, seed 1: {hanging}; it counts as one that broke down"]
@@ -131,7 +131,17 @@ def test_a_retraining_whose_process_dies_each_time_counts_as_broken_down(
     lost = Stopping()
     lost.request("ray", "its raylet ended")
     with pytest.raises(Interrupted, match="Ray was lost: its raylet ended"):
-        runner._record({"a task": runner._Task(log, broken)}, sweep, lost)
+        runner._record({"a task": runner._Task(log, 0, broken)}, sweep, lost)
+
+
+def test_what_a_log_told_before_a_task_is_no_reason_of_its_end(sweep: OpenSweep) -> None:
+    log = sweep.folder / "log.txt"
+    log.write_text("Fatal Python error: Segmentation fault\n")
+    task = runner._Task(log, log.stat().st_size)
+    with pytest.raises(Interrupted, match="ended: The worker died unexpectedly"):
+        runner._without_process(task, WorkerCrashedError(), sweep)
+    with pytest.raises(Interrupted, match="ended: its process crashed: Segmentation fault"):
+        runner._without_process(runner._Task(log), WorkerCrashedError(), sweep)
 
 
 def test_a_full_disk_of_the_driver_itself_is_no_failure(sweep: OpenSweep) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from orchestrator.tuning.finalists import evaluate_finalist
 from orchestrator.tuning.test_data import TestData
@@ -41,7 +42,7 @@ def test_a_finalist_of_ordered_classes(tmp_path: Path) -> None:
     setup = TrialSetup(
         development=rows, development_digest=digest_rows(development), arrays={str(SIDE_PX): images},
         pretrained=False, epochs=1, metric="quadratic_kappa", device="cpu", threads=torch.get_num_threads(),
-        trials=tmp_path / "trials", task="alzheimer",
+        trials=tmp_path / "trials", task="alzheimer", keep_every_epochs=1,
     )  # fmt: skip
     (tmp_path / "setup.json").write_text(setup.model_dump_json())
     config = TrialConfig(
@@ -76,6 +77,8 @@ def test_a_finalist_of_ordered_classes(tmp_path: Path) -> None:
     weights = setup.trial_folder(config) / "best.safetensors"
     kept = (explanations.parent / "evidence" / "weights.sha256").read_text()
     assert kept == hashlib.sha256(weights.read_bytes()).hexdigest()
+    every_nth = tmp_path / "finalist" / "checkpoints" / "model_epoch_001.safetensors"
+    assert load_file(every_nth).keys() == load_file(weights).keys(), "as artifacts they reach MLflow"
     metrics = json.loads((tmp_path / "finalist" / "metrics.json").read_text())
     assert metrics["test"]["overall"]["metrics"] == event.test
     assert metrics["severity"] == ["non", "very_mild", "mild", "moderate"]

@@ -7,7 +7,7 @@ import pytest
 from sweep_support import EPOCHS, begin, epoch, make_plan, open_sweep, suggested
 
 from orchestrator.errors import DiskFull
-from orchestrator.journal import EpochEnded, MicroBatchLimited, TrialEnded, TrialStarted
+from orchestrator.journal import EpochEnded, JournalWriter, MicroBatchLimited, TrialEnded, TrialStarted, read_events
 from orchestrator.open_sweep import OpenSweep
 from orchestrator.tuning.recorder import JournalRecorder
 from orchestrator.tuning.searcher import ALIKE, failed_alike
@@ -47,6 +47,8 @@ class Recorded:
         )
 
     def complete(self, number: int, **last: Any) -> tuple[str, str]:
+        for at in range(self.sweep.state.trials[number].last_epoch + 1, last.get("epoch", 0) + 1):
+            self.result(number, at)
         self.recorder.on_trial_complete(0, [], Tried({"trial": number}, last_result=last))
         trial = self.sweep.state.trials[number]
         return trial.state, trial.reason
@@ -126,6 +128,22 @@ def test_a_trial_that_is_killed_from_outside_goes_on_twice_at_most(sweep: OpenSw
     assert recorded.decided == [("goes on", 1), ("goes on", 1), ("failed", 1)]
 
 
+def test_a_crash_of_before_this_driver_is_no_fault_of_a_trial_that_is_killed_now(
+    sweep: OpenSweep, tmp_path: Path
+) -> None:
+    (tmp_path / "error.txt").write_text("ActorDiedError: ...\nWorker exit type: SYSTEM_ERROR Worker exit detail: ...\n")
+    begin(sweep, 1)
+    log = sweep.folder / "trials" / "0001" / "log.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text("Fatal Python error: Segmentation fault\n")
+    recorded = Recorded(sweep)
+    assert recorded.error(1, tmp_path / "error.txt") == ("running", "")
+    assert recorded.decided == [("goes on", 1)]
+    with log.open("a") as file:
+        file.write("Fatal Python error: Bus error\n")
+    assert recorded.error(1, tmp_path / "error.txt") == ("failed", "its process crashed: Bus error")
+
+
 def test_a_disk_that_is_full_before_a_trial_begins_ends_the_sweep(sweep: OpenSweep, tmp_path: Path) -> None:
     (tmp_path / "error.txt").write_text("OSError: [Errno 28] No space left on device: 'x'\n")
     recorded = Recorded(sweep)
@@ -174,6 +192,25 @@ def test_an_epoch_after_one_that_found_no_room_is_not_told(sweep: OpenSweep) -> 
     for at in (1, 3, 4):
         recorded.result(1, at)
     assert sweep.state.trials[1].last_epoch == 1, "or the second could not be told when the sweep goes on"
+
+
+@pytest.mark.parametrize("last", [{"stopped": "no better"}, {"epoch": EPOCHS}, {}])
+def test_a_trial_whose_last_epoch_found_no_room_goes_on_when_the_sweep_does(
+    sweep: OpenSweep, monkeypatch: pytest.MonkeyPatch, last: dict[str, Any]
+) -> None:
+    write = JournalWriter._write
+
+    def refuse_epochs(journal: JournalWriter, line: bytes) -> None:
+        if b'"epoch_ended"' in line:
+            raise OSError(28, "No space left on device")
+        write(journal, line)
+
+    begin(sweep, 1)
+    recorded = Recorded(sweep, stop_reasons={} if last else {1: "ASHA at epoch 1: ..."})
+    monkeypatch.setattr(JournalWriter, "_write", refuse_epochs)
+    assert recorded.complete(1, **{"epoch": 1, "stopped": "", "done": True, **last}) == ("running", "")
+    assert recorded.stopping.cause == "disk"
+    assert [event.kind for event in read_events(sweep.folder / "journal.jsonl")[0]][-1] == "trial_started"
 
 
 def test_how_trials_end(sweep: OpenSweep) -> None:
@@ -256,7 +293,7 @@ def test_files_of_losers_go_as_soon_as_they_cannot_matter(tmp_path: Path) -> Non
                 (folder / name).write_bytes(b"x" * 100)
             sweep.append(epoch(number, 2, auroc))
             sweep.append(TrialEnded(trial=number, state=state, reason=""))
-            recorded.files.trial_ended(sweep.state, number)
+            recorded.files.trial_ended(number)
 
         end(1, 0.6, "pruned")
         assert held(recorded.files, 1) == everything - {"state_epoch_0002.pt"}, "until one trains to its end"
@@ -273,3 +310,42 @@ def test_files_of_losers_go_as_soon_as_they_cannot_matter(tmp_path: Path) -> Non
         assert held(limited, 4) == everything
         assert not limited.over_limit()
         assert TrialFiles(sweep.folder / "trials", sweep.state, max_bytes=300).over_limit()
+
+
+def test_what_a_limit_costs_does_not_grow_with_the_trials_that_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walked: list[str] = []
+    walk = Path.rglob
+
+    def count(folder: Path, pattern: str) -> Iterator[Path]:
+        walked.append(folder.name)
+        return walk(folder, pattern)
+
+    with open_sweep(tmp_path / "s", make_plan(budget__finalists=1)) as sweep:
+        files = TrialFiles(sweep.folder / "trials", sweep.state, max_bytes=1100)
+
+        def grow(number: int, size_bytes: int) -> None:
+            files.folder(number).mkdir(parents=True, exist_ok=True)
+            for name in ("log.txt", "state_epoch_0001.pt", "best.safetensors"):
+                (files.folder(number) / name).write_bytes(b"x" * size_bytes)
+
+        for number in range(8):
+            begin(sweep, number)
+            grow(number, 100)
+            sweep.append(epoch(number, 1, 0.5 + number / 100))
+            sweep.append(TrialEnded(trial=number, state="pruned", reason=""))
+            files.trial_ended(number)
+        begin(sweep, 8)
+        assert not files.over_limit(), "eight logs, one file of weights"
+        monkeypatch.setattr(Path, "rglob", count)
+        grow(8, 60)
+        assert not files.over_limit()
+        grow(8, 70)
+        assert files.over_limit(), "900 of those that ended, 210 of the one that runs"
+        assert walked == ["0008"] * 2
+        sweep.append(epoch(8, 1, 0.9))
+        sweep.append(TrialEnded(trial=8, state="pruned", reason=""))
+        files.trial_ended(8)
+        assert not files.over_limit(), "the loser's weights and its own state went"
+        assert set(walked[2:]) == {"0007", "0008"}

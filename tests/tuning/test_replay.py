@@ -14,12 +14,14 @@ from tests_support import Finished, run_here
 from orchestrator import replay
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
-from orchestrator.journal import EpochEnded, TrialSuggested
+from orchestrator.journal import EpochEnded, TrialEnded, TrialSuggested
 from orchestrator.sweep_request import SweepRequest
 from orchestrator.tuning.trial import begin_training
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.catalog import default_hyperparameters
 from trainables.data.split_rows import SplitRow, digest_rows, write_rows
+from trainables.errors import TrainingFailed
+from trainables.training.learner import Learner
 
 SIDE_PX, EPOCHS = 16, 2
 ROWS = [SplitRow(f"{n}.png", n % 2, "MR", f"p{n}", "validation" if n < 20 else "training", f"{n}") for n in range(60)]
@@ -59,9 +61,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return home
 
 
-def replayed(home: Home) -> replay.Replay:
+def replayed(home: Home, number: int = 0) -> replay.Replay:
     machine = SweepRequest(name="", home=home)
-    return replay.replay_trial("s", 0, machine, lambda what, done, of: None, lambda epoch: None)
+    return replay.replay_trial("s", number, machine, lambda what, done, of: None, lambda epoch: None)
 
 
 def test_a_sweep_whose_home_was_moved_is_replayed(home: Home) -> None:
@@ -84,8 +86,8 @@ def test_other_rows_than_those_it_was_trained_on_are_refused(home: Home) -> None
         replayed(home)
 
 
-def said(home: Home, *further: str) -> Finished:
-    return run_here(home.root, "replay", "s", "0", *further)
+def said(home: Home, number: str = "0", *further: str) -> Finished:
+    return run_here(home.root, "replay", "s", number, *further)
 
 
 def test_a_training_that_ends_sooner_than_it_did_is_not_the_same(home: Home) -> None:
@@ -95,5 +97,72 @@ def test_a_training_that_ends_sooner_than_it_did_is_not_the_same(home: Home) -> 
     done = said(home)
     assert done.exit_code == 0, done.stderr
     assert done.stdout == "trial 0 (baseline_cnn), 2 epochs: not the same as in the journal, which has 3\n"
-    told = json.loads(said(home, "--json").stdout)
+    told = json.loads(said(home, "0", "--json").stdout)
     assert (told["largest_difference"], told["missing_epochs"], len(told["epochs"])) == (None, 1, 2)
+
+
+def failed(home: Home, number: int, epochs: int, reason: str) -> None:
+    """Give the sweep a trial like trial 0 that failed after so many epochs."""
+    with open_sweep(home.sweeps / "s") as sweep:
+        first = sweep.state.trials[0]
+        sweep.append(
+            TrialSuggested(
+                trial=number, architecture="baseline_cnn", hyperparameters=BY, seed=first.seed, published=False
+            )
+        )
+        for known in first.epochs[:epochs]:
+            sweep.append(EpochEnded(trial=number, epoch=known.epoch, metrics=known.metrics))
+        sweep.append(TrialEnded(trial=number, state="failed", reason=reason))
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (TrainingFailed("epoch {at}: loss is nan;\nlower lr"), "epoch {at}: loss is nan; lower lr"),
+        (KeyError("no layer in /home/me/x.py"), "KeyError: 'no layer in x.py'"),
+    ],
+)
+def test_a_trial_that_failed_is_replayed_until_it_fails_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch, epochs: int, fault: Exception, reason: str
+) -> None:
+    def breaks_down(self: Learner, *about: object) -> object:
+        validated.append(self)
+        if len(validated) > epochs:
+            raise type(fault)(str(fault.args[0]).format(at=epochs + 1))
+        return validate(self, *about)
+
+    reason, validated, validate = reason.format(at=epochs + 1), [], Learner.validate
+    failed(home, 1, epochs, reason)
+    failed(home, 2, epochs, "epoch 9: predictions are nan")
+    monkeypatch.setattr(Learner, "validate", breaks_down)
+    same = replayed(home, 1)
+    assert (len(same.epochs), same.largest_difference, same.fault_now) == (epochs, 0, reason)
+    validated.clear()
+    other = said(home, "2").stdout.splitlines()[-1]
+    assert other == f"it failed again, for another reason: {reason}; then: epoch 9: predictions are nan"
+    validated.clear()
+    assert said(home, "1").stdout.splitlines()[-1] == f"it failed again, for the same reason: {reason}"
+
+
+def test_a_trial_that_does_not_fail_again_trains_one_epoch_more_than_then(home: Home) -> None:
+    failed(home, 1, 1, "epoch 2: loss is nan")
+    done = said(home, "1")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "trial 1 (baseline_cnn), 2 epochs: the same as in the journal, largest difference 0",
+        "it did not fail again; then: epoch 2: loss is nan",
+    ]
+    told = json.loads(said(home, "1", "--json").stdout)
+    assert (told["missing_epochs"], told["fault_then"], told["fault_now"]) == (0, "epoch 2: loss is nan", "")
+
+
+def test_a_training_that_breaks_down_now_is_told_where_it_did_not_then(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks_down(*about: object) -> None:
+        raise TrainingFailed("epoch 1: loss is nan")
+
+    monkeypatch.setattr(Learner, "validate", breaks_down)
+    done = said(home)
+    assert (done.exit_code, "trial 0: epoch 1: loss is nan" in done.stderr) == (3, True)

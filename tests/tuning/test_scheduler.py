@@ -107,6 +107,27 @@ def test_a_value_that_is_missing_stops_nothing(judged: Judged, value: float | No
     assert judged.judge(5, 1, value) == CONTINUE
 
 
+def test_a_value_that_was_missing_in_a_rungs_epoch_is_told_beside_those_of_the_rung(judged: Judged) -> None:
+    for number, auroc in enumerate([0.9, 0.8, 0.7], start=2):
+        judged.judge(number, 1, auroc)
+    judged.judge(5, 1, None)
+    for number in (2, 3, 4):
+        judged.judge(number, 2, 0.6)
+    assert judged.judge(5, 2, 0.6) == CONTINUE, "the rung of epoch 2, where it is no worse"
+    assert judged.judge(5, 3, 0.65) == STOP
+    assert judged.reason(5) == "ASHA at epoch 3: auroc 0.6500 below the rung's cut 0.8000 of 3 trials"
+
+
+def test_a_value_that_was_missing_in_the_only_rung_so_far_is_told_so_too(tmp_path: Path) -> None:
+    with open_sweep(tmp_path / "s", plan_of("one", factor=3)) as sweep:
+        judged = Judged(sweep)
+        for number, auroc in enumerate([0.9, 0.8, 0.7], start=2):
+            judged.judge(number, 1, auroc)
+        judged.judge(5, 1, None)
+        assert judged.judge(5, 2, 0.65) == STOP
+        assert judged.reason(5) == "ASHA at epoch 2: auroc 0.6500 below the rung's cut 0.8333 of 3 trials"
+
+
 def test_what_a_journal_holds_refills_the_rungs(tmp_path: Path) -> None:
     with open_sweep(tmp_path / "s", plan_of("one")) as sweep:
         live = Judged(sweep)

@@ -236,6 +236,15 @@ def test_points_of_the_file_come_after_the_defaults(make) -> None:
     assert (configs[1]["hyperparameters"]["hidden"], configs[2]["hyperparameters"]["batch_size"]) == (128, 8)
 
 
+@pytest.mark.parametrize(("algorithm", "published"), [("tpe", [True, False]), ("fixed", [False, False])])
+def test_only_the_defaults_are_what_was_published(tmp_path: Path, algorithm: str, published: list[bool]) -> None:
+    plan = make_plan(algorithm=algorithm, search__enqueue="{resnet_vit: [{lr: 1e-4}, {batch_size: 8}]}")
+    plan = plan.model_copy(update={"published": {"resnet_vit": True}})
+    with open_sweep(tmp_path / "s", plan) as sweep:
+        configs = Searched(sweep).run_through(2)
+    assert [config["published"] for config in configs] == published
+
+
 SMALL_SPACE = {
     "batch_size": Choice(choices=(8, 16), default=16),
     "imbalance": Choice(choices=("none", "focal"), default="none"),
@@ -343,6 +352,34 @@ def test_a_torn_dashboard_file_is_written_anew(tmp_path: Path) -> None:
         storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
         study = optuna.load_study(study_name="resnet_vit", storage=storage)
         assert [trial.user_attrs["orchestrate.trial"] for trial in study.trials] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("content", [b'{"op_code":99,"worker_id":"w"}\n', b"[1]\n", b"3\n", b"\xff\n", None])
+def test_a_dashboard_file_that_optuna_cannot_read_is_put_aside(tmp_path: Path, content: bytes | None) -> None:
+    with open_sweep(tmp_path / "s", make_plan(budget__trials=3)) as sweep:
+        Searched(sweep).run_through(2)
+    path, aside = tmp_path / "s" / "optuna.log", tmp_path / "s" / "optuna.log.damaged"
+    path.unlink()
+    path.mkdir() if content is None else path.write_bytes(content)
+    with open_sweep(tmp_path / "s") as sweep:
+        Searched(sweep).run_through(1)
+    assert aside.is_dir() if content is None else aside.read_bytes() == content
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
+    study = optuna.load_study(study_name="resnet_vit", storage=storage)
+    assert [trial.user_attrs["orchestrate.trial"] for trial in study.trials] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("fault", [PermissionError(13, "Permission denied"), OSError(28, "No space left on device")])
+def test_where_there_can_be_no_dashboard_file_the_sweep_goes_on(
+    make, monkeypatch: pytest.MonkeyPatch, fault: OSError
+) -> None:
+    def refuse(*about: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(optuna.storages.journal.JournalFileBackend, "__init__", refuse)
+    searched = make(budget__trials=3)
+    assert len(searched.run_through(3)) == 3
+    assert not (searched.sweep.folder / "optuna.log").exists()
 
 
 def test_a_dashboard_file_that_cannot_be_written_costs_nothing(make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,12 +78,14 @@ def fetch(
     from orchestrator.cli.console import messages, results
     from orchestrator.inspecting.fetching import fetch_data
 
-    found, root = _task(task), environment.data_root()
-    if out is None and root is None:
-        raise BadInput("data fetch: say where to: --out DIR, or set ORCHESTRATE_DATA")
-    target = out if out is not None else root / found.name if root is not None else Path()
-    fetch_data(found, target, partial(messages().print, soft_wrap=True))
-    results().print(str(target), soft_wrap=True)
+    found = _task(task)
+    if out is None:
+        root = environment.data_root(is_made=True)
+        if root is None:
+            raise BadInput("data fetch: say where to: --out DIR, or set ORCHESTRATE_DATA")
+        out = root / found.name
+    fetch_data(found, out, partial(messages().print, soft_wrap=True))
+    results().print(str(out), soft_wrap=True)
 
 
 def gc(

@@ -156,7 +156,7 @@ def test_an_image_too_large_to_be_one_is_refused(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_same_rule_is_told_of_an_image_that_pillow_does_not_open() -> None:
-    with pytest.raises(UnreadableImage, match="^more than 50000000 pixels$"):
+    with pytest.raises(UnreadableImage, match=r"^more than 50000000 pixels$"):
         decode_grey(b"P5 20000 20000 255 ")
 
 

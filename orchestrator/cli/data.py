@@ -33,7 +33,7 @@ def check(
     from orchestrator.cli.console import messages, print_json
     from orchestrator.cli.progress import DataProgress
     from orchestrator.inspecting.data import check_data, find_data
-    from orchestrator.own_tasks import task_named
+    from orchestrator.own_tasks import keep_task, task_file, task_named
 
     if out is not None and not out.name:
         raise BadInput("--out: an empty path; name a folder for the page")
@@ -42,6 +42,8 @@ def check(
     folder, whence = find_data(found, data, environment.data_root(), home)
     with DataProgress() as progress:
         checked = check_data(found, folder, whence, home, out, progress)
+    if file := task_file(task):
+        keep_task(home, file, found)
     if as_json:
         print_json({**checked.report.to_json(), "notes": list(checked.notes), "report": str(checked.page)})
         return

@@ -39,7 +39,9 @@ def test_init_reads_a_dicom_folder_and_writes_no_tag(orchestrate_here: Orchestra
     (home / "tasks" / "heads.yaml").unlink()
     again = orchestrate_here("data", "check", tmp_path / "heads.yaml")
     assert again.exit_code == 0, again.stderr
-    assert "ct_window_hu:\n- 400\n- 2000\n" in (home / "tasks" / "heads.yaml").read_text(), "kept, as its images were read"
+    assert "ct_window_hu:\n- 400\n- 2000\n" in (home / "tasks" / "heads.yaml").read_text(), (
+        "kept, as its images were read"
+    )
     assert "CT shown from -600 to 1400 HU" in again.stdout
     secrets = [value.encode() for value in (*HEADER.values(), PATIENT.format(""))]
     written = [path.read_bytes() for path in home.rglob("*") if path.is_file()]

@@ -1,6 +1,9 @@
 """The project from Python, a notebook maybe: what the command line calls, with tables as DataFrames."""
 
+import math
+import operator
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -9,11 +12,11 @@ from orchestrator.boards import boards_of
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.history import all_sweeps, sweeps_of
 from orchestrator.home import Home, open_home
-from orchestrator.own_tasks import load_own_tasks, task_named
+from orchestrator.own_tasks import load_own_tasks, task_file, task_named
 from orchestrator.ranking import LeaderboardRow
 from orchestrator.sweep_request import SweepRequest
 from orchestrator.sweep_result import SweepResult
-from orchestrator.sweep_sections import PRESETS, Allocation, Preset
+from orchestrator.sweep_sections import ALLOCATIONS, PRESETS, Allocation, Preset
 from trainables.catalog import Weights
 
 if TYPE_CHECKING:
@@ -62,18 +65,31 @@ def run_sweep(
     _check("preset", preset, PRESETS)
     _check("weights", weights, ("pretrained", "random"))
     _check("split", split, ("shipped", "grouped"))
-    for what, given in (("architectures", architectures), ("exclude", exclude)):
-        if isinstance(given, str):
-            raise BadInput(f"{what}={given!r}: expected a list of names")
-    whole = dict(trials=trials, epochs=epochs, finalists=finalists, seed=seed, slots=slots, folds=folds, seeds=seeds)
-    for what, number in whole.items():
-        if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
-            raise BadInput(f"{what}={number!r}: expected a whole number")
-    texts = {"home": home, "data": data or "", "task": task or "", "tracking_uri": tracking_uri or ""}
-    for what, text in texts.items():
-        _check_text(what, text)
-    if seed < 0 or (time_budget_s is not None and not time_budget_s > 0):
-        raise BadInput(f"seed={seed}, time_budget_s={time_budget_s}: expected a seed of at least 0 and a time above 0")
+    _check("allocation", allocation, ALLOCATIONS)
+    for name in names:
+        _require_text("names", name)
+    for what, listed in (("architectures", architectures), ("exclude", exclude)):
+        if isinstance(listed, str) or not isinstance(listed, Sequence):
+            raise BadInput(f"{what}={listed!r}: expected a list of names")
+        for one in listed:
+            _require_text(what, one)
+    if settings is not None and not (isinstance(settings, Mapping) and all(isinstance(key, str) for key in settings)):
+        raise BadInput(f"settings={settings!r}: expected a dict of names and values, such as {{'lr': 0.001}}")
+    for what, text in (("tracking_uri", tracking_uri), ("metric", metric), ("sweep_id", sweep_id)):
+        if text is not None:
+            _require_text(what, text)
+    _require_place("home", home)
+    for what, place in (("data", data), ("task", task)):
+        if place is not None:
+            _require_place(what, place)
+    seed, folds, seeds = _whole("seed", seed), _whole("folds", folds), _whole("seeds", seeds)
+    trials, epochs = _whole_or_none("trials", trials), _whole_or_none("epochs", epochs)
+    finalists, slots = _whole_or_none("finalists", finalists), _whole_or_none("slots", slots)
+    max_disk_bytes = _whole_or_none("max_disk_bytes", max_disk_bytes)
+    if seed < 0:
+        raise BadInput(f"seed={seed}: expected at least 0")
+    if time_budget_s is not None and not (isinstance(time_budget_s, Real) and 0 < time_budget_s < math.inf):
+        raise BadInput(f"time_budget_s={time_budget_s!r}: expected a number of seconds above 0")
     opened = open_home(Path(home))
     load_own_tasks(opened)
     asked = asked_sweeps(names, None if task is None else task_named(opened, str(task)), every_task=False)
@@ -82,6 +98,7 @@ def run_sweep(
     request = SweepRequest(
         name=asked[0].name,
         task=asked[0].task,
+        task_file=None if task is None else task_file(str(task)),
         files=asked[0].files,
         home=opened,
         data=None if data is None else str(data),
@@ -100,7 +117,7 @@ def run_sweep(
         split=split,
         folds=folds,
         seeds=seeds,
-        time_budget_s=time_budget_s,
+        time_budget_s=None if time_budget_s is None else float(time_budget_s),
         allocation=allocation,
         warm_start=warm_start,
         max_disk_bytes=max_disk_bytes,
@@ -120,8 +137,8 @@ def leaderboard(reference: str | SweepResult, home: str | Path = HOME) -> "pd.Da
     if isinstance(reference, SweepResult):
         sweeps, own = [reference.state], Home(reference.folder.parents[1])
     else:
-        _check_text("reference", reference)
-        _check_text("home", home)
+        _require_text("reference", reference)
+        _require_place("home", home)
         own = Home(Path(home).absolute())
         load_own_tasks(own)
         sweeps = sweeps_of(all_sweeps(own)[0], reference)
@@ -136,8 +153,10 @@ def load_model(reference: str, home: str | Path = HOME, tracking_uri: str | None
     """
     from orchestrator.tracking.loaded_model import load_version
 
-    for what, given in (("reference", reference), ("home", home), ("tracking_uri", tracking_uri or "")):
-        _check_text(what, given)
+    _require_text("reference", reference)
+    _require_place("home", home)
+    if tracking_uri is not None:
+        _require_text("tracking_uri", tracking_uri)
     opened = open_home(Path(home))
     load_own_tasks(opened)
     return load_version(reference, opened, tracking_uri)
@@ -148,9 +167,29 @@ def _check(what: str, given: str | None, known: Sequence[str]) -> None:
         raise BadInput(f"{what}: {unknown_name('value', str(given), known)}")
 
 
-def _check_text(what: str, given: object) -> None:
+def _require_text(what: str, given: object) -> None:
+    if not isinstance(given, str):
+        rule = "expected text; only home, data and task may be paths" if isinstance(given, Path) else "expected text"
+        raise BadInput(f"{what}={given!r}: {rule}")
+
+
+def _require_place(what: str, given: object) -> None:
     if not isinstance(given, str | Path):
         raise BadInput(f"{what}={given!r}: expected text or a path")
+
+
+def _whole(what: str, given: int) -> int:
+    """Return a number of whatever library as Python's own."""
+    try:
+        if not isinstance(given, bool):
+            return operator.index(given)
+    except TypeError:
+        pass
+    raise BadInput(f"{what}={given!r}: expected a whole number")
+
+
+def _whole_or_none(what: str, given: int | None) -> int | None:
+    return None if given is None else _whole(what, given)
 
 
 def _record(row: LeaderboardRow) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from orchestrator.errors import BadInput
 from orchestrator.home import Home
 from orchestrator.inspecting.data import CheckedData, check_data
 from orchestrator.inspecting.guessed_task import GuessedTask, guess_task
-from orchestrator.own_tasks import own_task
+from orchestrator.own_tasks import keep_task, own_task
 from orchestrator.task_file import NAME
 from trainables.catalog import SHIPPED_TASKS, Task
 
@@ -58,11 +59,13 @@ def init_task(data: Path, out: Path | None, name: str | None, home: Home, progre
     except OSError as error:
         raise BadInput(f"{file}: cannot be written ({error.strerror or error}); name another with --out") from error
     try:
-        task = own_task(home, file, keep=False)  # known to later commands only when there are images of it
+        task = own_task(home, file)
         checked = check_data(task, Path(task.data), f"data of {file}", home, None, progress)
     except BadInput as error:
-        raise BadInput(f"{error}\n{file} was written: mend it, then: orchestrate data check {file}") from error
-    own_task(home, file)
+        raise BadInput(
+            f"{error}\n{file} was written: mend it, then: orchestrate data check {shlex.quote(str(file))}"
+        ) from error
+    keep_task(home, file, task)
     return InitialisedTask(file, task, guess, checked)
 
 

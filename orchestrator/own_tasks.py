@@ -25,8 +25,8 @@ def load_own_tasks(home: Home) -> list[str]:
     return faults
 
 
-def own_task(home: Home, file: Path, *, keep: bool = True) -> Task:
-    """Return the task of a file, known to this process and, by a copy that is kept in the home, to later commands.
+def own_task(home: Home, file: Path) -> Task:
+    """Return the task of a file, known to this process; to later commands only once it is kept.
 
     Raises BadInput for a faulty file, and for one that says otherwise what layout, classes, images or window a task of
     its name has that was swept here.
@@ -45,18 +45,27 @@ def own_task(home: Home, file: Path, *, keep: bool = True) -> Task:
                 f"{file.name}: task: {task.name!r} has sweeps with another {' and '.join(changed)} ({kept}); give the "
                 "new one another name"
             )
-    if keep:
-        _keep(file, task, kept)
     add_task(task)
     return task
 
 
-def task_named(home: Home, given: str, *, keep: bool = True) -> str:
+def task_file(given: str) -> Path | None:
+    """Return the file that a task is given as; None where it is given by name."""
+    return Path(given) if given.endswith((".yaml", ".yml")) else None
+
+
+def task_named(home: Home, given: str) -> str:
     """Return the name of a task that is given by name or as a file. Raises BadInput as `own_task`."""
-    return own_task(home, Path(given), keep=keep).name if given.endswith((".yaml", ".yml")) else given
+    file = task_file(given)
+    return own_task(home, file).name if file else given
 
 
-def _keep(file: Path, task: Task, kept: Path) -> None:
+def keep_task(home: Home, file: Path, task: Task) -> None:
+    """Keep a copy of a task's file, so that later commands know it: for tasks whose images were read. Raises BadInput.
+
+    One without images would make every later sweep of all tasks fail.
+    """
+    kept = home.tasks / f"{task.name}.yaml"
     values = {**read_yaml(file), **({"data": task.data} if task.data else {})}
     text = f"# from {file.name}\n" + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     try:

@@ -18,6 +18,7 @@ from orchestrator.inspecting.machine import git_diff, git_state, gpu_memory_mib,
 from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, WinnerChosen
 from orchestrator.late_registration import note_registration
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
+from orchestrator.own_tasks import keep_task
 from orchestrator.ranking import choose_finalists, choose_winner
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.sweep_folder import CODE
@@ -76,6 +77,8 @@ def prepare(request: SweepRequest, progress: "Progress") -> PreparedSweep:
     """Plan a sweep and let its architectures take a few steps. Raises BadInput before anything is trained."""
     collect_garbage(request.home.cache, request.max_cache_bytes)
     planned = plan_sweep(request, progress)
+    if request.task_file:
+        keep_task(request.home, request.task_file, TASKS[planned.plan.task])
     checked = check_architectures(planned)
     return PreparedSweep(request, with_packed_slots(planned, request, checked), checked)
 

@@ -21,7 +21,8 @@ from trainables.catalog import Weights
 
 FILE = "request.json"
 _IMAGES = "images"
-_OF_THE_MACHINE = ("home", "tracking_uri", "max_cache_bytes")  # taken anew each time: settings, and maybe a password
+# taken anew each time: settings, maybe a password; a task file is kept elsewhere
+_OF_THE_MACHINE = ("home", "tracking_uri", "max_cache_bytes", "task_file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class SweepRequest:
     name: str
     home: Home
     task: str | None = None  # that several sweep files are one sweep of
+    task_file: Path | None = None  # of the user's own, which the home keeps once its data are read
     files: tuple[str, ...] = ()  # their names or paths
     data: str | None = None
     data_root: Path | None = None

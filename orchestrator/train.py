@@ -15,6 +15,7 @@ from orchestrator.cache_upkeep import collect_garbage, held
 from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial
 from orchestrator.inspecting.data import require_unchanged, write_unreadable
 from orchestrator.inspecting.machine import git_state, versions
+from orchestrator.own_tasks import keep_task
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.train_planning import PART, SETTINGS, PlannedTraining, TrainRequest, plan_training, settings_of
 from trainables.errors import DataError, TrainingFailed, WeightsError
@@ -65,6 +66,8 @@ def run_training(request: TrainRequest, progress: "Progress", watch: TrainingWat
     began_s = time.monotonic()
     collect_garbage(request.home.cache, request.max_cache_bytes)
     planned = plan_training(request, progress)
+    if request.task_file:
+        keep_task(request.home, request.task_file, planned.task)
     data = planned.data
     with _alone_in(planned.folder), held([*data.development.arrays.values(), *data.test.arrays.values()]):
         setup, config = _write_inputs(planned)

@@ -33,7 +33,7 @@ def check(
     from orchestrator.cli.console import messages, print_json
     from orchestrator.cli.progress import DataProgress
     from orchestrator.inspecting.data import check_data, find_data
-    from orchestrator.own_tasks import task_named
+    from orchestrator.own_tasks import keep_task, task_file, task_named
 
     if out is not None and not out.name:
         raise BadInput("--out: an empty path; name a folder for the page")
@@ -42,6 +42,8 @@ def check(
     folder, whence = find_data(found, data, environment.data_root(), home)
     with DataProgress() as progress:
         checked = check_data(found, folder, whence, home, out, progress)
+    if file := task_file(task):
+        keep_task(home, file, found)
     if as_json:
         print_json({**checked.report.to_json(), "notes": list(checked.notes), "report": str(checked.page)})
         return
@@ -78,12 +80,14 @@ def fetch(
     from orchestrator.cli.console import messages, results
     from orchestrator.inspecting.fetching import fetch_data
 
-    found, root = _task(task), environment.data_root()
-    if out is None and root is None:
-        raise BadInput("data fetch: say where to: --out DIR, or set ORCHESTRATE_DATA")
-    target = out if out is not None else root / found.name if root is not None else Path()
-    fetch_data(found, target, partial(messages().print, soft_wrap=True))
-    results().print(str(target), soft_wrap=True)
+    found = _task(task)
+    if out is None:
+        root = environment.data_root(is_made=True)
+        if root is None:
+            raise BadInput("data fetch: say where to: --out DIR, or set ORCHESTRATE_DATA")
+        out = root / found.name
+    fetch_data(found, out, partial(messages().print, soft_wrap=True))
+    results().print(str(out), soft_wrap=True)
 
 
 def gc(

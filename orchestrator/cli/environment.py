@@ -70,13 +70,16 @@ def store_uri(where: str, uri: str) -> str:
     return uri
 
 
-def data_root() -> Path | None:
-    """Return ORCHESTRATE_DATA where set. Raises BadInput when it is no folder: never a silent fallback."""
+def data_root(*, is_made: bool = False) -> Path | None:
+    """Return ORCHESTRATE_DATA where set. Raises BadInput when it is no folder, unless the command makes it.
+
+    Never a silent fallback.
+    """
     value = os.environ.get("ORCHESTRATE_DATA")
     if not value:
         return None
     root = Path(value)
-    if not root.is_dir():
+    if not is_made and not root.is_dir():
         raise BadInput(f"ORCHESTRATE_DATA={value}: no such folder; set it to the one that holds <task>/, or unset it")
     return root
 

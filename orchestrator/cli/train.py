@@ -41,7 +41,7 @@ def train(
     """Train one configuration here and now: no search, no MLflow, no registry."""
     from orchestrator.cli import environment
     from orchestrator.cli.progress import DataProgress
-    from orchestrator.own_tasks import task_named
+    from orchestrator.own_tasks import task_file, task_named
     from orchestrator.train import run_training
     from orchestrator.train_planning import TrainRequest
 
@@ -49,6 +49,7 @@ def train(
     request = TrainRequest(
         architecture=architecture,
         task=task_named(environment.home(), task),
+        task_file=task_file(task),
         home=environment.home(),
         data=data,
         data_root=environment.data_root(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home
-from orchestrator.inspecting.new_folder import whole_folder
+from orchestrator.inspecting.new_folder import require_replaceable, whole_folder
 from orchestrator.space import Choice, Fixed, Parameter, Scalar, Space, defaults
 from orchestrator.test_ledger import note_preparation, require_ledger
 from trainables.catalog import Task, default_hyperparameters
@@ -241,7 +241,8 @@ def write_phantom(task: Task, folder: Path, patients: int, seed: int, variant: s
     patients than a split needs or a number that the variant cannot balance.
     """
     write, step = _phantom_writer(task, variant)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    require_replaceable(folder)
+    if folder.exists() and any(folder.iterdir()):
         raise BadInput(f"{folder}: is not empty; name a new folder")
     least = max(8, 4 * len(task.classes))  # two of each class at least beside the test side
     if patients < least:

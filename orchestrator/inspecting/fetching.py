@@ -4,6 +4,8 @@ Which bytes are asked for and how an archive is unpacked are the hosts' librarie
 """
 
 import fcntl
+import os
+import shlex
 import shutil
 import stat
 import sys
@@ -35,22 +37,29 @@ def fetch_data(task: Task, target: Path, say: Callable[[str], None]) -> None:
     source = SOURCES[task.name]
     require_replaceable(target)
     if target.exists() and any(target.iterdir()):
-        raise BadInput(f"{target}: exists already; remove it, or use it: --data {target}")
+        raise BadInput(f"{target}: exists already; remove it, or use it: --data {shlex.quote(str(target))}")
     say(f"{source.page}; licence: {source.licence}")
     place = target.resolve()  # a folder takes an empty one's place, not that of a link to one
     with _begun(place, source) as kept:
         if _has_come(kept):
             say(f"goes on with what is kept in {kept.name}")
         try:
-            _download(source, kept).rename(place)
+            fetched = _download(source, kept)
         except NotFetched as error:
             hint = f"; {AGAIN}" if _has_come(kept) and not isinstance(error, Spoiled) else ""
             raise BadInput(
                 f"{task.name}: {error}{hint}; by hand: download {source.page}, unpack it to {target}, then: "
-                f"orchestrate data check {task.name} --data {target}"
+                f"{_check(task, target)}"
             ) from error
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted; {AGAIN}" if _has_come(kept) else "interrupted") from None
+        try:
+            fetched.rename(place)
+        except OSError as error:
+            raise BadInput(
+                f"{target}: the set cannot be put there ({error.strerror}); all of it has come and is kept in "
+                f"{fetched}: move it where you want it, then: orchestrate data check {task.name} --data DIR"
+            ) from error
     _require_layout(task, target)
 
 
@@ -84,6 +93,8 @@ def _begun(place: Path, source: Source) -> Iterator[Path]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BadInput(f"{place}: another data fetch downloads it; wait for that one") from error
+        if os.fstat(file.fileno()).st_nlink == 0:  # its owner removed it between our opening and locking it
+            raise BadInput(f"{place}: another data fetch has just ended; run the same command again")
         mark.write_text(source.page, encoding="utf-8")
         is_of_use = False
         try:
@@ -111,5 +122,9 @@ def _require_layout(task: Task, target: Path) -> None:
         raise BadInput(
             f"{task.name}: was fetched to {target}, but is not in the layout that is expected: "
             f"{' '.join(str(error).splitlines())}; its files stay: put them in order, or list them in a manifest, "
-            f"then: orchestrate data check {task.name} --data {target}"
+            f"then: {_check(task, target)}"
         ) from error
+
+
+def _check(task: Task, target: Path) -> str:
+    return f"orchestrate data check {task.name} --data {shlex.quote(str(target))}"

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from orchestrator.inspecting.fetch_errors import NotFetched
+from orchestrator.inspecting.fetch_errors import HOST_TIMEOUT_S, NotFetched
 
 TOKEN = "make a token (huggingface.co -> Settings -> Access Tokens) and set HF_TOKEN"
 
@@ -13,18 +13,21 @@ def from_huggingface(name: str, kept: Path) -> Path:
 
     Raises NotFetched.
     """
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    folder = kept / "files"
     try:
-        info = HfApi().dataset_info(name)
-        wanted = [file.rfilename for file in info.siblings or () if file.rfilename.endswith(".parquet")]
-        if not wanted:
+        info = HfApi().dataset_info(name, timeout=HOST_TIMEOUT_S)
+        files = [file.rfilename for file in info.siblings or ()]
+        if not any(file.endswith(".parquet") for file in files):
             raise NotFetched(f"Hugging Face has no parquet files in {name}")
-        snapshot_download(
-            name, repo_type="dataset", revision=info.sha, local_dir=folder, allow_patterns=["*.parquet", "*.md"]
-        )
+        folder = kept / f"{info.sha}"  # of each revision its own: one that cuts the set otherwise would double its rows
+        # one by one, as what lists and downloads the whole asks for the list without a limit of time
+        for file in files:
+            if file.endswith((".parquet", ".md")):
+                hf_hub_download(
+                    name, file, repo_type="dataset", revision=info.sha, local_dir=folder, etag_timeout=HOST_TIMEOUT_S
+                )
     except HfHubHTTPError as error:
         raise NotFetched(_answered(error.response.status_code, name)) from error
     except NotFetched:
@@ -33,9 +36,6 @@ def from_huggingface(name: str, kept: Path) -> Path:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's
         raise NotFetched(f"Hugging Face cannot be reached, or broke off ({type(error).__name__})") from error
-    # where it loses the network before it knows the files, the client takes any folder that is there for the set
-    if not all((folder / one).is_file() for one in wanted):
-        raise NotFetched("the connection to Hugging Face broke off")
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's notes
     return folder
 

@@ -1,6 +1,8 @@
 """Kaggle's public sets by its own library, which is an extra of the install."""
 
+import errno
 import logging
+import lzma
 import os
 import tarfile
 import zipfile
@@ -9,15 +11,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from orchestrator.inspecting.fetch_errors import NotFetched, Spoiled
+from orchestrator.inspecting.fetch_errors import HOST_TIMEOUT_S, NotFetched, Spoiled
 
 INSTALL = "pip install -c constraints.txt -e '.[kaggle]'"
 TOKEN = (
     "make a token (kaggle.com -> Settings -> API) and set KAGGLE_API_TOKEN, or KAGGLE_USERNAME and KAGGLE_KEY, "
     "or keep it in ~/.kaggle/kaggle.json"
 )
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, ValueError, RuntimeError)
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError)
+# what unpacking meets where the archive's names cannot stand side by side, or its stream breaks; no fault of the disk
+_OF_ARCHIVES = (None, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
 
 def from_kaggle(name: str, kept: Path) -> Path:
@@ -36,13 +41,13 @@ def from_kaggle(name: str, kept: Path) -> Path:
     logging.getLogger("kagglehub").handlers.clear()
     try:
         has_account = get_kaggle_credentials() is not None
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise NotFetched(f"the kaggle.json that is here cannot be read; {TOKEN}") from error
     # It goes on with a part only in its cache, whose place it reads from nowhere but the environment. On Kaggle's and
     # Colab's machines it would else lend a folder of theirs, which is not ours to move.
     own_cache = {"KAGGLEHUB_CACHE": str(kept), "DISABLE_KAGGLE_CACHE": "true", "DISABLE_COLAB_CACHE": "true"}
     try:
-        with _environment(own_cache):
+        with _environment(own_cache), _time_limit():
             return Path(kagglehub.dataset_download(name))
     except requests.HTTPError as error:
         status = 0 if error.response is None else error.response.status_code
@@ -51,10 +56,10 @@ def from_kaggle(name: str, kept: Path) -> Path:
         raise NotFetched(f"Kaggle cannot be reached ({type(error).__name__})") from error
     except requests.RequestException as error:
         raise NotFetched(f"the connection to Kaggle broke off ({type(error).__name__})") from error
-    except (DataCorruptionError, *_DAMAGED) as error:
+    except (DataCorruptionError, *_DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _OF_ARCHIVES:
+            raise  # the disk's
         raise Spoiled(f"the archive that came from Kaggle is damaged ({type(error).__name__})") from error
-    except OSError:
-        raise  # the disk's
     except Exception as error:  # it raises bare ones, too, for instance for a setting that it does not know
         raise NotFetched(f"kagglehub ended with {type(error).__name__}") from error
 
@@ -98,3 +103,20 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _time_limit() -> Iterator[None]:
+    """End requests that get no answer: Kaggle's client sets no limit to its own, and takes none as a setting."""
+    import requests
+
+    send = requests.Session.send
+
+    def send_within_limit(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> Any:
+        return send(session, request, **{**options, "timeout": options.get("timeout") or HOST_TIMEOUT_S})
+
+    requests.Session.send = send_within_limit  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        requests.Session.send = send  # type: ignore[method-assign]

@@ -132,7 +132,8 @@ def _named(layout: str, data: Path, spellings: Sequence[str], places: Sequence[P
 
 
 def _of_parquet(files: Sequence[Path], root: Path) -> GuessedTask | None:
-    from trainables.data.layouts.parquet_files import is_image_table, open_parquet, read_column
+    from trainables.data.dicom import is_dicom
+    from trainables.data.layouts.parquet_files import first_value, is_image_table, open_parquet, read_column
     from trainables.data.layouts.parquet_rows import class_names_of
 
     if not is_image_table(files[0]):
@@ -145,12 +146,15 @@ def _of_parquet(files: Sequence[Path], root: Path) -> GuessedTask | None:
         return None
     values = [value for file in files for value in read_column(file, label)]
     classes, aliases = class_names(class_names_of(schema, label) or _labels_of(values))
-    return GuessedTask("parquet", root, classes, aliases, len(values), columns)
+    image = first_value(files[0], "image")
+    has_dicom = isinstance(image, dict) and is_dicom(image.get("bytes") or b"")
+    return GuessedTask("parquet", root, classes, aliases, len(values), columns, has_dicom=has_dicom)
 
 
 def _of_file(file: Path) -> GuessedTask | None:
     from trainables.data.layouts.manifest_table import header_of, read_rows
     from trainables.data.layouts.parquet_files import is_image_table
+    from trainables.data.records import has_dicom_mark
 
     suffix = file.suffix.lower()
     if suffix == ".parquet" and is_image_table(file):
@@ -161,8 +165,10 @@ def _of_file(file: Path) -> GuessedTask | None:
     rows = read_rows(file, columns)
     classes, aliases = class_names(_labels_of([row.text("label") for row in rows]))
     has_patients = any(row.text("patient_id") for row in rows)
-    pattern, patients = ("", 0) if has_patients else _pattern_of([row.text("path") for row in rows], WORD_PATTERN)
-    return GuessedTask("manifest", file, classes, aliases, len(rows), columns, pattern, patients)
+    paths = [row.text("path") for row in rows]
+    pattern, patients = ("", 0) if has_patients else _pattern_of(paths, WORD_PATTERN)
+    has_dicom = any(has_dicom_mark(file.parent / path) for path in paths)
+    return GuessedTask("manifest", file, classes, aliases, len(rows), columns, pattern, patients, has_dicom)
 
 
 def _columns(header: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:

@@ -24,13 +24,20 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 def require_replaceable(target: Path) -> None:
-    """Raise BadInput for a link to nowhere, and for the folder that the user is in.
+    """Raise BadInput for what is no folder or cannot be one, for a mount point, and for the folder that the user is in.
 
     In its place a shell would stand in one that is gone.
     """
-    if target.is_file():
-        raise BadInput(f"{target}: is a file; name a new folder")
-    if target.is_symlink() and not target.exists():
-        raise BadInput(f"{target}: is a link to nowhere; name a new folder")
-    if target.exists() and target.samefile(Path.cwd()):
-        raise BadInput(f"{target}: is the folder that you are in; name a new one")
+    try:
+        if target.exists() and not target.is_dir():
+            raise BadInput(f"{target}: is a file; name a new folder")
+        if target.is_symlink() and not target.exists():
+            raise BadInput(f"{target}: is a link to nowhere; name a new folder")
+        if target.exists() and target.samefile(Path.cwd()):
+            raise BadInput(f"{target}: is the folder that you are in; name a new one")
+        if os.path.ismount(target.resolve()):
+            raise BadInput(
+                f"{target}: is where a disk is mounted, which no folder can replace; name a new folder in it"
+            )
+    except OSError as error:
+        raise BadInput(f"{target}: cannot be a folder ({error.strerror or error}); name another one") from error

@@ -1,9 +1,12 @@
 """`orchestrate data fetch` from stubs of its hosts, with their own libraries in between."""
 
+import errno
 import fcntl
 import io
+import lzma
 import os
 import random
+import shutil
 import sys
 import tarfile
 import zipfile
@@ -14,6 +17,7 @@ import pytest
 from stub_hosts import Stub, hosts
 from tests_support import Finished, Orchestrate
 
+from orchestrator.inspecting import fetching, from_huggingface, from_kaggle
 from trainables.catalog import TASKS
 from trainables.data.phantom import write_alzheimer_phantom, write_stroke_phantom
 from trainables.data.read import read_data_set
@@ -42,7 +46,6 @@ def fetch(orchestrate_here: Orchestrate, tmp_path: Path, monkeypatch: pytest.Mon
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    (tmp_path / "sets").mkdir()
 
     def run(task: str = "stroke", **environment: str) -> Finished:
         alone = {"HOME": str(tmp_path), "KAGGLE_CONFIG_DIR": str(tmp_path), "KAGGLE_API_TOKEN": "", "KAGGLE_KEY": ""}
@@ -78,17 +81,14 @@ def _tar(*entries: tarfile.TarInfo) -> bytes:
     return into.getvalue()
 
 
-def _entry(name: str, link_to: str | None = None) -> tarfile.TarInfo:
+def _entry(name: str, link_to: str = "", kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
-    if link_to is None:
-        entry.size = 1
-    else:
-        entry.type, entry.linkname = tarfile.SYMTYPE, link_to
+    entry.type, entry.linkname, entry.size = kind, link_to, int(kind == tarfile.REGTYPE)
     return entry
 
 
 def _names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
 def test_a_kaggle_set_is_fetched_whole_and_its_licence_said_first(
@@ -173,10 +173,11 @@ def test_without_a_network_or_the_library_there_is_a_way_out(
     monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.LOCAL, "http://127.0.0.1:9")
     nobody = fetch()
     assert nobody.exit_code == 2 and "Kaggle cannot be reached (ConnectionError); by hand: " in nobody.stderr
-    (tmp_path / "kaggle.json").write_text(TOKEN)
-    unreadable = fetch()
-    assert unreadable.exit_code == 2 and "the kaggle.json that is here cannot be read" in unreadable.stderr
-    assert TOKEN not in unreadable.stderr
+    for content in (TOKEN, "null", f'["username", "key", "{TOKEN}"]'):
+        (tmp_path / "kaggle.json").write_text(content)
+        unreadable = fetch()
+        assert unreadable.exit_code == 2 and "the kaggle.json that is here cannot be read" in unreadable.stderr
+        assert TOKEN not in unreadable.stderr
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     lacking = fetch()
     assert lacking.exit_code == 2 and "pip install -c constraints.txt -e '.[kaggle]'; by hand: " in lacking.stderr
@@ -197,21 +198,112 @@ def test_an_archive_writes_nothing_outside_of_its_set(up: str, fetch: Fetch, stu
 
 
 def test_a_set_with_links_is_not_taken(fetch: Fetch, stub: Stub, tmp_path: Path) -> None:
-    stub.archive = _tar(_entry("deep/a.png"), _entry("deep/b.png", link_to="a.png"))
+    stub.archive = _tar(_entry("deep/a.png"), _entry("deep/b.png", "a.png", tarfile.SYMTYPE))
     done = fetch()
     assert done.exit_code == 2 and "deep/b.png in the set is a link or a device" in done.stderr
     assert not _names(tmp_path / "sets")
 
 
-@pytest.mark.parametrize("md5", ["AAAAAAAAAAAAAAAAAAAAAA==", None])
-def test_a_damaged_archive_is_not_gone_on_with(md5: str | None, fetch: Fetch, stub: Stub, tmp_path: Path) -> None:
-    stub.archive, stub.md5 = b"no archive" * 99, md5
+@pytest.mark.parametrize(
+    "entry",
+    [
+        _entry("b.png", "../../../../../../outside", tarfile.LNKTYPE),
+        _entry("b.png", kind=tarfile.FIFOTYPE),
+        _entry("b.png", kind=tarfile.CHRTYPE),
+    ],
+    ids=["hard link", "fifo", "device"],
+)
+def test_an_archive_with_devices_or_links_to_outside_is_not_taken(
+    entry: tarfile.TarInfo, fetch: Fetch, stub: Stub, tmp_path: Path
+) -> None:
+    (tmp_path / "outside").write_text("x")
+    stub.archive = _tar(_entry("a.png"), entry)
+    done = fetch()
+    assert done.exit_code == 2 and "the archive that came from Kaggle is damaged" in done.stderr
+    assert not _names(tmp_path / "sets")
+    assert (tmp_path / "outside").stat().st_nlink == 1
+
+
+def _broken_bz2() -> bytes:
+    """Return a tar whose stream breaks while it is unpacked: its first block, of 100 kB, is whole."""
+    large = tarfile.TarInfo("large.bin")
+    large.size = 3 * 10**5
+    into = io.BytesIO()
+    with tarfile.open(fileobj=into, mode="w:bz2", compresslevel=1) as archive:
+        archive.addfile(large, io.BytesIO(random.Random(0).randbytes(large.size)))
+    whole = into.getvalue()
+    return whole[: len(whole) // 2] + bytes(99) + whole[len(whole) // 2 + 99 :]
+
+
+@pytest.mark.parametrize(
+    ("archive", "md5"),
+    [
+        (b"no archive" * 99, "AAAAAAAAAAAAAAAAAAAAAA=="),
+        (b"no archive" * 99, None),
+        (_broken_bz2(), None),
+        (_zip({"a": b"x", "a/b": b"x"}), None),
+        (_zip({"a/b": b"x", "a": b"x"}), None),
+        (_zip({"a" * 300: b"x"}), None),
+    ],
+    ids=["another md5", "no archive", "bz2", "a folder in a file", "a file for a folder", "a long name"],
+)
+def test_a_damaged_archive_is_not_gone_on_with(
+    archive: bytes, md5: str | None, fetch: Fetch, stub: Stub, tmp_path: Path
+) -> None:
+    stub.archive, stub.md5 = archive, md5
     done = fetch()
     assert (
         done.exit_code == 2
         and "the archive that came from Kaggle is damaged" in done.stderr
         and "same command" not in done.stderr
     )
+    assert "stroke: the archive" in done.stderr and "by hand: " in done.stderr
+    assert not _names(tmp_path / "sets")
+
+
+def test_a_damaged_stream_is_not_gone_on_with_but_a_full_disk_is_no_fault_of_the_archive(
+    fetch: Fetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends_with(error: Exception) -> Finished:
+        def download(name: str) -> str:
+            (Path(os.environ["KAGGLEHUB_CACHE"]) / "3.archive").write_text("a part")
+            raise error
+
+        monkeypatch.setattr("kagglehub.dataset_download", download)
+        return fetch()
+
+    damaged = ends_with(lzma.LZMAError("Corrupt input data"))
+    assert "the archive that came from Kaggle is damaged (LZMAError); by hand: " in damaged.stderr
+    assert not _names(tmp_path / "sets")
+    full = ends_with(OSError(errno.ENOSPC, "No space left on device"))
+    assert "disk is full" in full.stderr and "damaged" not in full.stderr
+    assert _names(tmp_path / "sets") == {".stroke.download"}
+
+
+def test_no_folder_of_a_notebooks_machine_is_taken(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kagglehub import config
+
+    disabled = []
+
+    def download(name: str) -> str:
+        disabled.extend([config.is_kaggle_cache_disabled(), config.is_colab_cache_disabled()])
+        raise ValueError
+
+    monkeypatch.setattr("kagglehub.dataset_download", download)
+    fetch()
+    assert disabled == [True, True]
+    assert not config.is_kaggle_cache_disabled()
+
+
+@pytest.mark.parametrize("task", ["stroke", "alzheimer"])
+def test_a_host_that_says_nothing_is_not_waited_for_for_ever(
+    task: str, fetch: Fetch, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (from_kaggle, from_huggingface):
+        monkeypatch.setattr(module, "HOST_TIMEOUT_S", 0.05)
+    stub.is_silent = True
+    done = fetch(task)
+    assert done.exit_code == 2 and "(ReadTimeout)" in done.stderr and "by hand: " in done.stderr
     assert not _names(tmp_path / "sets")
 
 
@@ -230,7 +322,7 @@ def test_a_begun_download_is_one_sets_and_one_commands(
 ) -> None:
     stub.archive = stroke_zip
     precious = tmp_path / "sets" / ".stroke.download" / "precious"
-    precious.parent.mkdir()
+    precious.parent.mkdir(parents=True)
     precious.write_text("x")
     foreign = fetch()
     assert foreign.exit_code == 2 and "is not a begun download of" in foreign.stderr
@@ -245,6 +337,35 @@ def test_a_begun_download_is_one_sets_and_one_commands(
     assert fetch().exit_code == 0
 
 
+def test_a_download_that_ends_while_another_begins_is_told(
+    fetch: Fetch, stub: Stub, stroke_zip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub.archive = stroke_zip
+    with monkeypatch.context() as patch:
+        patch.setattr(fetching.fcntl, "flock", lambda *_: shutil.rmtree(tmp_path / "sets" / ".stroke.download"))
+        late = fetch()
+    assert late.exit_code == 2 and "another data fetch has just ended; run the same command again" in late.stderr
+    assert fetch().exit_code == 0
+
+
+def test_where_the_whole_set_cannot_be_put_it_is_kept_and_named(
+    fetch: Fetch, stub: Stub, stroke_zip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(self: Path, target: Path) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    stub.archive = stroke_zip
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", busy)
+        done = fetch()
+    target = tmp_path / "sets" / "stroke"
+    assert done.exit_code == 2 and f"{target}: the set cannot be put there (Device or resource busy)" in done.stderr
+    kept = Path(done.stderr.partition("is kept in ")[2].partition(": ")[0])
+    assert len(read_data_set(TASKS["stroke"], kept).records) == 16
+    assert fetch().exit_code == 0 and len(read_data_set(TASKS["stroke"], target).records) == 16
+    assert len(stub.downloads()) == 1
+
+
 def test_parquet_from_hugging_face_comes_whole_and_goes_on(
     fetch: Fetch, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,7 +374,7 @@ def test_parquet_from_hugging_face_comes_whole_and_goes_on(
     parquet = {f"data/{path.name}": path.read_bytes() for path in sorted((made / "data").glob("*.parquet"))}
     stub.files = {**parquet, "README.md": b"a card", "other.bin": b"not asked for"}
     test, train = sorted(parquet)
-    stub.refused = test
+    stub.refused = train
     broken = fetch("alzheimer")
     assert broken.exit_code == 2 and "Hugging Face answered 500" in broken.stderr, broken.stderr
     assert "run the same command again" in broken.stderr
@@ -261,19 +382,32 @@ def test_parquet_from_hugging_face_comes_whole_and_goes_on(
         patch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
         offline = fetch("alzheimer")
     assert offline.exit_code == 2 and "Hugging Face cannot be reached, or broke off (ConnectError)" in offline.stderr
-    with monkeypatch.context() as patch:  # as where the client loses the network and takes what is there for the set
-        patch.setattr("huggingface_hub.snapshot_download", lambda name, **options: options["local_dir"])
-        lost = fetch("alzheimer")
-    assert lost.exit_code == 2 and "the connection to Hugging Face broke off" in lost.stderr
     assert not target.exists(), "half a set is not taken for whole"
     stub.refused, num_before = None, len(stub.downloads())
     done = fetch("alzheimer")
     assert done.exit_code == 0, done.stderr
     assert done.stdout == f"{target}\n" and "licence: Apache-2.0 by its card" in done.stderr
-    assert not [one for one in stub.downloads()[num_before:] if one.path.endswith(train)]
+    assert not [one for one in stub.downloads()[num_before:] if one.path.endswith(test)]
     there = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
     assert there == ["README.md", test, train]
     assert len(read_data_set(TASKS["alzheimer"], target).records) == 12
+    assert _names(tmp_path / "sets") == {"alzheimer"}
+
+
+def test_a_set_that_was_cut_otherwise_meanwhile_has_each_row_once(fetch: Fetch, stub: Stub, tmp_path: Path) -> None:
+    write_alzheimer_phantom(tmp_path / "made", train_patients=8, test_patients=4, slices=1, image_px=48)
+    test, train = (path.read_bytes() for path in sorted((tmp_path / "made" / "data").glob("*.parquet")))
+    stub.files, stub.refused = (
+        {"data/train-0-of-1.parquet": train, "data/test-0-of-1.parquet": test},
+        "data/test-0-of-1.parquet",
+    )
+    assert "run the same command again" in fetch("alzheimer").stderr
+    stub.files, stub.revision = {"data/train-00.parquet": train, "data/test-00.parquet": test}, "6" * 40
+    done = fetch("alzheimer")
+    assert done.exit_code == 0, done.stderr
+    target = tmp_path / "sets" / "alzheimer"
+    assert len(read_data_set(TASKS["alzheimer"], target).records) == 12
+    assert _names(target / "data") == {"train-00.parquet", "test-00.parquet"}
     assert _names(tmp_path / "sets") == {"alzheimer"}
 
 
@@ -287,8 +421,46 @@ def test_what_hugging_face_refuses_is_told(status: int, words: str, fetch: Fetch
 
 def test_where_a_set_cannot_be_put_is_told(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for out, words in ((tmp_path / "file", "is a file; name a new folder"), ("/proc/x", "/proc/x: cannot be made")):
+    os.mkfifo(tmp_path / "fifo")
+    for out, words in (
+        (tmp_path / "file", "is a file; name a new folder"),
+        (tmp_path / "fifo", "is a file; name a new folder"),
+        ("/dev/null", "/dev/null: is a file; name a new folder"),
+        (tmp_path / ("x" * 300), "cannot be a folder (File name too long); name another one"),
+        (tmp_path / ("x" * 250), "cannot be made (File name too long); name another folder"),
+        ("/proc/x", "/proc/x: cannot be made"),
+    ):
         refused = orchestrate_here("data", "fetch", "stroke", "--out", out)
         assert refused.exit_code == 2
         assert words in refused.stderr
+        assert refused.stderr.count("\n") <= 2, "what it would fetch, and the reason"
+    long = orchestrate_here("data", "phantom", "stroke", tmp_path / ("x" * 300))
+    assert long.exit_code == 2 and "cannot be a folder (File name too long); name another one" in long.stderr
     assert "is the folder that you are in" in orchestrate_here("data", "fetch", "stroke", "--out", "").stderr
+
+
+def test_an_empty_mount_point_is_refused_before_anything_is_fetched(
+    fetch: Fetch, orchestrate_here: Orchestrate, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    monkeypatch.setattr("os.path.ismount", lambda path: Path(path) == disk)
+    refused = orchestrate_here("data", "fetch", "stroke", "--out", disk)
+    assert refused.exit_code == 2 and f"{disk}: is where a disk is mounted" in refused.stderr
+    assert not stub.asked
+
+
+def test_a_command_for_the_shell_quotes_the_folder(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
+    (tmp_path / "my sets" / "x").mkdir(parents=True)
+    refused = orchestrate_here("data", "fetch", "stroke", "--out", tmp_path / "my sets")
+    assert f"or use it: --data '{tmp_path / 'my sets'}'\n" in refused.stderr
+
+
+def test_a_folder_of_sets_that_is_not_there_yet_is_made_and_not_asked_for_in_vain(
+    fetch: Fetch, orchestrate_here: Orchestrate, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    beside = orchestrate_here("data", "fetch", "stroke", "--out", tmp_path / "file", ORCHESTRATE_DATA="/no/such/folder")
+    assert "is a file; name a new folder" in beside.stderr, "--out needs no other folder"
+    below_a_file = fetch(ORCHESTRATE_DATA=str(tmp_path / "file"))
+    assert below_a_file.exit_code == 2 and "cannot be made" in below_a_file.stderr

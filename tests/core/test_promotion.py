@@ -48,6 +48,15 @@ def test_a_better_model_that_leaks_is_refused_unless_the_policy_allows_it(tmp_pa
     assert judged(tmp_path / "two", leaking, policy={"leaks_allowed": True}).passed
 
 
+def test_another_split_is_advised_only_where_the_leaking_one_was_shipped(tmp_path: Path) -> None:
+    folder = write_evidence(tmp_path / "e", Model(signal=3.2, seed=2, leaks=12))
+    shipped = folder.evidence.model_copy(update={"split": "shipped"}).model_dump_json()
+    assert [check.rule for check in decide(POLICY, folder).failed] == ["none was"]
+    (folder.path / EVIDENCE_FILE).write_text(shipped)
+    again = decide(POLICY, EvidenceFolder(folder.path))
+    assert [check.rule for check in again.failed] == ["none was (--split grouped makes a split without)"]
+
+
 def test_a_better_model_whose_probabilities_lie_is_refused(tmp_path: Path) -> None:
     decision = judged(tmp_path, Model(signal=2.2, seed=2, overconfidence=4.0))
     assert failed(decision) == ["calibrated"]

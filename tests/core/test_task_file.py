@@ -9,7 +9,7 @@ from sweep_support import make_plan, started
 from orchestrator import own_tasks
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
-from orchestrator.own_tasks import load_own_tasks, own_task, task_named
+from orchestrator.own_tasks import keep_task, load_own_tasks, own_task, task_named
 from orchestrator.sweep_state import replay
 from orchestrator.task_file import read_task_file
 from orchestrator.tuning.trial_setup import TrialSetup
@@ -34,6 +34,10 @@ def written(folder: Path, text: str, name: str = "lesions.yaml") -> Path:
     path = folder / name
     path.write_text(text)
     return path
+
+
+def kept(home: Home, file: Path) -> None:
+    keep_task(home, file, own_task(home, file))
 
 
 def test_three_lines_are_a_task(tmp_path: Path) -> None:
@@ -116,7 +120,10 @@ def test_what_is_wrong_is_told_with_its_key(tmp_path: Path, text: str, words: st
 
 def test_a_home_keeps_a_copy_that_later_commands_know_by_name(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    assert task_named(home, str(written(tmp_path, THREE + "data: scans"))) == "lesions"
+    file = written(tmp_path, THREE + "data: scans")
+    assert task_named(home, str(file)) == "lesions"
+    assert load_own_tasks(home) == [] and not home.tasks.exists(), "not before its images were read"
+    keep_task(home, file, catalog.TASKS["lesions"])
     assert catalog.TASKS["lesions"].data == str(tmp_path / "scans")
     del catalog._TASKS["lesions"]
     assert load_own_tasks(home) == []
@@ -126,15 +133,15 @@ def test_a_home_keeps_a_copy_that_later_commands_know_by_name(tmp_path: Path) ->
 
 def test_a_name_stands_for_the_same_classes_once_it_was_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home(tmp_path / "home")
-    own_task(home, written(tmp_path, THREE + "ct_window_hu: [-600, 1500]"))
-    own_task(home, written(tmp_path, THREE.replace("malignant", "bad")))
+    kept(home, written(tmp_path, THREE + "ct_window_hu: [-600, 1500]"))
+    kept(home, written(tmp_path, THREE.replace("malignant", "bad")))
     swept = replay([started(make_plan().model_copy(update={"task": "lesions"}))])
     monkeypatch.setattr(own_tasks, "all_sweeps", lambda home: ([swept], []))
     with pytest.raises(BadInput, match="task: 'lesions' has sweeps with another classes and ct_window_hu"):
         own_task(home, written(tmp_path, THREE + "ct_window_hu: [-600, 1500]"))
     (home.tasks / "lesions.yaml").unlink()
-    own_task(home, written(tmp_path, THREE))
-    own_task(home, written(tmp_path, THREE + "title: Another word for it"))
+    kept(home, written(tmp_path, THREE))
+    kept(home, written(tmp_path, THREE + "title: Another word for it"))
     assert catalog.TASKS["lesions"].title == "Another word for it"
     with pytest.raises(BadInput, match="task: 'lesions' has sweeps with another classes"):
         own_task(home, written(tmp_path, THREE.replace("benign, malignant", "malignant, benign")))
@@ -143,7 +150,7 @@ def test_a_name_stands_for_the_same_classes_once_it_was_swept(tmp_path: Path, mo
 
 def test_a_damaged_copy_harms_no_other(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    own_task(home, written(tmp_path, THREE))
+    kept(home, written(tmp_path, THREE))
     (home.tasks / "broken.yaml").write_text("task: broken")
     del catalog._TASKS["lesions"]
     (fault,) = load_own_tasks(home)

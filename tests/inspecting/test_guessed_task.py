@@ -126,6 +126,19 @@ def test_what_is_not_recognised_is_told_with_what_is_there(tmp_path: Path, names
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("is_dicom", [True, False])
+def test_tables_of_dicom_files_are_told_of_the_window(tmp_path: Path, is_dicom: bool) -> None:
+    plain = cv2.imencode(".png", np.zeros((8, 8), dtype=np.uint8))[1].tobytes()
+    content = dicom_bytes(np.zeros((8, 8), np.int16), modality="CT") if is_dicom else plain
+    (tmp_path / "rows").mkdir()
+    rows = [{"image": {"bytes": content, "path": None}, "label": label} for label in "abab"]
+    pd.DataFrame(rows).to_parquet(tmp_path / "rows" / "rows.parquet")
+    (tmp_path / "list.csv").write_text("path,label\n1,a\n2,b\n")
+    (tmp_path / "2").write_bytes(content)
+    for data in (tmp_path / "rows", tmp_path / "list.csv"):
+        assert ("# ct_window_hu: [40, 80]" in task_text("heads", guess_task(data), tmp_path)) == is_dicom
+
+
 @pytest.mark.parametrize("between", ["masks", "test"])
 def test_masks_and_sides_within_a_class_are_no_images_of_it(tmp_path: Path, between: str) -> None:
     data = images(tmp_path / "set", "a/1.png", f"a/{between}/2.png", "b/3.png", "b/4.png")

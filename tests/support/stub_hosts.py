@@ -30,6 +30,9 @@ class Stub:
     cut_at: int | None = None  # the archive's connection is closed there
     md5: str | None = None
     refused: str | None = None  # a file that Hugging Face fails to send
+    revision: str = REVISION  # of the files
+    is_silent: bool = False  # it accepts, and says nothing
+    released: threading.Event = field(default_factory=threading.Event)
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
 
@@ -49,6 +52,7 @@ def hosts() -> Iterator[Stub]:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         yield stub
+        stub.released.set()
         server.shutdown()
         thread.join()
 
@@ -60,6 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer as Kaggle's interface: the set's version, then where its archive is."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self._note()
+        if self._is_silent():
+            return
         if self.state.status != 200:
             self._json({"code": self.state.status, "message": "no"}, self.state.status)
         elif self.path.endswith("/GetDataset"):
@@ -74,6 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._file(with_body=False)
 
     def do_GET(self) -> None:
+        if self._is_silent():
+            return
         if self.path == "/archive.zip":
             self._note()
             self._archive()
@@ -81,12 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._file(with_body=True)
         elif self.state.status != 200:
             self._json({"error": "no"}, self.state.status)
-        elif "/tree/" in self.path:
-            files = self.state.files.items()
-            self._json([{"type": "file", "path": path, "size": len(body), "oid": "0"} for path, body in files])
         else:
             siblings = [{"rfilename": path} for path in self.state.files]
-            self._json({"id": "somebody/set", "sha": REVISION, "siblings": siblings})
+            self._json({"id": "somebody/set", "sha": self.state.revision, "siblings": siblings})
 
     def _archive(self) -> None:
         begin = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
@@ -102,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, with_body: bool) -> None:
         self._note()
-        path = self.path.partition(f"/resolve/{REVISION}/")[2]
+        path = self.path.partition(f"/resolve/{self.state.revision}/")[2]
         if with_body and path == self.state.refused:
             self._json({"error": "no"}, 500)
             return
@@ -110,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", f'"{sha256(body).hexdigest()}"')
-        self.send_header("X-Repo-Commit", REVISION)
+        self.send_header("X-Repo-Commit", self.state.revision)
         self.end_headers()
         if with_body:
             self.wfile.write(body)
@@ -123,6 +128,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _is_silent(self) -> bool:
+        """Wait where nothing is to be said; whoever has no limit of time is let go after long."""
+        return self.state.is_silent and (self.state.released.wait(20) or True)
 
     def _note(self) -> None:
         self.state.asked.append(Asked(self.command, self.path, self.headers["Range"]))

@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import orchestrator
 from orchestrator import leaderboard, load_model, run_sweep
 from orchestrator.errors import BadInput
+from orchestrator.sweep_request import SweepRequest
 
 README = Path(__file__).parents[2] / "README.md"
 SMALLER = 'preset="quick", '  # what the test adds to README's call: networks of a few thousand weights
@@ -47,10 +50,6 @@ def test_what_is_refused_is_the_command_lines_line(tmp_path: Path) -> None:
         leaderboard("stroke", home=home)
     with pytest.raises(BadInput, match="stroke: no registered model"):
         load_model("stroke", home=home)
-    with pytest.raises(BadInput, match="trials='3': expected a whole number"):
-        run_sweep("stroke_hybrid", home=home, trials="3")  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match=r"trials=1\.5: expected a whole number"):
-        run_sweep("stroke_hybrid", home=home, trials=1.5)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="home=3: expected text or a path"):
         leaderboard("stroke", home=3)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=r"reference=\['stroke'\]: expected text"):
@@ -59,4 +58,59 @@ def test_what_is_refused_is_the_command_lines_line(tmp_path: Path) -> None:
         leaderboard(None)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="tracking_uri=5: expected text"):
         load_model("stroke", tracking_uri=5)  # type: ignore[arg-type]
+    paths = "expected text; only home, data and task may be paths"
+    with pytest.raises(BadInput, match=paths):
+        leaderboard(Path("stroke"))  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=paths):
+        load_model(Path("stroke"), home=home)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=paths):
+        load_model("stroke", home=home, tracking_uri=home)  # type: ignore[arg-type]
     assert not hasattr(orchestrator, "no_such_name")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"trials": "3"}, "trials='3': expected a whole number"),
+        ({"trials": 1.5}, "trials=1.5: expected a whole number"),
+        ({"trials": True}, "trials=True: expected a whole number"),
+        ({"seed": None}, "seed=None: expected a whole number"),
+        ({"seed": -1}, "seed=-1: expected at least 0"),
+        ({"max_disk_bytes": "1GiB"}, "max_disk_bytes='1GiB': expected a whole number"),
+        ({"time_budget_s": "60"}, "time_budget_s='60': expected a number of seconds above 0"),
+        ({"time_budget_s": float("nan")}, "time_budget_s=nan: expected a number of seconds above 0"),
+        ({"architectures": None}, "architectures=None: expected a list of names"),
+        ({"architectures": "resnet_vit"}, "architectures='resnet_vit': expected a list of names"),
+        ({"architectures": [3]}, "architectures=3: expected text"),
+        ({"settings": "lr=1"}, "settings='lr=1': expected a dict of names and values"),
+        ({"settings": {3: 1}}, "settings={3: 1}: expected a dict of names and values"),
+        ({"sweep_id": 5}, "sweep_id=5: expected text"),
+        ({"metric": 5}, "metric=5: expected text"),
+        ({"allocation": "fair"}, "allocation: no value 'fair'"),
+        ({"data": []}, "data=[]: expected text or a path"),
+        ({"home": None}, "home=None: expected text or a path"),
+        ({"task": 3}, "task=3: expected text or a path"),
+        ({"tracking_uri": Path("x")}, "expected text; only home, data and task may be paths"),
+    ],
+)
+def test_a_wrong_type_is_told_by_its_argument(given: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=re.escape(words)):
+        run_sweep("stroke_hybrid", **{"home": tmp_path / "home", **given})
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("name", [3, ["stroke_hybrid"], Path("stroke_hybrid")])
+def test_a_name_that_is_no_text_is_told(name: Any, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"^names=.*: expected text"):
+        run_sweep(name, home=tmp_path / "home")
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[SweepRequest] = []
+    monkeypatch.setattr("orchestrator.sweep.run_sweep", lambda request, *_: asked.append(request))
+    counts = {"trials": np.int64(3), "seed": np.int64(4), "slots": np.uint8(1), "max_disk_bytes": np.int64(5)}
+    run_sweep("stroke_hybrid", home=tmp_path / "home", time_budget_s=np.float32(60), **counts)  # type: ignore[arg-type]
+    (request,) = asked
+    given = (request.trials, request.seed, request.slots, request.max_disk_bytes, request.time_budget_s)
+    assert given == (3, 4, 1, 5, 60.0)
+    assert {type(number) for number in given} == {int, float}, "as they go into JSON"

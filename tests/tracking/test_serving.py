@@ -29,6 +29,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 README_PORT = "5001"
 NO_IMAGE = in_base64(b"no image at all, but what a patient would not want to be read: " + bytes(range(256)) * 4)
 TOO_LARGE = in_base64(png(np.zeros((7100, 7100), np.uint8)))
+HUGE = in_base64(b"P5 20000 20000 255 " + bytes(range(256)))  # Pillow itself does not open it
 IMAGE = in_base64(png(noise(7)))
 
 
@@ -163,6 +164,7 @@ def test_one_bad_image_among_good_ones_has_its_reason_and_spoils_no_other(served
         (NO_IMAGE, records(NO_IMAGE + "!"), "case 0: text that is not base64; a path must be a pathlib.Path"),
         ("/etc/hostname/", records("/etc/hostname/"), "case 0: text that is not base64"),
         (TOO_LARGE, records(TOO_LARGE), "case 0: 7100 x 7100 pixels, more than 50000000"),
+        (HUGE, records(HUGE), "case 0: more than 50000000 pixels"),
         (IMAGE, records([IMAGE, IMAGE]), "case 0: 2 images, a case of this model is 1: image"),
         (IMAGE, {"inputs": [IMAGE, IMAGE]}, "case 0: 2 images, a case of this model is 1: image"),
         (IMAGE, records([]), "case 0: 0 images, a case of this model is 1: image"),

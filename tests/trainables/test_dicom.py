@@ -1,5 +1,6 @@
 """DICOM files become grey pictures: Hounsfield units, percentiles, padding, inversion; what cannot be read says why."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_support import HEADER, PATIENT, dicom_bytes
+from pydicom.uid import RLELossless
 
 from trainables.data import dicom
 from trainables.data.dicom import SECONDARY_CAPTURE, UnreadableDicom, grey_from_dicom, is_dicom
@@ -17,6 +19,18 @@ SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"  # pydicom's own
 BRAIN = (40.0, 80.0)
 HU = np.array([[-1000, -1, 0, 20], [40, 60, 80, 3000]], np.int16)
 IN_BRAIN_WINDOW = [[0, 0, 0, 64], [128, 191, 255, 255]]
+GREY = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "PlanarConfiguration": None}
+SQUARE = np.zeros((64, 64), np.int16)
+
+
+def two_compressed_frames() -> bytes:
+    """Return a file whose header says nothing of the second frame."""
+    data = pydicom.dcmread(io.BytesIO(dicom_bytes(np.stack([HU, HU]), Rows=2, Columns=4, **GREY, NumberOfFrames=2)))
+    data.compress(RLELossless)
+    del data.NumberOfFrames
+    content = io.BytesIO()
+    data.save_as(content)
+    return content.getvalue()
 
 
 def test_ct_is_seen_in_hounsfield_units_whatever_is_stored() -> None:
@@ -93,6 +107,11 @@ def test_ct_whose_values_are_not_told_to_be_hounsfield_units_is_refused(tags: di
         grey_from_dicom(dicom_bytes(HU, modality="CT", **tags), BRAIN)
 
 
+def test_a_byte_that_makes_an_odd_length_even_is_no_pixel() -> None:
+    odd_HW = np.arange(90, 99, dtype=np.uint8).reshape(3, 3)
+    assert np.array_equal(grey_from_dicom(dicom_bytes(odd_HW), BRAIN), odd_HW)
+
+
 def test_a_screenshot_of_ct_stays_as_it_is() -> None:
     grey_HW = np.arange(60, 180, dtype=np.uint8).reshape(10, 12)
     content = dicom_bytes(grey_HW, modality="CT", SOPClassUID=SECONDARY_CAPTURE)
@@ -119,6 +138,18 @@ def test_how_a_file_is_encoded_changes_no_pixel(kind: str) -> None:
         ((SHIPPED / "examples_ybr_color.dcm").read_bytes(), "30 frames; expected one slice per file"),
         (dicom_bytes(HU, Rows=30_000, Columns=30_000), "30000 x 30000 pixels, more than"),
         (dicom_bytes(HU, Rows=3), "damaged: 4 x 3 pixels of 16 bits are not what its pixel data hold"),
+        (dicom_bytes(SQUARE, Rows=32), "damaged: 64 x 32 pixels of 16 bits are not what its pixel data hold"),
+        (dicom_bytes(SQUARE, Rows=63), "damaged: 64 x 63 pixels of 16 bits are not what its pixel data hold"),
+        (dicom_bytes(HU, modality="CT", PixelData=HU.tobytes() * 2), "damaged: 4 x 2 pixels of 16 bits are not what"),
+        (dicom_bytes(np.zeros((4, 4), np.uint8), PixelData=b"\0" * 18), "damaged: 4 x 4 pixels of 8 bits are not what"),
+        (two_compressed_frames(), "damaged: 4 x 2 pixels of 16 bits are not what its pixel data hold"),
+        (dicom_bytes(HU, BitsStored=17), "damaged: its header contradicts itself (BitsStored)"),
+        (dicom_bytes(HU, PixelRepresentation=7), "damaged: its header contradicts itself (PixelRepresentation)"),
+        (dicom_bytes(HU, SamplesPerPixel=2), "damaged: its header contradicts itself (SamplesPerPixel)"),
+        (
+            dicom_bytes(HU, PhotometricInterpretation=HEADER["AccessionNumber"]),
+            "damaged: its header contradicts itself (PhotometricInterpretation)",
+        ),
         (dicom_bytes(HU, modality="CT", RescaleSlope=0), "its rescale slope is 0: no value can be told"),
         (dicom_bytes(HU)[:400], "without an image"),
         ((SHIPPED / "JPEG-lossy.dcm").read_bytes(), "compressed (JPEG Extended"),

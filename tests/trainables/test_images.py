@@ -155,6 +155,11 @@ def test_an_image_too_large_to_be_one_is_refused(monkeypatch: pytest.MonkeyPatch
         decode_grey(encoded(in_mode("L")))
 
 
+def test_the_same_rule_is_told_of_an_image_that_pillow_does_not_open() -> None:
+    with pytest.raises(UnreadableImage, match=r"^more than 50000000 pixels$"):
+        decode_grey(b"P5 20000 20000 255 ")
+
+
 def test_shrinking_averages_areas() -> None:
     checkers_HW = np.indices((64, 64)).sum(axis=0) % 2 * np.uint8(200)
     assert (resize_square(checkers_HW.astype(np.uint8), 16) == 100).all()

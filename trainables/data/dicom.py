@@ -6,6 +6,7 @@ pydicom is needed only by who has such files (the extra `dicom`); gdcm, which co
 import io
 import logging
 import math
+import re
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -131,17 +132,38 @@ def _shown(data: "Dataset", values_HW: np.ndarray, padding_HW: np.ndarray) -> np
 
 def _stored(data: "Dataset") -> np.ndarray:
     """Return the stored values, HW or HW3 in RGB."""
-    from pydicom.pixels.utils import pixel_array
+    from pydicom.pixels.utils import get_expected_length, pixel_array
 
+    kind = data.file_meta.TransferSyntaxUID
+    size = f"{data.get('Columns')} x {data.get('Rows')} pixels of {data.get('BitsAllocated')} bits"
+    other_size = f"damaged: {size} are not what its pixel data hold"
     try:
-        return np.asarray(pixel_array(data))
-    except (RuntimeError, ValueError):  # what pydicom and its decoders raise for pixels that do not fit
-        kind = data.file_meta.TransferSyntaxUID
-        if not kind.is_compressed:
-            size = f"{data.get('Columns')} x {data.get('Rows')} pixels of {data.get('BitsAllocated')} bits"
-            raise UnreadableDicom(f"damaged: {size} are not what its pixel data hold") from None
-        way = "damaged, or of a kind that gdcm does not open" if find_spec("gdcm") else "pip install python-gdcm"
-        raise UnreadableDicom(f"compressed ({kind.name}): {way}") from None
+        stored = np.asarray(pixel_array(data))
+    except (RuntimeError, ValueError) as error:  # what pydicom and its decoders raise for pixels that do not fit
+        if tag := _blamed(error):
+            raise UnreadableDicom(f"damaged: its header contradicts itself ({tag})") from None
+        if kind.is_compressed:
+            way = "damaged, or of a kind that gdcm does not open" if find_spec("gdcm") else "pip install python-gdcm"
+            raise UnreadableDicom(f"compressed ({kind.name}): {way}") from None
+        fits = len(data.PixelData) == _even(get_expected_length(data))
+        raise UnreadableDicom("damaged: its header contradicts itself" if fits else other_size) from None
+    # pydicom takes what is too much for padding, or for frames that nobody told of
+    shape = (data.Rows, data.Columns, 3) if data.SamplesPerPixel == 3 else (data.Rows, data.Columns)
+    if stored.shape != shape or not (kind.is_compressed or len(data.PixelData) <= _even(get_expected_length(data))):
+        raise UnreadableDicom(other_size)
+    return stored
+
+
+def _even(length_bytes: int) -> int:
+    return length_bytes + length_bytes % 2
+
+
+def _blamed(error: Exception) -> str:
+    """Return the name of the tag that pydicom finds at fault, without its value; empty where it names none."""
+    from pydicom.datadict import keyword_for_tag
+
+    tag = re.search(r"\(0028,([0-9A-F]{4})\)", str(error))
+    return keyword_for_tag(f"0028{tag[1]}") if tag else ""
 
 
 def _padding(data: "Dataset", stored_HW: np.ndarray) -> np.ndarray:

@@ -72,6 +72,8 @@ def opened(content: bytes) -> Iterator[Image.Image]:
             yield image
     except UnidentifiedImageError:
         raise UnreadableImage("not an image of a known format") from None
+    except Image.DecompressionBombError:  # of more than MAX_PIXELS, too; Pillow's text does not say the rule
+        raise UnreadableImage(f"more than {MAX_PIXELS} pixels") from None
     except UnreadableImage:
         raise
     except OSError as error:

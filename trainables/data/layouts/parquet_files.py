@@ -34,6 +34,17 @@ def read_column(path: Path, column: str) -> list[Any]:
     return [value.get(column.partition(".")[2]) if isinstance(value, dict) else value for value in values]
 
 
+def first_value(path: Path, column: str) -> Any:
+    """Return a column's first value as Python has it, None where there is none. Raises DataError."""
+    with open_parquet(path) as file:
+        try:
+            return next((batch.column(0)[0].as_py() for batch in file.iter_batches(1, columns=[column])), None)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(
+                f"{path}: column {column!r} cannot be read ({' '.join(str(error).split())[:200]})"
+            ) from error
+
+
 def is_image_table(path: Path) -> bool:
     """Say whether a parquet file holds images itself, in a column `image`. Raises DataError."""
     with open_parquet(path) as file:

@@ -78,7 +78,8 @@ def _download(task: str, folder: Path, wanted: str | None, kind: str, as_json: b
             client = open_store(home, uri)
             found = find_model(client, task if wanted is None else f"{task}@{wanted}")
             download_version(found, own)
-            write_decision(client, found, own)
+            if kind == "mlflow":
+                write_decision(client, found, own)
         difference = None if kind == "mlflow" else _export(own, part, kind)
     told: dict[str, Any] = {"name": found.name, "version": found.version, "alias": found.alias, "format": kind}
     if as_json:

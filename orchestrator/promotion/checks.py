@@ -132,7 +132,7 @@ def _better_than_chance(evidence: Evidence) -> Check:
     metric, chance = evidence.metric, _chance(evidence.metric, evidence, overall["confusion"])
     rule = "the 95 % interval lies above {:.3g}, which chance gives"
     if chance is None:
-        rule += f" (it gives no one {metric})"
+        rule += f" ({metric} has no fixed value by chance)"
         metric, chance = "auroc", 0.5
     rule = rule.format(chance)
     low, high = overall["intervals"].get(metric, (None, None))

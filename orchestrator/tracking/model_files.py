@@ -1,4 +1,4 @@
-"""The files that decide what a version answers (code, configuration, weights), known by one digest."""
+"""The files that decide what a version answers (code, configuration, weights, environment), known by one digest."""
 
 import hashlib
 import tempfile
@@ -8,22 +8,20 @@ import mlflow
 from mlflow import MlflowClient
 
 from orchestrator.promotion.checks import Check
-from orchestrator.promotion.evidence import digest_of
+from orchestrator.promotion.evidence import FOLDER, digest_of
 from orchestrator.tracking.store_fault import STORE_FAULTS, fault_of
 
 MODEL_DIGEST_TAG = "orchestrate.model_files_sha256"
-PARTS = ("artifacts/classifier", "registered_model.py", "MLmodel", "requirements.txt")  # MLmodel says which code runs
+BESIDE = (FOLDER, "registered_model_meta", "__pycache__")  # evidence has a digest of its own; MLflow notes who asks
 
 
 def model_digest(place: str) -> str:
     """Return the digest of the files below a model's place: names and contents."""
-    lines = []
     with tempfile.TemporaryDirectory() as scratch:
-        for part in PARTS:
-            fetched = Path(mlflow.artifacts.download_artifacts(f"{place}/{part}", dst_path=scratch))
-            files = fetched.rglob("*") if fetched.is_dir() else [fetched]
-            known = sorted(path for path in files if path.is_file() and "__pycache__" not in path.parts)
-            lines += [f"{path.relative_to(fetched.parent).as_posix()} {digest_of(path)}" for path in known]
+        root = Path(mlflow.artifacts.download_artifacts(place, dst_path=scratch))
+        files = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
+        known = [file for file in files if not set(file.parts) & set(BESIDE)]
+        lines = [f"{file.as_posix()} {digest_of(root / file)}" for file in known]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -73,10 +73,10 @@ def register_winner(
     version = str(found.version)
     aliases = aliases_of(client, name)
     words = stored_decision(found)
-    if not words and _is_newer(client, name, aliases.get(CHALLENGER), version, state):
-        words = f"not proposed: version {aliases[CHALLENGER]} is a newer challenger"
-    elif not words:
-        if aliases.get(CHAMPION) != version:
+    if not words and aliases.get(CHAMPION) != version:
+        if _is_newer(client, name, aliases.get(CHALLENGER), version, state):
+            words = f"not proposed: version {aliases[CHALLENGER]} is a newer challenger"
+        else:
             client.set_registered_model_alias(name, CHALLENGER, version)
             words = _ask_policy(client, name, version, policy, state, judge)
     own = sorted(alias for alias, number in aliases_of(client, name).items() if number == version)
@@ -87,7 +87,9 @@ def _is_newer(client: MlflowClient, name: str, challenger: str | None, version: 
     """Tell whether the challenger was judged later than this winner, whose sweep may have been sent long after it."""
     if challenger is None or challenger == version:
         return False
-    judged_at = client.get_model_version(name, challenger).tags.get(JUDGED_AT_TAG, "0")
+    judged_at = client.get_model_version(name, challenger).tags.get(JUDGED_AT_TAG)
+    if judged_at is None:  # registered before versions had it
+        return int(challenger) > int(version)
     return float(judged_at) > _judged_at(state)
 
 

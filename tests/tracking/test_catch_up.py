@@ -61,6 +61,9 @@ def test_what_an_earlier_winner_became_is_not_told_of_a_later_one() -> None:
     [
         ({"challenger": "1"}, {}, ["challenger"], "refused: x"),
         ({"challenger": "3"}, {}, [], "not proposed: version 3 is a newer challenger"),
+        ({"challenger": "5"}, {}, [], "not proposed: version 5 is a newer challenger"),  # of before judged_at was kept
+        ({"challenger": "0"}, {}, ["challenger"], "refused: x"),  # so was this
+        ({"challenger": "3", "champion": "2"}, {}, [], ""),
         ({}, {"orchestrate.decision": '{"words": "refused: x"}'}, [], "refused: x"),  # it was judged then
     ],
 )
@@ -70,12 +73,12 @@ def test_a_sweep_that_is_sent_again_proposes_nothing_anew(
     """Whether a sweep is old its own time says, not the number that its version got when it was sent."""
     finalist = FinalistEvaluated(trial=0, validation={}, test={}, time=100)
     state = replay([*events("old", end=False), finalist, WinnerChosen(trial=0)])
-    judged = {"1": "99", "3": "101"}
+    judged = {"1": {"orchestrate.judged_at": "99"}, "3": {"orchestrate.judged_at": "101"}, "0": {}, "5": {}}
     aliases: list[str] = []
     client = SimpleNamespace(
         get_registered_model=lambda name: SimpleNamespace(aliases=held),
         set_registered_model_alias=lambda name, alias, version: aliases.append(alias),
-        get_model_version=lambda name, version: SimpleNamespace(tags={"orchestrate.judged_at": judged[version]}),
+        get_model_version=lambda name, version: SimpleNamespace(tags=judged[version]),
     )
     known = SimpleNamespace(version="2", tags=tags)
     monkeypatch.setattr("orchestrator.tracking.registry._version_of_winner", lambda *about: known)

@@ -298,8 +298,11 @@ def test_the_command_prints_check_by_check_and_refuses_with_exit_code_4(
     ("challenger", "refused"),
     [
         (BETTER, []),
-        (EQUAL, ["auroc against the champion"]),
-        (Model(signal=0.8, seed=4), ["auroc against the champion", "sensitivity at 95% specificity"]),
+        (EQUAL, ["sensitivity at 95% specificity", "auroc against the champion"]),
+        (
+            Model(signal=0.8, seed=4),
+            ["sensitivity at 95% specificity", "auroc against the champion", "BT not worse"],
+        ),
         (Model(signal=3.2, seed=2, leaks=12), ["no leak"]),
         (Model(signal=3.2, seed=2, overconfidence=5.0), ["calibrated"]),
         (Model(signal=6.0, signal_on_mr=0.9, seed=2), ["MR not worse"]),
@@ -317,8 +320,8 @@ def test_a_challenger_of_each_kind_is_told_check_by_check(
     assert not refused or error.value.exit_code == 4
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     failed = [line for line in lines if line.startswith("FAIL")]
-    assert [any(name in line for line in failed) for name in refused] == [True] * len(refused), failed
-    assert bool(failed) == bool(refused)
+    assert len(failed) == len(refused), failed
+    assert all(name in line for name, line in zip(refused, failed, strict=True)), failed
     assert (settings.aliases["champion"] == "2") == (not refused)
 
 

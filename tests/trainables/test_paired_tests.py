@@ -84,21 +84,32 @@ def test_errors_of_independent_images_go_through_mcnemar() -> None:
 
 def test_the_same_model_twice_differs_by_no_more_than_so_few_groups_can_hide() -> None:
     probs_NK, _, labels_N = models(40, 1.0, 0)
-    for groups_N, groups in ((np.arange(40), 40), (np.arange(40) // 4, 10)):
+    for groups_N, groups in ((np.arange(40), 20), (np.arange(40) // 4, 10)):
         found = compare_models(probs_NK, probs_NK, labels_N, groups_N, "auroc")
         hidden = stats.binomtest(0, groups).proportion_ci(0.95, "exact").high
         assert (found.value, found.p_value) == (0.0, 1.0)
         assert (found.low, found.high) == (pytest.approx(-hidden), pytest.approx(hidden))
 
 
-@pytest.mark.parametrize(("images", "sure"), [(4, False), (12, True)])
-def test_a_difference_that_does_not_vary_is_as_sure_as_there_are_images(images: int, sure: bool) -> None:
-    labels_N = np.arange(images) % 2
-    right_NK, constant_NK = two_classes(labels_N * 8.0 - 4), two_classes(np.zeros(images))
-    found = compare_models(right_NK, constant_NK, labels_N, np.arange(images), "auroc")
-    assert found.value == 0.5
-    assert found.p_value == pytest.approx(stats.binomtest(images, images).pvalue)
-    assert (found.p_value < 0.05) == sure
+@pytest.mark.parametrize(("rare", "others", "sure"), [(2, 2, False), (2, 50, False), (6, 6, True)])
+def test_a_difference_that_does_not_vary_is_as_sure_as_the_rarest_class_makes_it(
+    rare: int, others: int, sure: bool
+) -> None:
+    labels_N = np.repeat([1, 0], [rare, others])
+    right_NK, constant_NK = two_classes(labels_N * 8.0 - 4), two_classes(np.zeros(rare + others))
+    for metric, value in (("auroc", 0.5), ("sensitivity", 1.0)):
+        found = compare_models(right_NK, constant_NK, labels_N, np.arange(rare + others), metric)
+        assert found.value == value
+        assert found.p_value == pytest.approx(stats.binomtest(rare, rare).pvalue)
+        assert (found.p_value < 0.05) == sure
+
+
+def test_a_difference_without_end_that_does_not_vary_has_no_interval() -> None:
+    labels_N = np.arange(20) % 2
+    surer_NK, less_NK = two_classes(labels_N * 8.0 - 4), two_classes(labels_N * 2.0 - 1)
+    found = compare_models(surer_NK, less_NK, labels_N, np.arange(20), "log_loss")
+    assert found.value > 0 and (found.low, found.p_value) == (None, None)
+    assert found.reason == "log_loss differs by the same in all groups"
 
 
 def test_what_cannot_be_told_has_a_reason() -> None:

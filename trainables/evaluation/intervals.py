@@ -70,7 +70,7 @@ def grouped_intervals(
             reasons[name] = "a class that it needs has no image"
             continue
         if bounds is None and spread is not None:
-            bounds = _bounds(value, spread, *_range(name, num_classes), _groups_that_count(name, sample))
+            bounds = _bounds(value, spread, *metric_range(name, num_classes), groups_that_count(name, sample))
         intervals[name] = (value, *(bounds or (None, None)))
         if bounds is None:
             lost = "a class that it needs is missing from too many draws"
@@ -111,13 +111,14 @@ def _exact_bounds(sample: GroupedSample) -> dict[str, tuple[float, float]]:
     }
 
 
-def _range(name: str, num_classes: int) -> tuple[float, float]:
+def metric_range(name: str, num_classes: int) -> tuple[float, float]:
+    """Return the least and the greatest value that a metric can have."""
     if name == "log_loss":
         return 0, np.inf
     return (-1, 1) if name in ("mcc", "quadratic_kappa") else (0, 2 if name == "brier" and num_classes > 2 else 1)
 
 
-def _groups_that_count(name: str, sample: GroupedSample) -> int:
+def groups_that_count(name: str, sample: GroupedSample) -> int:
     """Return how many groups bear a metric: with images of its class, all for accuracy, of the rarest class else."""
     if name == "accuracy":
         return len(sample.stratum_G)

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from trainables.evaluation.group_draws import GroupedSample, group_images, metric_spreads
-from trainables.evaluation.intervals import DRAWS, ROUNDING, TAIL
+from trainables.evaluation.intervals import DRAWS, ROUNDING, TAIL, groups_that_count, metric_range
 from trainables.evaluation.metrics import METRICS, checked_probabilities
 
 
@@ -94,7 +94,9 @@ def delong(first_N: np.ndarray, second_N: np.ndarray, labels_N: np.ndarray) -> P
     contrast_2 = np.array([1.0, -1.0])
     standard_error = float(np.sqrt(max(contrast_2 @ covariance_22 @ contrast_2, 0.0)))
     value = float(contrast_2 @ auroc_2)
-    return _tested("auroc", value, standard_error, np.inf, num_positive + num_negative, "DeLong")
+    if standard_error < ROUNDING:
+        return _without_spread("auroc", value, min(num_positive, num_negative), 1.0, "DeLong")
+    return _tested("auroc", value, standard_error, np.inf, "DeLong")
 
 
 def mcnemar(first_right_N: np.ndarray, second_right_N: np.ndarray) -> float:
@@ -139,22 +141,27 @@ def _by_groups(
     if spread is None:
         lost = "a class that it needs is missing from too many draws"
         return PairedDifference(metric, float(here[0]), None, None, None, method, lost)
-    groups = len(sample.stratum_G)
-    return _tested(metric, float(here[0]), spread.standard_error, spread.degrees_of_freedom, groups, method)
+    if spread.standard_error < ROUNDING:
+        least, most = metric_range(metric, first_NK.shape[1])
+        groups = groups_that_count(metric, sample.first)
+        return _without_spread(metric, float(here[0]), groups, most - least, method)
+    return _tested(metric, float(here[0]), spread.standard_error, spread.degrees_of_freedom, method)
 
 
-def _tested(
-    metric: str, value: float, standard_error: float, freedom: float, groups: int, method: str
-) -> PairedDifference:
-    """Return interval and p of Student's t.
+def _without_spread(metric: str, value: float, groups: int, width: float, method: str) -> PairedDifference:
+    """Return what `groups` can tell that all say the same: how large a share of another kind may be unseen.
 
-    Where no group tells anything else than the others, the exact binomial of `groups` that agree: so many may be of
-    another kind unseen (that share is the interval's half), and a sign test has this p. Clopper and Pearson 1934.
+    That share of the metric's whole width is half of the interval (Clopper and Pearson 1934), p that of a sign test.
     """
-    if standard_error < ROUNDING:
-        unseen = 1 - TAIL ** (1 / groups)
-        p_value = 1.0 if abs(value) < ROUNDING else min(1.0, 2 * 0.5**groups)
-        return PairedDifference(metric, value, value - unseen, value + unseen, p_value, method)
+    if np.isinf(width):
+        return PairedDifference(metric, value, None, None, None, method, f"{metric} differs by the same in all groups")
+    unseen = width * (1 - TAIL ** (1 / groups))
+    p_value = 1.0 if abs(value) < ROUNDING else min(1.0, 2 * 0.5**groups)
+    return PairedDifference(metric, value, value - unseen, value + unseen, p_value, method)
+
+
+def _tested(metric: str, value: float, standard_error: float, freedom: float, method: str) -> PairedDifference:
+    """Return interval and p of Student's t."""
     half = float(stats.t.ppf(1 - TAIL, freedom)) * standard_error
     p_value = float(2 * stats.t.sf(abs(value) / standard_error, freedom))
     return PairedDifference(metric, value, value - half, value + half, p_value, method)

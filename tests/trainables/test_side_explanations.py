@@ -24,7 +24,7 @@ from trainables.evaluation.predictions import Predictions
 from trainables.explain import case_panels, explained, side_explanations
 from trainables.explain.engine import Explanation
 from trainables.explain.explained import Explained, explain_cases, reason_of
-from trainables.explain.explainers import BranchPair, Explainer
+from trainables.explain.explainers import BranchPair, CrossAttention, Explainer
 from trainables.explain.faithfulness import RoadCurves
 from trainables.explain.packaged import Answers
 from trainables.explain.proving import ProvedExplainer, prove
@@ -161,6 +161,7 @@ def test_an_explainer_too_heavy_to_be_proved_costs_no_proof_of_another_and_is_sh
     assert notes and not any("Not shown" in note for own in notes for note in own), "the proof is no map"
 
 
+@pytest.mark.usefixtures("notes", "headings")
 def test_gates_that_the_device_has_no_room_for_cost_no_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*given: Any) -> None:
         raise torch.OutOfMemoryError
@@ -195,10 +196,20 @@ def test_a_grid_of_a_version_says_so_too(tmp_path: Path, monkeypatch: pytest.Mon
     assert headings and all(". Of CNN. Not shown: Lost: no layer 'gone'" in heading for heading in headings)
 
 
+@pytest.mark.usefixtures("notes", "headings")
+def test_attention_between_images_that_is_not_where_the_record_says_is_a_part_that_failed(tmp_path: Path) -> None:
+    gone = ("gone.0", "gone.1")
+    told = explain(tmp_path, record=replace(BLOB, cross=CrossAttention(gone, gone, gone)))
+    (reason,) = told["failed"]
+    assert reason.startswith("attention between images: ") and reason.count("attention between images: ") == 1
+    assert told["refused"] == [] and {*told["explainers"]} == {"CNN", "CNN fine"}
+
+
 def test_a_fault_that_says_nothing_is_told_by_its_type() -> None:
     assert (reason_of(ExplanationError()), reason_of(ExplanationError("one\ntwo"))) == ("ExplanationError", "one")
 
 
+@pytest.mark.usefixtures("headings")
 def test_panels_that_are_there_have_their_table_and_maps_where_others_cannot_be_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +228,7 @@ def test_panels_that_are_there_have_their_table_and_maps_where_others_cannot_be_
         assert {f"panel_{name.partition('/')[0]}.png" for name in maps.files} == {path.name for path in drawn}
 
 
+@pytest.mark.usefixtures("headings")
 def test_branches_that_cannot_be_compared_cost_no_panel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notes: list[list[str]]
 ) -> None:

@@ -90,7 +90,9 @@ class Explained:
 
         None stands in for another.
         """
-        works, refused, no_room = [], [], []
+        works: list[Explainer] = []
+        refused: list[str] = []
+        no_room: list[str] = []
         for explainer in explainers:
             try:
                 self.maps([explainer], [0], [0])

@@ -34,7 +34,7 @@ def write_version_grids(
     explainer of it, for the predicted class; `warn` gives what must be said of explainers by their names. Returns why
     there are none, or nothing.
     """
-    from trainables.explain.class_grid import class_grids, drawn_explainers, write_class_grid
+    from trainables.explain.class_grid import class_grids, drawn_explainers, not_drawn, write_class_grid
     from trainables.explain.packaged import explainers_for, load_packaged
 
     labels_N, probs_NK = predictions.labels_N, predictions.probs_NK
@@ -44,10 +44,10 @@ def write_version_grids(
         for grid in class_grids(probs_NK, labels_N, per_class, SEED):
             images_NMHW = _images(packaged, [predictions.rows[n] for n in grid.chosen], read)
             explained = packaged.explained(images_NMHW)
-            explainers, _ = explainers_for(explained, None)
+            explainers, refused = explainers_for(explained, None)
             about = labels_N[grid.chosen], probs_NK[grid.chosen], packaged.classes
             heading = f"{title}: {grid.words}"
-            warnings = warn([one.name for one in drawn_explainers(explainers)])
+            warnings = [*warn([one.name for one in drawn_explainers(explainers)]), *not_drawn(explained, refused)]
             numbers = range(len(images_NMHW))
             write_class_grid(folder / grid.file, explained, explainers, numbers, *about, heading, warnings)
     except ExplanationError as error:

@@ -13,7 +13,7 @@ from torch import nn
 from trainables.catalog import Task, architecture
 from trainables.data.records import Side
 from trainables.data.split_rows import SplitRow
-from trainables.errors import ExplanationError, OutOfMemory
+from trainables.errors import OutOfMemory
 from trainables.evaluation.evaluation import Evaluation, evaluate
 from trainables.evaluation.evaluation_files import (
     COST_FILE,
@@ -113,7 +113,11 @@ def _explain(
     predictions: Predictions,
     explaining: Explaining,
 ) -> None:
-    from trainables.explain.explained import Explained  # seconds of imports, which other evaluations do without
+    from trainables.explain.explained import (
+        FAULTS,
+        Explained,
+        reason_of,
+    )  # seconds of imports, which other evaluations do without
     from trainables.explain.side_explanations import explain_side
 
     side_px = images_NMHW.shape[2]
@@ -129,8 +133,8 @@ def _explain(
         torch.set_num_threads(1)
     try:
         explain_side(folder, task, explained, predictions, masks, title, explaining.settings)
-    except (ExplanationError, torch.OutOfMemoryError) as error:  # costs no evaluation
-        told = {"explainers": {}, "refused": [str(error).strip().splitlines()[0]]}
+    except FAULTS as fault:  # costs no evaluation
+        told = {"explainers": {}, "refused": [], "failed": [reason_of(fault)]}
         (folder / EXPLANATIONS_FILE).write_text(json.dumps(told, indent=2), encoding="utf-8")
     finally:
         torch.set_num_threads(threads)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from trainables.catalog import architecture as architecture_record
 from trainables.durable import put_in_place
-from trainables.errors import WeightsError
+from trainables.errors import WeightsError, first_line
 
 Build = Callable[[Mapping[str, Any], int, bool], nn.Module]
 
@@ -58,8 +58,8 @@ def fetch_pretrained(name: str) -> None:
     try:
         timm.create_model(name, pretrained=True)
     except Exception as error:  # the hub's client raises its own kinds for each way of having no network
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"pretrained weights of {name} cannot be had ({reason[:120]})") from error
+        reason = first_line(error, 120)
+        raise WeightsError(f"pretrained weights of {name} cannot be had ({reason})") from error
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

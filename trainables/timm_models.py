@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from trainables.architectures.timm_model import build, own_image_px
-from trainables.errors import ArchitectureError
+from trainables.errors import ArchitectureError, first_line
 from trainables.layers import layer_numbers
 
 STEPS_PX = (32, 16, 14)  # what strides, windows and patches divide
@@ -82,7 +82,7 @@ def _build(hyperparameters: Mapping[str, Any]) -> nn.Module:
 
 
 def _in_one_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:120].rstrip(" ;,")
+    return first_line(error, 120).rstrip(" ;,")
 
 
 def _require_classifier(backbone: nn.Module, timm_name: str) -> None:

@@ -59,7 +59,7 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
     except (OSError, ValueError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise BadInput(f"{evaluated}: its evaluation cannot be read ({error}); run the sweep again") from error
-    explanations, unexplained = _explanations(evaluated / EXPLANATIONS)
+    explanations, unexplained, failed = _explanations(evaluated / EXPLANATIONS)
     weights_sha256 = _evaluated_weights(evaluated, sweep / "trials" / f"{trial.number:04d}" / BEST_WEIGHTS, folder)
     started = state.resumed or state.started
     evidence = Evidence(
@@ -90,6 +90,7 @@ def write_bundle(folder: Path, sweep: Path, state: SweepState) -> EvidenceFolder
         seeds=spread_over("seed", state, trial.number) or {},
         explanations=explanations,
         unexplained=unexplained,
+        explaining_failed=failed,
         cost=_cost(evaluated / COST_FILE, trial, started.device),
         code=started.git,
         versions=started.versions,
@@ -159,10 +160,10 @@ def _audit(path: Path) -> dict[str, Any]:
     }
 
 
-def _explanations(folder: Path) -> tuple[dict[str, ExplainerVerdict], str]:
-    """Return what each explainer's maps are worth, and why there is nothing though it was tried."""
+def _explanations(folder: Path) -> tuple[dict[str, ExplainerVerdict], str, bool]:
+    """Return what each explainer's maps are worth, or why there is nothing though it was tried, and if that failed."""
     if not folder.is_dir():
-        return {}, ""
+        return {}, "", False
     try:
         told = json.loads((folder / EXPLANATIONS_FILE).read_bytes())
         verdicts = {
@@ -174,9 +175,12 @@ def _explanations(folder: Path) -> tuple[dict[str, ExplainerVerdict], str]:
             )
             for name, one in told["explainers"].items()
         }
-        return verdicts, "" if verdicts else "; ".join(told["refused"])
+        if verdicts:
+            return verdicts, "", False
+        failed = told.get("failed", [])
+        return {}, "; ".join([*failed, *told["refused"]]), bool(failed)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return {}, f"{EXPLANATIONS_FILE} is gone or damaged"
+        return {}, f"{EXPLANATIONS_FILE} is gone or damaged", True
 
 
 def _cost(path: Path, trial: TrialState, device: str) -> Cost:

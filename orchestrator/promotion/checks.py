@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.promotion.evidence import Evidence, EvidenceFolder, ExplainerVerdict
+from orchestrator.promotion.evidence import Evidence, EvidenceFolder
 from orchestrator.promotion.policy import Policy
 from orchestrator.ranking import format_metric
 from trainables.evaluation.metrics import METRICS, classification_metrics
@@ -49,7 +49,7 @@ def absolute_checks(policy: Policy, folder: EvidenceFolder) -> list[Check]:
     if policy.least_modality_auroc is not None:
         checks += _modalities(policy.least_modality_auroc, policy.least_modality_images, evidence)
     if policy.sane_explanations and (evidence.explanations or evidence.unexplained):
-        checks.append(_explained(evidence.explanations, evidence.unexplained))
+        checks.append(_explained(evidence))
     return checks
 
 
@@ -188,8 +188,15 @@ def _sensitive(least: float, least_specificity: float, evidence: Evidence) -> Ch
     return Check(name, shown, rule, passed=value >= least and reached >= least_specificity)
 
 
-def _explained(explanations: Mapping[str, ExplainerVerdict], unexplained: str) -> Check:
-    """Refuse a model none of whose maps hangs on it, or that gave none; one that is too coarse to tell might."""
+def _explained(evidence: Evidence) -> Check:
+    """Refuse a model none of whose maps hangs on it, or whose explaining failed; one too coarse to tell might pass."""
+    explanations = evidence.explanations
+    if not explanations:
+        rule = "answers are explained (sane_explanations: false in promotion.yaml waives it)"
+        if not evidence.explaining_failed:
+            rule = "answers are explained where an explainer can be used on such a model"
+        value = f"no map is judged: {evidence.unexplained}"
+        return Check("explanations", value, rule, passed=not evidence.explaining_failed)
     verdicts = {name: one.depends_on_model for name, one in explanations.items()}
     kept = [name for name, passed in verdicts.items() if passed]
     untold = [name for name, passed in verdicts.items() if passed is None]
@@ -197,8 +204,6 @@ def _explained(explanations: Mapping[str, ExplainerVerdict], unexplained: str) -
     changing = f"change with the weights: {', '.join(kept) or 'none'}; cannot tell: {', '.join(untold) or 'none'}"
     value = f"{changing}; better than their controls: {', '.join(better) or 'none for sure'}"
     rule = "not every kind of map stays as it is when the weights are noise"
-    if not explanations:
-        return Check("explanations", f"no map is judged: {unexplained}", rule, passed=False)
     return Check("explanations", value, rule, passed=bool(kept or untold))
 
 

@@ -77,6 +77,7 @@ class Evidence(BaseModel):
     seeds: dict[str, tuple[float, float, int]] = {}
     explanations: dict[str, ExplainerVerdict] = {}  # by explainer; empty where nothing was explained
     unexplained: str = ""  # why explaining was tried and gave nothing
+    explaining_failed: bool = False  # so; else no explainer can be used on such a model
     cost: Cost
     code: dict[str, str]
     versions: dict[str, str]

@@ -96,7 +96,7 @@ def main() -> None:
         masks = {place: mask_HW for place, mask_HW in found.items() if mask_HW is not None}
         explained = Explained(architecture("cross_modal"), model, images_NMHW)
         settings = replace(ExplanationSettings(), proved=len(rows), most_road_px=0)
-        _, proved = prove(explained, [*explained.architecture.explainers, *FURTHER], rows, masks, settings)
+        _, proved, _ = prove(explained, [*explained.architecture.explainers, *FURTHER], rows, masks, settings)
         for one in proved:
             figures = one.summary.all_images
             told = "; ".join(

@@ -211,14 +211,25 @@ def test_maps_that_do_not_hang_on_the_model_refuse_it(
 
 def test_a_model_whose_explaining_failed_is_refused_with_the_reason(tmp_path: Path) -> None:
     folder = write_evidence(tmp_path / "e", BETTER)
-    told = folder.evidence.model_copy(update={"unexplained": "CNN: its map of a 32 px image is one cell"})
+    told = folder.evidence.model_copy(update={"unexplained": "proof: out of memory", "explaining_failed": True})
     (folder.path / EVIDENCE_FILE).write_text(told.model_dump_json())
     decision = decide(POLICY, EvidenceFolder(folder.path))
     assert failed(decision) == ["explanations"]
-    assert decision.failed[0].value == "no map is judged: CNN: its map of a 32 px image is one cell"
+    assert decision.failed[0].value == "no map is judged: proof: out of memory"
+    assert "(sane_explanations: false in promotion.yaml waives it)" in decision.failed[0].rule
     assert decide(POLICY.model_copy(update={"sane_explanations": False}), EvidenceFolder(folder.path)).passed
     card = write_model_card(EvidenceFolder(folder.path))
-    assert "no map that is judged: CNN: its map of a 32 px image" in card and "Nothing was explained" not in card
+    assert "no map that is judged: proof: out of memory" in card and "Nothing was explained" not in card
+
+
+def test_a_model_that_no_explainer_can_be_used_on_is_not_refused_and_that_is_said(tmp_path: Path) -> None:
+    folder = write_evidence(tmp_path / "e", BETTER)
+    told = folder.evidence.model_copy(update={"unexplained": "CNN: its map of a 32 px image is one cell"})
+    (folder.path / EVIDENCE_FILE).write_text(told.model_dump_json())
+    decision = decide(POLICY, EvidenceFolder(folder.path))
+    assert decision.passed
+    (check,) = (check for check in decision.checks if check.name == "explanations")
+    assert check.value == "no map is judged: CNN: its map of a 32 px image is one cell"
 
 
 def test_the_card_says_what_a_model_is_for_and_where_it_fails(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Cells are drawn where their layer looks: by strides and padding, which is where gradients and blobs say, too."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import timm
@@ -15,7 +17,7 @@ from trainables.explain.engine import Explanation, explain
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import Explainer
 from trainables.explain.layers import SpatialLayer, spatial_layer
-from trainables.explain.localisation import is_blank, pointing_score, to_image_grid
+from trainables.explain.localisation import is_blank, is_even, pointing_score, to_image_grid
 from trainables.explain.panels import Panel, panel_figure
 from trainables.explain.proof import FIGURES, ProofCase, ProofSettings, prove_image
 from trainables.explain.sanity import randomisation_test
@@ -162,6 +164,11 @@ def test_a_map_that_is_the_same_everywhere_stays_so_where_cells_reach_no_edge(sp
     tile = Tile(image_HW, beside_HW, 0, 0)
     for figure in (panel_figure(Panel([image_HW], {"CNN": on_image_HW}, "")), grid_figure([tile], ["one"], "")):
         assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["the same\neverywhere"]
+    pair = Explained(record, nn.Identity(), np.stack([image_HW, image_HW])[None])
+    maps = {name: replace(found, image=image) for image, name in enumerate(("CT", "MRI"))}
+    of_each = {one.image: Explainer("gradcam", "layer3", name, image=one.image) for name, one in maps.items()}
+    (both_HW,) = _maps_beside(pair, of_each, maps)
+    assert both_HW.shape == (96, 192) and is_even(both_HW), "the tile of two images says the same"
     case = ProofCase(image="one", index=0, group="one", is_correct=True, class_index=0, mask_HW=image_HW == 0)
     settings, image_1HW = ProofSettings(percentiles=(), steps=2), torch.rand(1, 96, 96)
     even = {"cam": map_hw}, case, settings, {"cam": layer.places}

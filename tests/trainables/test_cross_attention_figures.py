@@ -18,6 +18,7 @@ from trainables.explain.cross_attention_files import write_cross_attention
 from trainables.explain.cross_look import CrossCase, CrossLook
 from trainables.explain.encoder_features import features_figure
 from trainables.explain.fused_heatmap import fused_figure
+from trainables.explain.localisation import EVEN_FRACTION
 from trainables.explain.received_attention import received_figure
 from trainables.explain.token_similarity import similarity_figure, similarity_stages
 
@@ -94,12 +95,12 @@ def test_what_is_not_drawn_is_said() -> None:
     assert "CKA none (none)" in words_of(similarity_figure(similarity, similarity_stages(similarity), TITLE))
 
 
-def test_a_fused_map_that_differs_by_rounding_only_is_not_stretched() -> None:
-    fused_DHW = np.full((10, 3, 4), 1 / 3, np.float32)
-    fused_DHW[:, 1, 2] = np.nextafter(fused_DHW[0, 0, 0], np.float32(1))
+@pytest.mark.parametrize(("fraction", "is_drawn"), [(0.9, False), (1.1, True)])
+def test_a_fused_map_is_not_stretched_where_any_other_map_is_even(fraction: float, is_drawn: bool) -> None:
+    fused_DHW = np.ones((10, 3, 4), np.float32)
+    fused_DHW[:, :2] -= np.float32(fraction * EVEN_FRACTION)
     figure = fused_figure(replace(LOOKS["random"], fused_DHW=fused_DHW), TITLE)
-    assert [len(axes.images) for axes in figure.axes[:4]] == [1, 1, 1, 1]
-    assert len(fused_figure(LOOKS["random"], TITLE).axes[1].images) > 1
+    assert [len(axes.images) for axes in figure.axes[:4]] == [1, 3 if is_drawn else 1] * 2
 
 
 @pytest.mark.parametrize("labels", [[0], [0, 1], [1, 0, 1, 1, 2, 3, 4, 5, 6, 7]])

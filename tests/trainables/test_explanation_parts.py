@@ -272,5 +272,5 @@ def test_a_model_of_noise_that_cannot_be_explained_costs_no_map(monkeypatch: pyt
 
     monkeypatch.setattr("trainables.explain.proving.randomisation_test", broken)
     rows = rows_of(*[(n % 2, "MR", f"p{n}") for n in range(3)])
-    _, (one,) = prove(explained, record.explainers[:1], rows, {}, QUICK)
+    _, (one,), _ = prove(explained, record.explainers[:1], rows, {}, QUICK)
     assert one.verdict.depends_on_model is None and one.verdict.of_noise.endswith("logits are no numbers")

@@ -10,10 +10,12 @@ from PIL import Image
 from trainables.data.images import resize_square
 from trainables.data.phantom import PHANTOMS
 from trainables.explain.localisation import (
+    EVEN_FRACTION,
     energy_outside,
     energy_within,
     head_mask,
     is_blank,
+    is_even,
     pointing_score,
     to_image_grid,
 )
@@ -57,6 +59,13 @@ def test_energy_is_of_the_positive_part() -> None:
     head_HW = np.ones((4, 4), dtype=bool)
     head_HW[0, 0] = False
     assert energy_outside(map_HW, head_HW) == pytest.approx(1 / 4)
+
+
+@pytest.mark.parametrize(("fraction", "even"), [(0.9, True), (1.1, False)])
+def test_a_range_is_even_up_to_what_sums_differ_by(fraction: float, even: bool) -> None:
+    map_HW = np.full((4, 4), 5.0)
+    map_HW[1, 2] -= fraction * EVEN_FRACTION * 5
+    assert is_even(map_HW) == is_blank(map_HW) == even
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 0.7])

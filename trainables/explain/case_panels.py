@@ -1,7 +1,7 @@
 """Panels of some cases, what they rest on as a table, and their raw maps."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from trainables.data.decoding import Progress
 from trainables.explain.components import BranchShare, MapAgreement, branch_shares, map_agreement
 from trainables.explain.engine import Explanation
-from trainables.explain.explained import Explained
+from trainables.explain.explained import FAULTS, Explained, reason_of
 from trainables.explain.explainers import METHODS, BranchPair, Explainer
 from trainables.explain.localisation import head_mask
 from trainables.explain.map_warnings import idle_branch, of_any_class
@@ -59,20 +59,23 @@ def write_panels(
     """Write panel_<name>.png for each case, cases.csv with a row for each, and maps.npz ("<name>/<explainer>").
 
     `warnings` are said in every panel, as is which maps are of any class. A batch of cases is explained at a time.
-    Raises ExplanationError.
+    Raises ExplanationError; table and maps are then of the panels that are there.
     """
     rows: list[dict[str, str]] = []
     raw: dict[str, np.ndarray] = {}
     warnings = [*warnings, *of_any_class(explainers)]
-    for start in range(0, len(cases), BATCH):
-        own = cases[start : start + BATCH]
-        own_rows, own_raw = _write_batch(folder, explained, explainers, own, reference, warnings, colormap)
-        rows += own_rows
-        raw |= own_raw
-        if progress is not None:
-            progress("explaining", start + len(own), len(cases))
-    write_table(folder / CASES_FILE, rows)
-    np.savez_compressed(folder / MAPS_FILE, allow_pickle=False, **raw)
+    try:
+        for start in range(0, len(cases), BATCH):
+            own = cases[start : start + BATCH]
+            for row, maps in _write_batch(folder, explained, explainers, own, reference, warnings, colormap):
+                rows.append(row)
+                raw |= maps
+            if progress is not None:
+                progress("explaining", start + len(own), len(cases))
+    finally:
+        if rows:
+            write_table(folder / CASES_FILE, rows)
+            np.savez_compressed(folder / MAPS_FILE, allow_pickle=False, **raw)
 
 
 def _write_batch(
@@ -83,20 +86,22 @@ def _write_batch(
     reference: Reference,
     warnings: Sequence[str],
     colormap: str,
-) -> tuple[list[dict[str, str]], dict[str, np.ndarray]]:
-    """Write the panels of some cases; return their rows and raw maps."""
+) -> Iterator[tuple[dict[str, str], dict[str, np.ndarray]]]:
+    """Write the panels of some cases; yield the row and the raw maps of each that is written."""
     numbers, classes = [case.number for case in cases], [case.class_index for case in cases]
     maps = explained.maps(explainers, numbers, classes)
     pair = explained.architecture.pair
-    shares: list[BranchShare] = []
+    shares: Sequence[BranchShare | None] = [None] * len(cases)
+    no_share = ""
     of_branches: dict[str, list[str]] = {}
     if pair is not None:
         of_branches = {branch: [one.name for one in explainers if _is_of(one, branch)] for branch in pair.branches}
         inputs = explained.input_of(numbers)
-        shares = branch_shares(explained.model, inputs, classes, reference.x_NMHW, pair.branches)
-    rows: list[dict[str, str]] = []
-    raw: dict[str, np.ndarray] = {}
-    for place, case in enumerate(cases):
+        try:
+            shares = branch_shares(explained.model, inputs, classes, reference.x_NMHW, pair.branches)
+        except FAULTS as fault:
+            no_share = f"What each branch gives to the answer is not known: {reason_of(fault)}."
+    for place, (case, share) in enumerate(zip(cases, shares, strict=True)):
         images_MHW = explained.images_NMHW[case.number]
         notes, row = [*warnings, _legend(explainers, maps)], dict(case.about)
         image_hw = (images_MHW.shape[1], images_MHW.shape[2])
@@ -110,18 +115,17 @@ def _write_batch(
                 fused = pair.first, pair.second, pair.weight
                 head_HW = head_mask(images_MHW[maps[pair.first].image] / 255)
                 alike = map_agreement(own[pair.first], own[pair.second], head_HW if head_HW.any() else None)
-            row |= _component_cells(pair, shares[place], alike)
-            idle = idle_branch(dict(zip(pair.branches, shares[place].shapley, strict=True)), of_branches)
-            notes = [_component_words(pair, shares[place], alike, reference.named), *idle, *notes]
+            row |= _component_cells(pair, share, alike)
+            parts = {} if share is None else dict(zip(pair.branches, share.shapley, strict=True))
+            given = no_share if share is None else _share_words(pair, share, reference.named)
+            notes = [f"{_alike_words(pair, alike)}{given}", *idle_branch(parts, of_branches), *notes]
         if case.exponent != 1:
             notes = [*notes, f"Drawn to the power of {case.exponent:g}, its class's weight: a display, no evidence."]
         on = {name: one.image for name, one in maps.items()}
         named = explained.architecture.image_names
         panel = Panel(images_MHW, own, case.title, notes, fused, case.exponent, on, named)
         draw_panel(folder / f"panel_{case.name}.png", panel, colormap)
-        rows.append(row)
-        raw |= {f"{case.name}/{name}": one.maps_BHW[place] for name, one in maps.items()}
-    return rows, raw
+        yield row, {f"{case.name}/{name}": one.maps_BHW[place] for name, one in maps.items()}
 
 
 def _legend(explainers: Sequence[Explainer], maps: Mapping[str, Explanation]) -> str:
@@ -149,33 +153,37 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         writer.writerows(rows)
 
 
-def _component_cells(pair: BranchPair, share: BranchShare, alike: MapAgreement | None) -> dict[str, str]:
-    (first, second), (one, other) = share.shapley, pair.names
+def _component_cells(pair: BranchPair, share: BranchShare | None, alike: MapAgreement | None) -> dict[str, str]:
+    one, other = pair.names
+    first, second = (None, None) if share is None else share.shapley
     cells = {
         "rank_correlation": None if alike is None else alike.rank_correlation,
         "top_20_overlap": None if alike is None else alike.top_overlap,
-        f"feature_norm_share_{one}": share.norm_share,
+        f"feature_norm_share_{one}": None if share is None else share.norm_share,
         f"shapley_{one}": first,
         f"shapley_{other}": second,
-        "logit_above_baseline": share.above_baseline,
+        "logit_above_baseline": None if share is None else share.above_baseline,
     }
     return {name: "" if value is None else repr(value) for name, value in cells.items()}
 
 
-def _component_words(pair: BranchPair, share: BranchShare, alike: MapAgreement | None, reference: str) -> str:
-    """Say whether both maps agree, where both are shown, and what each branch gives to the logit."""
-    (first, second), (one, other) = share.shapley, pair.names
+def _alike_words(pair: BranchPair, alike: MapAgreement | None) -> str:
+    """Say whether both maps agree, where both are shown."""
     if alike is None:
-        maps = ""
-    elif alike.rank_correlation is None or alike.top_overlap is None:
-        maps = f"{pair.first} or {pair.second}: the same everywhere. "
-    else:
-        maps = (
-            f"{pair.first} and {pair.second}: rank correlation {alike.rank_correlation:.2f}, "
-            f"top 20 % overlap {alike.top_overlap:.0%}. "
-        )
+        return ""
+    if alike.rank_correlation is None or alike.top_overlap is None:
+        return f"{pair.first} or {pair.second}: the same everywhere. "
     return (
-        f"{maps}Logit above that of {reference}: {share.above_baseline:+.2f} = {one} {first:+.2f} "
+        f"{pair.first} and {pair.second}: rank correlation {alike.rank_correlation:.2f}, "
+        f"top 20 % overlap {alike.top_overlap:.0%}. "
+    )
+
+
+def _share_words(pair: BranchPair, share: BranchShare, reference: str) -> str:
+    """Say what each branch gives to the logit."""
+    (first, second), (one, other) = share.shapley, pair.names
+    return (
+        f"Logit above that of {reference}: {share.above_baseline:+.2f} = {one} {first:+.2f} "
         f"{other} {second:+.2f} (Shapley). Feature-norm share of {one}: {share.norm_share:.0%} (lengths of "
         "vectors of other sizes and scales do not compare)."
     )

@@ -15,7 +15,7 @@ from trainables.explain.display import display_maps
 from trainables.explain.engine import Explanation
 from trainables.explain.explained import Explained
 from trainables.explain.explainers import METHODS, Explainer
-from trainables.explain.localisation import is_blank
+from trainables.explain.localisation import is_blank, is_even
 from trainables.explain.panels import draw_overlay
 
 GRID_FILE = "class_grid.png"
@@ -90,6 +90,15 @@ def drawn_explainers(explainers: Sequence[Explainer]) -> list[Explainer]:
     return list({one.image: one for one in reversed(explainers)}.values())
 
 
+def not_drawn(explained: Explained, refused: Sequence[str]) -> list[str]:
+    """Say of the maps that the architecture's record has first why they are not those that are drawn.
+
+    `refused` are reasons that begin with an explainer's name.
+    """
+    first = tuple(f"{one.name}: " for one in drawn_explainers(explained.architecture.explainers))
+    return [f"Not shown: {reason}" for reason in refused if reason.startswith(first)]
+
+
 def _named(explained: Explained, image: int) -> str:
     names = explained.architecture.image_names
     return f" of {names[image]}" if len(names) > 1 else ""
@@ -101,13 +110,15 @@ def _maps_beside(
     """Return for each case the map of its image; of several images the views beside each other, 0 without a view."""
     per_case, height, width = explained.images_NMHW.shape[1:]
     beside_NHW = np.zeros((len(next(iter(found.values())).maps_BHW), height, per_case * width), dtype=np.float32)
-    for image, explainer in first.items():
-        for place, map_HW in enumerate(beside_NHW[:, :, image * width : (image + 1) * width]):
-            own_HW = found[explainer.name].on_image(place, (height, width))
-            if per_case == 1:
-                map_HW[:] = own_HW
-            elif not is_blank(own_HW):
-                map_HW[:] = display_maps(own_HW[None], own_HW.shape)[0]
+    for place, beside_HW in enumerate(beside_NHW):
+        own = {image: found[one.name].on_image(place, (height, width)) for image, one in first.items()}
+        if all(is_even(map_HW) for map_HW in own.values()):
+            beside_HW[:] = 1
+            continue
+        for image, map_HW in own.items():
+            if per_case == 1 or not is_blank(map_HW):
+                shown_HW = map_HW if per_case == 1 else display_maps(map_HW[None], map_HW.shape)[0]
+                beside_HW[:, image * width : (image + 1) * width] = shown_HW
     return list(beside_NHW)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainables.errors import ExplanationError
+from trainables.errors import ExplanationError, first_line
 from trainables.explain.display import display_maps
 from trainables.explain.private_copy import private_copy, undisturbed
 from trainables.explain.rank_correlation import rank_correlation
@@ -84,7 +84,7 @@ def _told_of(branches: tuple[str, str]) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        reason = first_line(error, 160)
         raise ExplanationError(f"branches {' and '.join(branches)} cannot be compared ({reason})") from error
 
 

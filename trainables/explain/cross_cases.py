@@ -28,14 +28,14 @@ def write_side_cross(
     predictions: Predictions,
     panels: Sequence[Case],
     settings: ExplanationSettings,
-) -> str:
+) -> None:
     """Write what `write_cross_attention` writes below `folder`: figures of cases with panels, tables over others too.
 
-    Means of classes are over cases drawn at random. Returns why there is nothing, empty where there is; nothing is
-    written for an architecture without attention between images.
+    Means of classes are over cases drawn at random. Nothing is written for an architecture without attention between
+    images. Raises ExplanationError.
     """
     if explained.architecture.cross is None:
-        return ""
+        return
     files = {case.number: case for case in panels[: settings.cross_figures]}
     labels_N, predicted_N = predictions.labels_N, predictions.probs_NK.argmax(axis=1)
     counted = random_of_each_class(labels_N, settings.counted, settings.seed)
@@ -52,11 +52,7 @@ def write_side_cross(
         for n in numbers
     ]
     drawn = [place for place, n in enumerate(numbers) if n in files]
-    try:
-        write_cross_attention(folder / FOLDER, cross_looks(explained, numbers), cases, task.classes, drawn)
-    except ExplanationError as error:
-        return f"attention between images: {error}"
-    return ""
+    write_cross_attention(folder / FOLDER, cross_looks(explained, numbers), cases, task.classes, drawn)
 
 
 def write_asked_cross(

@@ -8,13 +8,19 @@ import torch
 from torch import nn
 
 from trainables.configs.record import Architecture
-from trainables.errors import ExplanationError
+from trainables.errors import ExplanationError, first_line
 from trainables.explain.engine import Explanation, explain
 from trainables.explain.explainers import METHODS, Explainer
 from trainables.explain.layers import full_path
 from trainables.inference import to_input
 
 Masks = Mapping[tuple[int, int], np.ndarray]  # lesions, mask_HW by the number of the case and of its image
+FAULTS = (ExplanationError, torch.OutOfMemoryError)  # of one explainer or one part: they cost no other
+
+
+def reason_of(fault: Exception) -> str:
+    """Return one of `FAULTS` in a line; what an allocator tells of the processes of a device is no reason."""
+    return "out of memory" if isinstance(fault, torch.OutOfMemoryError) else first_line(fault)
 
 
 def explain_cases(model: nn.Module, x_BMHW: torch.Tensor, targets: Sequence[int], explainer: Explainer) -> Explanation:
@@ -79,17 +85,23 @@ class Explained:
         there = " or ".join(f"{stack}.0.attention" for stack in stacks) or "there is none in this model"
         raise ExplanationError(f"{path or 'no layer'}: is no attention between images; {there}")
 
-    def usable(self, explainers: Sequence[Explainer]) -> tuple[list[Explainer], list[str]]:
-        """Return the explainers that work on this model, and why the others do not: none stands in for another."""
-        works, refused = [], []
+    def usable(self, explainers: Sequence[Explainer]) -> tuple[list[Explainer], list[str], list[str]]:
+        """Return the explainers that work on this model, why others do not, and which the device has no room for.
+
+        None stands in for another.
+        """
+        works: list[Explainer] = []
+        refused: list[str] = []
+        no_room: list[str] = []
         for explainer in explainers:
             try:
                 self.maps([explainer], [0], [0])
-            except ExplanationError as error:
-                refused.append(f"{explainer.name}: {error}")
+            except FAULTS as fault:
+                said = no_room if isinstance(fault, torch.OutOfMemoryError) else refused
+                said.append(f"{explainer.name}: {reason_of(fault)}")
             else:
                 works.append(explainer)
-        return works, refused
+        return works, refused, no_room
 
 
 def _is_between_images(explainer: Explainer) -> bool:

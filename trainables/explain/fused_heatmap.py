@@ -8,12 +8,11 @@ from matplotlib.figure import Figure
 from trainables.evaluation.figures.labels import wrapped
 from trainables.evaluation.figures.style import save, words_below
 from trainables.explain.cross_look import CrossLook
-from trainables.explain.localisation import to_image_grid
+from trainables.explain.localisation import is_blank, to_image_grid
 from trainables.explain.panels import COLORMAP, draw_overlay
 from trainables.explain.wide_figures import TEXT_IN, draw_image, draw_scale, row_of_tiles
 
 TILES = 4
-ROUNDING = 1e-5  # of the largest value: what sums of float32 differ by, and no range to stretch
 
 
 def fused_map(fused_DHW: np.ndarray) -> np.ndarray:
@@ -31,17 +30,17 @@ def fused_figure(look: CrossLook, title: str, colormap: str = COLORMAP) -> Figur
     map_hw = fused_map(look.fused_DHW)
     map_HW = to_image_grid(map_hw, (look.images_2HW.shape[1], look.images_2HW.shape[2]))
     lowest, highest, mean = float(map_HW.min()), float(map_HW.max()), float(map_hw.mean())
-    is_even = highest - lowest <= ROUNDING * highest
+    nothing_to_draw = is_blank(map_HW)
     figure, tiles, scale = row_of_tiles(look.images_2HW[0], TILES, f"{title}; fused map")
     for modality, name in enumerate(look.names):
         image_HW = look.images_2HW[modality]
         plain, covered = tiles[2 * modality : 2 * modality + 2]
         draw_image(plain, image_HW, name, TEXT_IN / TILES)
         draw_image(covered, image_HW, f"fused over {name}", TEXT_IN / TILES)
-        if not is_even:
+        if not nothing_to_draw:
             draw_overlay(covered, image_HW, map_HW, colormap)
     words = f"Mean |activation| of {len(look.fused_DHW)} fused channels"
-    if is_even:
+    if nothing_to_draw:
         scale.axis("off")
         words += f": {mean:.3g} everywhere, so there is nothing to draw."
     else:

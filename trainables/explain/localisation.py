@@ -8,7 +8,8 @@ import numpy as np
 
 from trainables.explain.cell_places import CellPlaces, evenly
 
-TIE_FRACTION = 1e-6  # of a map's range or value: what is equal may differ in its last digits
+TIE_FRACTION = 1e-6  # of a map's range: what is equal may differ in its last digits
+EVEN_FRACTION = 1e-5  # of a map's highest value: what sums of float32 differ by, and no range to stretch
 _HOLES_FRACTION = 0.5  # of Otsu's threshold: grey matter may be much darker than bone or fat, never as dark as air
 
 
@@ -25,7 +26,7 @@ def is_blank(map_HW: np.ndarray) -> bool:
 def is_even(map_HW: np.ndarray) -> bool:
     """Say whether a map has evidence, and as much of it everywhere but for last digits."""
     highest = float(map_HW.max())
-    return highest > 0 and highest - float(map_HW.min()) <= TIE_FRACTION * highest
+    return highest > 0 and highest - float(map_HW.min()) <= EVEN_FRACTION * highest
 
 
 def to_image_grid(map_hw: np.ndarray, image_HW: tuple[int, int], places: CellPlaces | None = None) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainables.errors import ExplanationError
+from trainables.errors import ExplanationError, first_line
 
 _ONE_AT_A_TIME = threading.RLock()  # what draws random numbers shares its state with all threads
 
@@ -28,7 +28,7 @@ def private_copy(model: nn.Module) -> nn.Module:
         try:
             private = copy.deepcopy(_plain(model))
         except (RuntimeError, TypeError) as error:
-            raise ExplanationError(f"{type(model).__name__} cannot be copied ({_first_line(error)})") from error
+            raise ExplanationError(f"{type(model).__name__} cannot be copied ({first_line(error, 160)})") from error
         _remove_compilation(private)
         return private.requires_grad_(False).float().eval()
 
@@ -79,7 +79,3 @@ def _remove_compilation(module: nn.Module) -> None:
         if plain is not child:
             setattr(module, name, plain)
         _remove_compilation(plain)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

@@ -54,7 +54,7 @@ def proof_figure(summaries: Sequence[ExplainerSummary], title: str, further: Seq
     figure.set_size_inches(WIDTH_IN * 2, max(1.0, 0.28 * len(summaries) + 0.7) + 3 * LINE_IN)
     words_below(figure, "\n".join(verdicts))
     if not known:
-        say_instead(figure.add_subplot(), "no map shows positive evidence")
+        say_instead(figure.add_subplot(), "no map shows positive evidence\nthat is not the same everywhere")
         return figure
     axes_row = figure.subplots(1, len(known), squeeze=False)[0]
     for axes, name in zip(axes_row, known, strict=True):

@@ -113,7 +113,9 @@ def _summary(explainer: str, scores: Sequence[MapScores], seed: int) -> Explaine
     values = ", ".join(_value(source, figure, means) for source in ("map", *CONTROLS))
     sentence = f"{explainer} {_verdict(beats, groups)}: {values} ({what})"
     if blank:
-        sentence += f"; {len(blank)} of {len(own)} maps show no positive evidence and are left out"
+        sentence += (
+            f"; {len(blank)} of {len(own)} maps show no positive evidence, or the same everywhere, and are left out"
+        )
     return ExplainerSummary(
         explainer=explainer,
         images=len(own),

@@ -13,7 +13,7 @@ from trainables.evaluation.predictions import case_digest
 from trainables.explain.cases import proved_cases, sanity_cases
 from trainables.explain.cell_places import CellPlaces
 from trainables.explain.engine import Explanation
-from trainables.explain.explained import Explained, Masks, explain_cases
+from trainables.explain.explained import FAULTS, Explained, Masks, explain_cases, reason_of
 from trainables.explain.explainers import Explainer
 from trainables.explain.faithfulness import Predict
 from trainables.explain.map_warnings import MapVerdict
@@ -49,21 +49,28 @@ def prove(
     rows: Sequence[SplitRow],
     masks: Masks,
     settings: ExplanationSettings,
-) -> tuple[list[MapScores], list[ProvedExplainer]]:
-    """Return a row per case, explainer and control, and a verdict per explainer; the class is the predicted one.
+) -> tuple[list[MapScores], list[ProvedExplainer], list[str]]:
+    """Return a row per case, explainer and control, a verdict per explainer, and why some explainers have none.
 
-    `masks` holds the lesions that are known. Of a case of several images only the one changes that a map lies on.
+    The class is the predicted one. `masks` holds the lesions that are known. Of a case of several images only the one
+    changes that a map lies on.
     """
     marked = {case for case, _ in masks}
     cases = proved_cases(rows, [n in marked for n in range(len(rows))], settings.seed, settings.proved)
     if not explainers or not cases:
-        return [], []
+        return [], [], []
     few = sanity_cases(rows, cases, settings.seed, settings.tested)
     proof = ProofSettings(steps=settings.removal_steps, seed=settings.seed)
     has_road = {*_road_cases(settings, explained.images_NMHW.shape[2], cases, few)}
     predict = predict_with(explained.model)
     classes = [int(k) for k in predict(explained.input_of(cases)).argmax(dim=1)]
-    maps = explained.maps(explainers, cases, classes)
+    maps: dict[str, Explanation] = {}
+    failed: list[str] = []
+    for one in explainers:
+        try:
+            maps |= explained.maps([one], cases, classes)
+        except FAULTS as fault:
+            failed.append(f"proof of {one.name}: {reason_of(fault)}")
     places = {name: one.places for name, one in maps.items()}
     scores: list[MapScores] = []
     for place, n in enumerate(cases):
@@ -78,9 +85,13 @@ def prove(
         scores += prove_case(predict, explained.input_of([n])[0], maps, place, case, masks, own)
     summaries = {one.explainer: one for one in summarise_proof(scores, settings.seed)}
     of_few = [classes[cases.index(n)] for n in few]
-    return scores, [
-        _proved(explained, one, summaries[one.name], few, of_few, places[one.name], settings) for one in explainers
-    ]
+    proved: list[ProvedExplainer] = []
+    for one in (explainer for explainer in explainers if explainer.name in maps):
+        try:
+            proved.append(_proved(explained, one, summaries[one.name], few, of_few, places[one.name], settings))
+        except FAULTS as fault:
+            failed.append(f"proof of {one.name}: {reason_of(fault)}")
+    return scores, proved, failed
 
 
 def _road_cases(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainables.errors import ExplanationError
+from trainables.errors import ExplanationError, first_line
 
 
 def relevance_BNN(score: Tensor, blocks: Sequence[Tensor]) -> Tensor:  # noqa: N802
@@ -24,7 +24,7 @@ def relevance_BNN(score: Tensor, blocks: Sequence[Tensor]) -> Tensor:  # noqa: N
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0][:160]
+        reason = first_line(error, 160)
         raise ExplanationError(f"the class's logit has no gradient by every block's attention ({reason})") from error
     num_tokens = blocks[0].shape[-1]
     identity_NN = torch.eye(num_tokens, device=blocks[0].device)

@@ -7,18 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from trainables.catalog import Task
-from trainables.errors import ExplanationError
 from trainables.evaluation.evaluation_files import EXPLANATIONS_FILE
 from trainables.evaluation.predictions import Predictions, case_digest
 from trainables.explain.case_panels import Case, Reference, write_panels, write_table
 from trainables.explain.cases import shown_cases
 from trainables.explain.channel_gates import write_channel_gates
-from trainables.explain.class_grid import class_grids, drawn_explainers, write_class_grid
+from trainables.explain.class_grid import class_grids, drawn_explainers, not_drawn, write_class_grid
 from trainables.explain.cross_cases import write_side_cross
-from trainables.explain.explained import Explained, Masks
+from trainables.explain.explained import FAULTS, Explained, Masks, reason_of
 from trainables.explain.map_warnings import verdict_warnings
 from trainables.explain.proof import MapScores
 from trainables.explain.proof_figure import draw_proof
@@ -41,52 +39,55 @@ def explain_side(
 ) -> None:
     """Write the folder: panels, class_grid.png, mistakes.png, cases.csv, maps.npz, proof.csv, .png, explanations.json.
 
-    Explained is the predicted class. `masks` as in `prove`. An explainer that cannot be used on this model is named in
-    explanations.json with the reason, as is a part that could not be made: the others are there all the same. Of an
+    Explained is the predicted class. `masks` as in `prove`. In explanations.json `refused` says why an explainer cannot
+    be used on this model, and `failed` why a part could not be made: the others are there all the same. Of an
     architecture with gates of channels also channel_gates.csv and .png, of one with attention between images what
     `write_side_cross` writes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    explainers, refused = explained.usable(explained.architecture.explainers)
+    explainers, refused, failed = explained.usable(explained.architecture.explainers)
+    no_map = [*refused, *failed]
     labels_N = predictions.labels_N
-    no_gates = write_channel_gates(folder, explained, labels_N, task.classes)
-    refused += [no_gates] if no_gates else []
+    with _noted("channel gates", failed):
+        no_gates = write_channel_gates(folder, explained, labels_N, task.classes)
+        refused += [no_gates] if no_gates else []
     scores: list[MapScores] = []
     proved: list[ProvedExplainer] = []
-    with _noted("proof", refused):
-        scores, proved = prove(explained, explainers, predictions.rows, masks, settings)
+    with _noted("proof", failed):
+        scores, proved, unproved = prove(explained, explainers, predictions.rows, masks, settings)
+        failed += unproved
     cases = _cases(task, predictions, title, settings)
     if explainers and cases:
         numbers = np.linspace(0, len(predictions.rows) - 1, min(MOST_REFERENCE, len(predictions.rows))).astype(int)
         reference = Reference(explained.input_of(numbers.tolist()), f"the mean features of {len(numbers)} test images")
         verdicts = {one.summary.explainer: one.verdict for one in proved}
         warnings = verdict_warnings([one.name for one in explainers], verdicts)
-        warnings += [f"Not shown: {reason}" for reason in refused]
-        with _noted("panels", refused):
+        warnings += [f"Not shown: {reason}" for reason in no_map]
+        with _noted("panels", failed):
             write_panels(folder, explained, explainers, cases, reference, warnings)
-        with _noted("attention between images", refused):
-            no_cross = write_side_cross(folder, task, explained, predictions, cases, settings)
-            refused += [no_cross] if no_cross else []
+        with _noted("attention between images", failed):
+            write_side_cross(folder, task, explained, predictions, cases, settings)
         drawn = verdict_warnings([one.name for one in drawn_explainers(explainers)], verdicts)
+        drawn += not_drawn(explained, no_map)
         probs_NK = predictions.probs_NK
         for grid in class_grids(probs_NK, labels_N, settings.of_each_class, settings.seed):
             about = explained, explainers, grid.chosen, labels_N, probs_NK, task.classes
-            with _noted(grid.file, refused):
+            with _noted(grid.file, failed):
                 write_class_grid(folder / grid.file, *about, f"{title}: {grid.words}", drawn)
     write_table(folder / PROOF_FILE, [asdict(row) for row in scores])
     if proved:
         further = [*(_of_model(one) for one in proved), f"{road_sentence(scores)}."]
         draw_proof(folder / PROOF_FIGURE, [one.summary for one in proved], f"{title}: what the maps are worth", further)
-    _write_summary(folder / EXPLANATIONS_FILE, explained, proved, road_sentence(scores), refused)
+    _write_summary(folder / EXPLANATIONS_FILE, explained, proved, road_sentence(scores), refused, failed)
 
 
 @contextmanager
-def _noted(what: str, refused: list[str]) -> Iterator[None]:
+def _noted(part: str, failed: list[str]) -> Iterator[None]:
     """Let a part that cannot be made cost no other."""
     try:
         yield
-    except (ExplanationError, torch.OutOfMemoryError) as error:
-        refused.append(f"{what}: {str(error).strip().splitlines()[0]}")
+    except FAULTS as fault:
+        failed.append(f"{part}: {reason_of(fault)}")
 
 
 def _of_model(one: ProvedExplainer) -> str:
@@ -124,9 +125,14 @@ def _cases(task: Task, predictions: Predictions, title: str, settings: Explanati
 
 
 def _write_summary(
-    path: Path, explained: Explained, proved: Sequence[ProvedExplainer], road: str, refused: Sequence[str]
+    path: Path,
+    explained: Explained,
+    proved: Sequence[ProvedExplainer],
+    road: str,
+    refused: Sequence[str],
+    failed: Sequence[str],
 ) -> None:
     methods = {one.name: asdict(one) for one in explained.architecture.explainers}
     about = {one.summary.explainer: {**methods[one.summary.explainer], **asdict(one)} for one in proved}
-    text = json.dumps({"explainers": about, "road": road, "refused": list(refused)}, indent=2, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    told = {"explainers": about, "road": road, "refused": list(refused), "failed": list(failed)}
+    path.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainables.errors import ExplanationError
+from trainables.errors import ExplanationError, first_line
 
 Images = Tensor | Sequence[Tensor]
 Targets = Tensor | np.ndarray | Sequence[int]
@@ -104,7 +104,7 @@ def checked_logits_BK(model: nn.Module, images: tuple[Tensor, ...], targets: Seq
                 raise
             except (ValueError, RuntimeError, TypeError, AssertionError) as error:
                 shapes = ", ".join(str(tuple(one.shape)) for one in one_case)
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+                reason = first_line(error, 160)
                 raise ExplanationError(f"the model cannot take images of shape {shapes} ({reason})") from error
     logits_BK = torch.cat(rows)
     num_classes = max(2, logits_BK.shape[1])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trainables.errors import OutOfMemory, TrainingFailed, WeightsError
+from trainables.errors import OutOfMemory, TrainingFailed, WeightsError, first_line
 from trainables.evaluation.metrics import classification_metrics, is_better
 from trainables.evaluation.temperature import probabilities
 from trainables.evaluation.trial_files import BEST_VALIDATION, BEST_WEIGHTS, epoch_weights
@@ -99,7 +99,7 @@ def _told(where: str) -> Iterator[None]:
         way_out = "lower batch_size, or set micro_batch_size, which keeps the effective batch"
         raise OutOfMemory(f"{where}: out of memory; {way_out}") from error
     except (ValueError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise TrainingFailed(f"{where}: {reason}") from error
 
 

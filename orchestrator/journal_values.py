@@ -20,7 +20,9 @@ Words = Annotated[str, BeforeValidator(_storable)]
 
 
 def _finite(value: object) -> object:
-    return value if not isinstance(value, Real) or -math.inf < value < math.inf else None
+    if isinstance(value, Real) and not isinstance(value, int) and not math.isfinite(value):
+        return None
+    return value
 
 
 def _known(values: object) -> object:

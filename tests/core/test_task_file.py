@@ -168,7 +168,7 @@ def test_a_task_of_the_project_is_never_replaced() -> None:
 
 def test_a_process_that_knows_no_home_is_told_of_an_own_task(tmp_path: Path) -> None:
     text = THREE + "aliases: {good: benign}\nseverity: [benign, malignant]\ndata: scans"
-    task = own_task(Home(tmp_path / "home"), written(tmp_path, text))
+    task, _ = own_task(Home(tmp_path / "home"), written(tmp_path, text))
     setup = TrialSetup(
         task="lesions", own_task=own_task_of("lesions"), development=tmp_path, development_digest="", arrays={},
         pretrained=False, epochs=1, metric="auroc", device="cpu", threads=1, trials=tmp_path,

@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_support import HEADER, PATIENT, dicom_bytes
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import RLELossless
 
 from trainables.data import dicom
@@ -34,9 +35,11 @@ def two_compressed_frames() -> bytes:
 
 
 def compressed_of_17_bits() -> bytes:
-    """Return a file that decoders blame a tag for, of which they only lack the kind."""
+    """Return a file that no decoder opens, of which one says that it takes no such value of a tag."""
     data = pydicom.dcmread(SHIPPED / "MR_small_jp2klossless.dcm")
     data.BitsAllocated, data.BitsStored, data.HighBit = 32, 17, 16
+    frame = get_frame(data.PixelData, 0, number_of_frames=1)
+    data.PixelData = encapsulate([frame[:42] + bytes([17 - 1]) + frame[43:100]])  # its own number of bits, and an end
     content = io.BytesIO()
     data.save_as(content)
     return content.getvalue()

@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,7 +12,7 @@ from orchestrator.boards import boards_of
 from orchestrator.errors import BadInput, unknown_name
 from orchestrator.history import all_sweeps, sweeps_of
 from orchestrator.home import Home, open_home
-from orchestrator.own_tasks import load_own_tasks, task_file, task_named
+from orchestrator.own_tasks import load_own_tasks, task_named
 from orchestrator.ranking import LeaderboardRow
 from orchestrator.sweep_request import SweepRequest
 from orchestrator.sweep_result import SweepResult
@@ -28,14 +28,14 @@ HOME = Path("var")
 
 
 def run_sweep(
-    *names: str,
+    *names: str | Path,
     task: str | Path | None = None,
     data: str | Path | None = None,
     home: str | Path = HOME,
     tracking_uri: str | None = None,
     preset: Preset | None = None,
-    architectures: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    architectures: Iterable[str] = (),
+    exclude: Iterable[str] = (),
     settings: Mapping[str, object] | None = None,
     trials: int | None = None,
     epochs: int | None = None,
@@ -55,10 +55,11 @@ def run_sweep(
 ) -> SweepResult:
     """Run one sweep to its registered winner, as `orchestrate sweep` does: from one or several files of one task.
 
-    `names` are names of sweeps or paths of files; or `task`, also a path of a task file, for every architecture that
-    fits it. Nothing is read from the environment: `data` is a folder, a table or "phantom" (None: what an own task's
-    file says, else phantom), `home` takes the place of ORCHESTRATE_HOME. `settings` are those of --set. Raises BadInput
-    for what the command line ends with 2 for, NoUsableTrial, and Interrupted: `orchestrate resume` goes on then.
+    `names` are names of sweeps or paths of their files; or `task`, also a path of a task file, for every architecture
+    that fits it. Nothing is read from the environment: `data` is a folder, a table or "phantom" (None: what an own
+    task's file says, else phantom), `home` takes the place of ORCHESTRATE_HOME. `settings` are those of --set. Raises
+    BadInput for what the command line ends with 2 for, NoUsableTrial, and Interrupted: `orchestrate resume` goes on
+    then.
     """
     from orchestrator.sweep import run_sweep as run
 
@@ -67,12 +68,8 @@ def run_sweep(
     _check("split", split, ("shipped", "grouped"))
     _check("allocation", allocation, ALLOCATIONS)
     for name in names:
-        _require_text("names", name)
-    for what, listed in (("architectures", architectures), ("exclude", exclude)):
-        if isinstance(listed, str) or not isinstance(listed, Sequence):
-            raise BadInput(f"{what}={listed!r}: expected a list of names")
-        for one in listed:
-            _require_text(what, one)
+        _require_place("names", name)
+    architectures, exclude = _names("architectures", architectures), _names("exclude", exclude)
     if settings is not None and not (isinstance(settings, Mapping) and all(isinstance(key, str) for key in settings)):
         raise BadInput(f"settings={settings!r}: expected a dict of names and values, such as {{'lr': 0.001}}")
     for what, text in (("tracking_uri", tracking_uri), ("metric", metric), ("sweep_id", sweep_id)):
@@ -92,20 +89,21 @@ def run_sweep(
         raise BadInput(f"time_budget_s={time_budget_s!r}: expected a number of seconds above 0")
     opened = open_home(Path(home))
     load_own_tasks(opened)
-    asked = asked_sweeps(names, None if task is None else task_named(opened, str(task)), every_task=False)
+    task_name, task_text = (None, "") if task is None else task_named(opened, str(task))
+    asked = asked_sweeps([str(name) for name in names], task_name, every_task=False)
     if len(asked) > 1:
-        raise BadInput(f"{', '.join(names)}: are of several tasks; run one sweep for each")
+        raise BadInput(f"{', '.join(map(str, names))}: are of several tasks; run one sweep for each")
     request = SweepRequest(
         name=asked[0].name,
         task=asked[0].task,
-        task_file=None if task is None else task_file(str(task)),
+        task_text=task_text,
         files=asked[0].files,
         home=opened,
         data=None if data is None else str(data),
         tracking_uri=tracking_uri,
         preset=preset,
-        architectures=tuple(architectures),
-        exclude=tuple(exclude),
+        architectures=architectures,
+        exclude=exclude,
         overrides={name: _as_text(value) for name, value in (settings or {}).items()},
         trials=trials,
         epochs=epochs,
@@ -169,8 +167,18 @@ def _check(what: str, given: str | None, known: Sequence[str]) -> None:
 
 def _require_text(what: str, given: object) -> None:
     if not isinstance(given, str):
-        rule = "expected text; only home, data and task may be paths" if isinstance(given, Path) else "expected text"
-        raise BadInput(f"{what}={given!r}: {rule}")
+        only = "; only names of sweeps, home, data and task may be paths" if isinstance(given, Path) else ""
+        raise BadInput(f"{what}={given!r}: expected text{only}")
+
+
+def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of whatever holds them; those of a set, which has no order of its own, by the alphabet."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise BadInput(f"{what}={given!r}: expected a list of names")
+    listed = list(given)
+    for one in listed:
+        _require_text(what, one)
+    return tuple(str(one) for one in (sorted(listed) if isinstance(given, Set) else listed))  # numpy's own text, too
 
 
 def _require_place(what: str, given: object) -> None:

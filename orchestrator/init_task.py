@@ -59,13 +59,13 @@ def init_task(data: Path, out: Path | None, name: str | None, home: Home, progre
     except OSError as error:
         raise BadInput(f"{file}: cannot be written ({error.strerror or error}); name another with --out") from error
     try:
-        task = own_task(home, file)
+        task, kept = own_task(home, file)
         checked = check_data(task, Path(task.data), f"data of {file}", home, None, progress)
     except BadInput as error:
         raise BadInput(
             f"{error}\n{file} was written: mend it, then: orchestrate data check {shlex.quote(str(file))}"
         ) from error
-    keep_task(home, file, task)
+    keep_task(home, task.name, kept)
     return InitialisedTask(file, task, guess, checked)
 
 

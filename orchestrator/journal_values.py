@@ -1,6 +1,7 @@
 """What a line of the journal may say: words that every store takes, numbers that JSON has."""
 
 import math
+from numbers import Real
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -19,7 +20,9 @@ Words = Annotated[str, BeforeValidator(_storable)]
 
 
 def _finite(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, Real) and not isinstance(value, int) and not math.isfinite(value):
+        return None
+    return value
 
 
 def _known(values: object) -> object:

@@ -9,7 +9,7 @@ import yaml
 from orchestrator.errors import BadInput
 from orchestrator.history import all_sweeps
 from orchestrator.home import Home
-from orchestrator.task_file import KNOWN_FOR_GOOD, read_task_file
+from orchestrator.task_file import KEYS, KNOWN_FOR_GOOD, read_task_file, task_of
 from orchestrator.yaml_file import read_yaml
 from trainables.catalog import Task, add_task
 
@@ -25,13 +25,15 @@ def load_own_tasks(home: Home) -> list[str]:
     return faults
 
 
-def own_task(home: Home, file: Path) -> Task:
-    """Return the task of a file, known to this process; to later commands only once it is kept.
+def own_task(home: Home, file: Path) -> tuple[Task, str]:
+    """Return the task of a file, known to this process, and the text by which later commands know it once it is kept.
 
-    Raises BadInput for a faulty file, and for one that says otherwise what layout, classes, images or window a task of
-    its name has that was swept here.
+    The text is of the same moment: the file may be edited, or go, while images are read for minutes. Raises BadInput
+    for a faulty file, and for one that says otherwise what layout, classes, images or window a task of its name has
+    that was swept here.
     """
-    task = read_task_file(file)
+    values = read_yaml(file, KEYS)
+    task = task_of(file, values)
     kept = home.tasks / f"{task.name}.yaml"
     if kept.is_file():
         try:
@@ -46,28 +48,27 @@ def own_task(home: Home, file: Path) -> Task:
                 "new one another name"
             )
     add_task(task)
-    return task
+    whole = {**values, **({"data": task.data} if task.data else {})}
+    return task, f"# from {file.name}\n" + yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
 
 
-def task_file(given: str) -> Path | None:
-    """Return the file that a task is given as; None where it is given by name."""
-    return Path(given) if given.endswith((".yaml", ".yml")) else None
+def task_named(home: Home, given: str) -> tuple[str, str]:
+    """Return the name of a task that is given by name or as a file, and the text to keep of a file, else none.
+
+    Raises BadInput as `own_task`.
+    """
+    if not given.endswith((".yaml", ".yml")):
+        return given, ""
+    task, text = own_task(home, Path(given))
+    return task.name, text
 
 
-def task_named(home: Home, given: str) -> str:
-    """Return the name of a task that is given by name or as a file. Raises BadInput as `own_task`."""
-    file = task_file(given)
-    return own_task(home, file).name if file else given
-
-
-def keep_task(home: Home, file: Path, task: Task) -> None:
-    """Keep a copy of a task's file, so that later commands know it: for tasks whose images were read. Raises BadInput.
+def keep_task(home: Home, name: str, text: str) -> None:
+    """Keep a task's text, so that later commands know it: for tasks whose images were read. Raises BadInput.
 
     One without images would make every later sweep of all tasks fail.
     """
-    kept = home.tasks / f"{task.name}.yaml"
-    values = {**read_yaml(file), **({"data": task.data} if task.data else {})}
-    text = f"# from {file.name}\n" + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    kept = home.tasks / f"{name}.yaml"
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         part = kept.with_name(f".{kept.name}.{secrets.token_hex(4)}")

@@ -77,8 +77,8 @@ def prepare(request: SweepRequest, progress: "Progress") -> PreparedSweep:
     """Plan a sweep and let its architectures take a few steps. Raises BadInput before anything is trained."""
     collect_garbage(request.home.cache, request.max_cache_bytes)
     planned = plan_sweep(request, progress)
-    if request.task_file:
-        keep_task(request.home, request.task_file, TASKS[planned.plan.task])
+    if request.task_text:
+        keep_task(request.home, planned.plan.task, request.task_text)
     checked = check_architectures(planned)
     return PreparedSweep(request, with_packed_slots(planned, request, checked), checked)
 

@@ -22,7 +22,7 @@ from trainables.catalog import Weights
 FILE = "request.json"
 _IMAGES = "images"
 # taken anew each time: settings, maybe a password; a task file is kept elsewhere
-_OF_THE_MACHINE = ("home", "tracking_uri", "max_cache_bytes", "task_file")
+_OF_THE_MACHINE = ("home", "tracking_uri", "max_cache_bytes", "task_text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class SweepRequest:
     name: str
     home: Home
     task: str | None = None  # that several sweep files are one sweep of
-    task_file: Path | None = None  # of the user's own, which the home keeps once its data are read
+    task_text: str = ""  # of the user's own task file, which the home keeps once its data are read
     files: tuple[str, ...] = ()  # their names or paths
     data: str | None = None
     data_root: Path | None = None

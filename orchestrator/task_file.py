@@ -25,6 +25,7 @@ READERS: Mapping[str, str] = {  # layout -> reader; class folders may lie in fol
     "manifest": "manifest:read",
 }
 COLUMNS = ("path", "label", "patient_id", "split", "modality", "second_path")
+KEYS = "task, layout and classes"  # that every file has
 KNOWN_FOR_GOOD = ("layout", "classes", "image_names", "ct_window_hu")  # of what was trained under a name
 
 
@@ -52,9 +53,13 @@ class TaskFile(BaseModel):
 
 def read_task_file(path: Path) -> Task:
     """Return the task of a file; `data` in it is relative to the file's folder. Raises BadInput, a line per fault."""
-    raw = read_yaml(path, keys="task, layout and classes")
+    return task_of(path, read_yaml(path, KEYS))
+
+
+def task_of(path: Path, values: Mapping[str, Any]) -> Task:
+    """Return the task of a file that was read. Raises BadInput, a line per fault."""
     try:
-        given = TaskFile.model_validate(raw)
+        given = TaskFile.model_validate(values)
     except ValidationError as error:
         raise BadInput("\n".join(_said(path, fault) for fault in error.errors())) from None
     faults = list(_faults(given))
@@ -94,7 +99,7 @@ def _said(path: Path, fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{path.name}: {where}: {unknown_name('key', str(fault['loc'][-1]), TaskFile.model_fields)}"
     if fault["type"] == "missing":
-        return f"{path.name}: {where}: missing; a task file needs task, layout and classes"
+        return f"{path.name}: {where}: missing; a task file needs {KEYS}"
     message = fault["msg"].removeprefix("Input ").replace("should be", "must be")
     return f"{path.name}: {where}: {message}, got {shortened(fault['input'])}"
 

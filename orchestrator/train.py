@@ -66,8 +66,8 @@ def run_training(request: TrainRequest, progress: "Progress", watch: TrainingWat
     began_s = time.monotonic()
     collect_garbage(request.home.cache, request.max_cache_bytes)
     planned = plan_training(request, progress)
-    if request.task_file:
-        keep_task(request.home, request.task_file, planned.task)
+    if request.task_text:
+        keep_task(request.home, planned.task.name, request.task_text)
     data = planned.data
     with _alone_in(planned.folder), held([*data.development.arrays.values(), *data.test.arrays.values()]):
         setup, config = _write_inputs(planned)

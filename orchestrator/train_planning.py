@@ -43,7 +43,7 @@ class TrainRequest:
     architecture: str
     task: str
     home: Home
-    task_file: Path | None = None  # of the user's own, which the home keeps once its data are read
+    task_text: str = ""  # of the user's own task file, which the home keeps once its data are read
     data: str | None = None
     data_root: Path | None = None
     epochs: int | None = None

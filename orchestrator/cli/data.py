@@ -33,17 +33,18 @@ def check(
     from orchestrator.cli.console import messages, print_json
     from orchestrator.cli.progress import DataProgress
     from orchestrator.inspecting.data import check_data, find_data
-    from orchestrator.own_tasks import keep_task, task_file, task_named
+    from orchestrator.own_tasks import keep_task, task_named
 
     if out is not None and not out.name:
         raise BadInput("--out: an empty path; name a folder for the page")
     home = environment.home()
-    found = _task(task_named(home, task))
+    name, text = task_named(home, task)
+    found = _task(name)
     folder, whence = find_data(found, data, environment.data_root(), home)
     with DataProgress() as progress:
         checked = check_data(found, folder, whence, home, out, progress)
-    if file := task_file(task):
-        keep_task(home, file, found)
+    if text:
+        keep_task(home, name, text)
     if as_json:
         print_json({**checked.report.to_json(), "notes": list(checked.notes), "report": str(checked.page)})
         return

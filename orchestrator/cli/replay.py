@@ -22,6 +22,7 @@ def replay(
     from orchestrator.cli import environment
     from orchestrator.cli.console import messages, print_json, results
     from orchestrator.cli.progress import DataProgress
+    from orchestrator.open_sweep import Notice
     from orchestrator.replay import ReplayedEpoch, replay_trial
     from orchestrator.sweep_request import SweepRequest
 
@@ -32,19 +33,27 @@ def replay(
         max_cache_bytes=environment.max_cache_bytes(),
     )
 
-    def say(epoch: ReplayedEpoch) -> None:
-        beside = f"largest difference {epoch.difference:.2g}" if epoch.then else "the journal has none"
-        messages().print(f"epoch {epoch.epoch}: {beside}")
+    def say(heard: ReplayedEpoch | Notice) -> None:
+        if isinstance(heard, Notice):
+            messages().print(heard.text, soft_wrap=True)
+            return
+        beside = f"largest difference {heard.difference:.2g}" if heard.then else "the journal has none"
+        messages().print(f"epoch {heard.epoch}: {beside}")
 
     with redirect_stdout(sys.stderr), DataProgress() as progress:
         replayed = replay_trial(sweep_id, trial, machine, progress, say)
     missing = max(0, replayed.epochs_then - len(replayed.epochs))
     if as_json:
         epochs = [
-            {"epoch": one.epoch, "difference": _finite(one.difference), "now": one.now, "then": one.then}
+            {
+                "epoch": one.epoch,
+                "difference": _finite(one.difference) if one.then else None,
+                "now": one.now,
+                "then": one.then,
+            }
             for one in replayed.epochs
         ]
-        largest = _finite(replayed.largest_difference)
+        largest = _finite(replayed.largest_difference) if replayed.epochs_then else None  # nothing is compared
         told = {"trial_id": trial, "largest_difference": largest, "missing_epochs": missing, "epochs": epochs}
         print_json({**told, "fault_then": replayed.fault_then, "fault_now": replayed.fault_now})
         return

@@ -70,10 +70,10 @@ def sweep(
     """Run a sweep: trials, finalists, the winner registered."""
     from orchestrator.asked_sweeps import asked_sweeps
     from orchestrator.cli import environment
-    from orchestrator.own_tasks import task_file, task_named
+    from orchestrator.own_tasks import task_named
     from orchestrator.sweep_request import SweepRequest
 
-    name = None if task is None else task_named(environment.home(), task)
+    name, text = (None, "") if task is None else task_named(environment.home(), task)
     asked = asked_sweeps(sweeps or [], name, every_task)
     if address != "local":
         raise BadInput(f"--address {address}: clusters are not built yet; leave the flag out or say local")
@@ -101,7 +101,7 @@ def sweep(
         SweepRequest(
             name=one.name,
             task=one.task,
-            task_file=None if task is None else task_file(task),
+            task_text=text,
             files=one.files,
             home=environment.home(),
             data=data,

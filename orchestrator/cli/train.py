@@ -41,15 +41,16 @@ def train(
     """Train one configuration here and now: no search, no MLflow, no registry."""
     from orchestrator.cli import environment
     from orchestrator.cli.progress import DataProgress
-    from orchestrator.own_tasks import task_file, task_named
+    from orchestrator.own_tasks import task_named
     from orchestrator.train import run_training
     from orchestrator.train_planning import TrainRequest
 
+    task_name, task_text = task_named(environment.home(), task)
     named: Any = weights if weights in (None, "pretrained", "random") else Path(str(weights))
     request = TrainRequest(
         architecture=architecture,
-        task=task_named(environment.home(), task),
-        task_file=task_file(task),
+        task=task_name,
+        task_text=task_text,
         home=environment.home(),
         data=data,
         data_root=environment.data_root(),

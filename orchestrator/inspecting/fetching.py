@@ -3,6 +3,7 @@
 Which bytes are asked for and how an archive is unpacked are the hosts' libraries' business, not known here.
 """
 
+import errno
 import fcntl
 import os
 import shlex
@@ -42,7 +43,7 @@ def fetch_data(task: Task, target: Path, say: Callable[[str], None]) -> None:
     place = target.resolve()  # a folder takes an empty one's place, not that of a link to one
     with _begun(place, source) as kept:
         if _has_come(kept):
-            say(f"goes on with what is kept in {kept.name}")
+            say(f"goes on with what is kept in {kept.name}, unless the set was changed there meanwhile")
         try:
             fetched = _download(source, kept)
         except NotFetched as error:
@@ -50,6 +51,14 @@ def fetch_data(task: Task, target: Path, say: Callable[[str], None]) -> None:
             raise BadInput(
                 f"{task.name}: {error}{hint}; by hand: download {source.page}, unpack it to {target}, then: "
                 f"{_check(task, target)}"
+            ) from error
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            hint = f"; what has come is kept, for --out DIR/NAME: mv {shlex.quote(str(kept))} DIR/.NAME.download"
+            raise BadInput(
+                f"{target}: a path in the set is too long to stand there; name a shorter --out"
+                f"{hint if _has_come(kept) else ''}"
             ) from error
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted; {AGAIN}" if _has_come(kept) else "interrupted") from None
@@ -86,15 +95,20 @@ def _begun(place: Path, source: Source) -> Iterator[Path]:
     except OSError as error:
         raise BadInput(f"{place}: cannot be made ({error.strerror or error}); name another folder") from error
     mark = kept / MARK
-    if any(kept.iterdir()) and not (mark.is_file() and mark.read_text(encoding="utf-8") in (source.page, "")):
-        raise BadInput(f"{kept}: is not a begun download of {source.page}; move it away, or name another folder")
-    with mark.open("a", encoding="utf-8") as file:
+    ended = f"{place}: another data fetch has just ended; run the same command again"
+    try:
+        if any(kept.iterdir()) and not (mark.is_file() and mark.read_text(encoding="utf-8") in (source.page, "")):
+            raise BadInput(f"{kept}: is not a begun download of {source.page}; move it away, or name another folder")
+        file = mark.open("a", encoding="utf-8")
+    except FileNotFoundError as error:
+        raise BadInput(ended) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BadInput(f"{place}: another data fetch downloads it; wait for that one") from error
         if os.fstat(file.fileno()).st_nlink == 0:  # its owner removed it between our opening and locking it
-            raise BadInput(f"{place}: another data fetch has just ended; run the same command again")
+            raise BadInput(ended)
         mark.write_text(source.page, encoding="utf-8")
         is_of_use = False
         try:

@@ -11,7 +11,7 @@ TOKEN = "make a token (huggingface.co -> Settings -> Access Tokens) and set HF_T
 def from_huggingface(name: str, kept: Path) -> Path:
     """Download a set's parquet files below `kept`, but for the files that are there whole; return their folder.
 
-    Raises NotFetched.
+    What is there of other revisions goes. Raises NotFetched.
     """
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
@@ -22,6 +22,9 @@ def from_huggingface(name: str, kept: Path) -> Path:
         if not any(file.endswith(".parquet") for file in files):
             raise NotFetched(f"Hugging Face has no parquet files in {name}")
         folder = kept / f"{info.sha}"  # of each revision its own: one that cuts the set otherwise would double its rows
+        for other in kept.iterdir():
+            if other.is_dir() and other != folder:
+                shutil.rmtree(other, ignore_errors=True)
         # one by one, as what lists and downloads the whole asks for the list without a limit of time
         for file in files:
             if file.endswith((".parquet", ".md")):

@@ -22,7 +22,8 @@ TOKEN = (
 )
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError)
 # what unpacking meets where the archive's names cannot stand side by side, or its stream breaks; no fault of the disk
-_OF_ARCHIVES = (None, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
+_OF_ARCHIVES = (None, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+READ_TIMEOUT_S = 120.0  # Kaggle may take long to begin an archive that nobody has asked for lately
 
 
 def from_kaggle(name: str, kept: Path) -> Path:
@@ -113,7 +114,8 @@ def _time_limit() -> Iterator[None]:
     send = requests.Session.send
 
     def send_within_limit(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> Any:
-        return send(session, request, **{**options, "timeout": options.get("timeout") or HOST_TIMEOUT_S})
+        limits_s = options.get("timeout") or (HOST_TIMEOUT_S, READ_TIMEOUT_S)
+        return send(session, request, **{**options, "timeout": limits_s})
 
     requests.Session.send = send_within_limit  # type: ignore[method-assign, assignment]
     try:

@@ -118,16 +118,12 @@ def _classes_in(folders: Iterable[Path]) -> list[str]:
 
 
 def _named(layout: str, data: Path, spellings: Sequence[str], places: Sequence[Path]) -> GuessedTask:
-    from trainables.data.layouts.dicom_files import patients_told
-    from trainables.data.records import has_dicom_mark, image_files
+    from trainables.data.records import image_files
 
     classes, aliases = class_names(spellings)
     paths = [path.relative_to(data).as_posix() for place in places for path in image_files(place)]
-    has_dicom = any(has_dicom_mark(data / path) for path in paths)
-    patients = patients_told(data, paths) if has_dicom else 0
-    pattern = ""
-    if not patients:
-        pattern, patients = _pattern_of(paths, FOLDER_PATTERN % CLASS_DEPTH[layout], WORD_PATTERN)
+    has_dicom = _has_dicom(data, paths)
+    pattern, patients = _patients_of(data, paths, has_dicom, FOLDER_PATTERN % CLASS_DEPTH[layout], WORD_PATTERN)
     return GuessedTask(layout, data, classes, aliases, len(paths), {}, pattern, patients, has_dicom)
 
 
@@ -154,7 +150,6 @@ def _of_parquet(files: Sequence[Path], root: Path) -> GuessedTask | None:
 def _of_file(file: Path) -> GuessedTask | None:
     from trainables.data.layouts.manifest_table import header_of, read_rows
     from trainables.data.layouts.parquet_files import is_image_table
-    from trainables.data.records import has_dicom_mark
 
     suffix = file.suffix.lower()
     if suffix == ".parquet" and is_image_table(file):
@@ -166,8 +161,8 @@ def _of_file(file: Path) -> GuessedTask | None:
     classes, aliases = class_names(_labels_of([row.text("label") for row in rows]))
     has_patients = any(row.text("patient_id") for row in rows)
     paths = [row.text("path") for row in rows]
-    pattern, patients = ("", 0) if has_patients else _pattern_of(paths, WORD_PATTERN)
-    has_dicom = any(has_dicom_mark(file.parent / path) for path in paths)
+    has_dicom = _has_dicom(file.parent, paths)
+    pattern, patients = ("", 0) if has_patients else _patients_of(file.parent, paths, has_dicom, WORD_PATTERN)
     return GuessedTask("manifest", file, classes, aliases, len(rows), columns, pattern, patients, has_dicom)
 
 
@@ -227,6 +222,20 @@ def _with_number(spelling: str) -> str:
 
 def _word(spelling: str) -> str:
     return re.sub(r"\W+", "_", spelling.strip()).strip("_").lower()
+
+
+def _has_dicom(root: Path, paths: Iterable[str]) -> bool:
+    from trainables.data.records import has_dicom_mark
+
+    return any(has_dicom_mark(root / path) for path in paths)
+
+
+def _patients_of(root: Path, paths: Sequence[str], has_dicom: bool, *patterns: str) -> tuple[str, int]:
+    """Return the pattern that finds patients, and how many; none where DICOM's headers tell them, which know better."""
+    from trainables.data.layouts.dicom_files import patients_told
+
+    told = patients_told(root, paths) if has_dicom else 0
+    return ("", told) if told else _pattern_of(paths, *patterns)
 
 
 def _pattern_of(paths: Sequence[str], *patterns: str) -> tuple[str, int]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from orchestrator.errors import BadInput
 
+_OF_DISKS = {"lost+found"}  # what an empty one holds
+
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
@@ -24,7 +26,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 def require_replaceable(target: Path) -> None:
-    """Raise BadInput for what is no folder or cannot be one, for a mount point, and for the folder that the user is in.
+    """Raise BadInput for what is no folder or cannot be one, for an empty mount point, and for the user's own folder.
 
     In its place a shell would stand in one that is gone.
     """
@@ -35,7 +37,7 @@ def require_replaceable(target: Path) -> None:
             raise BadInput(f"{target}: is a link to nowhere; name a new folder")
         if target.exists() and target.samefile(Path.cwd()):
             raise BadInput(f"{target}: is the folder that you are in; name a new one")
-        if os.path.ismount(target.resolve()):
+        if os.path.ismount(target.resolve()) and {child.name for child in target.iterdir()} <= _OF_DISKS:
             raise BadInput(
                 f"{target}: is where a disk is mounted, which no folder can replace; name a new folder in it"
             )

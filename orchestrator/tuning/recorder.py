@@ -17,14 +17,13 @@ from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial import MICRO_BATCH
 from orchestrator.tuning.trial_files import TrialFiles
-from orchestrator.tuning.trial_log import LOG, MOST_TIMES_KILLED, cause_of_death, size_bytes
+from orchestrator.tuning.trial_log import KILLED, LOG, MOST_TIMES_KILLED, SILENT, cause_of_death, size_bytes
 from trainables.training.disk import says_disk_full
 
 if TYPE_CHECKING:
     from orchestrator.tuning.searcher import OptunaSearcher
 
 # as Ray says of a process that neither returned nor raised nor exited, and of one whose machine is gone
-KILLED = ("Worker exit type: SYSTEM_ERROR", "its node has died")
 METRIC_SECTIONS = ("train/", "val/", "perf/")
 LOSS_SHOWS_AFTER_S = 0.5  # a trial's process can die a moment before the Ray that it dies with
 
@@ -129,7 +128,7 @@ class JournalRecorder(Callback):
             self._searcher.go_on(number)
             return
         self._searcher.give_up(number)
-        self._end(number, "failed", in_one_line(cause or text) or "the process died without a message")
+        self._end(number, "failed", in_one_line(cause or text) or SILENT)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle nothing: Ray pickles the whole Tuner once, and never reads it back here."""

@@ -14,6 +14,8 @@ WITNESS = "witness.jsonl"
 _HANG = re.compile(r"^Timeout \((\d+):(\d\d):([\d.]+)\)!$", re.MULTILINE)
 _CRASH = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
 TAIL_BYTES = 20_000
+HANGING, CRASHED, SILENT = "hanging: ", "its process crashed: ", "the process died without a message"
+KILLED = ("Worker exit type: SYSTEM_ERROR", "its node has died")  # Ray's words
 MOST_TIMES_KILLED = 2  # by others than itself; then a trial, or what is done with a finalist, is not begun again
 
 
@@ -59,6 +61,6 @@ def cause_of_death(log: Path, after_bytes: int = 0) -> str:
     hang = _HANG.search(tail)
     if hang:
         waited_s = 3600 * int(hang[1]) + 60 * int(hang[2]) + float(hang[3])
-        return f"hanging: no epoch ended within {waited_s:g} s, so its process was ended"
+        return f"{HANGING}no epoch ended within {waited_s:g} s, so its process was ended"
     crash = _CRASH.search(tail)
-    return f"its process crashed: {crash[1]}" if crash else ""
+    return f"{CRASHED}{crash[1]}" if crash else ""

@@ -243,9 +243,8 @@ def _broken_bz2() -> bytes:
         (_broken_bz2(), None),
         (_zip({"a": b"x", "a/b": b"x"}), None),
         (_zip({"a/b": b"x", "a": b"x"}), None),
-        (_zip({"a" * 300: b"x"}), None),
     ],
-    ids=["another md5", "no archive", "bz2", "a folder in a file", "a file for a folder", "a long name"],
+    ids=["another md5", "no archive", "bz2", "a folder in a file", "a file for a folder"],
 )
 def test_a_damaged_archive_is_not_gone_on_with(
     archive: bytes, md5: str | None, fetch: Fetch, stub: Stub, tmp_path: Path
@@ -280,6 +279,15 @@ def test_a_damaged_stream_is_not_gone_on_with_but_a_full_disk_is_no_fault_of_the
     assert _names(tmp_path / "sets") == {".stroke.download"}
 
 
+def test_a_set_whose_paths_are_too_long_for_their_place_is_kept(fetch: Fetch, stub: Stub, tmp_path: Path) -> None:
+    stub.archive = _zip({"a" * 300: b"x"})
+    done = fetch()
+    kept = tmp_path / "sets" / ".stroke.download"
+    assert done.exit_code == 2 and "is too long to stand there; name a shorter --out" in done.stderr
+    assert "damaged" not in done.stderr and f"mv {kept} DIR/.NAME.download\n" in done.stderr
+    assert list(kept.rglob("*.archive"))
+
+
 def test_no_folder_of_a_notebooks_machine_is_taken(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     from kagglehub import config
 
@@ -299,8 +307,8 @@ def test_no_folder_of_a_notebooks_machine_is_taken(fetch: Fetch, monkeypatch: py
 def test_a_host_that_says_nothing_is_not_waited_for_for_ever(
     task: str, fetch: Fetch, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (from_kaggle, from_huggingface):
-        monkeypatch.setattr(module, "HOST_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(from_kaggle, "READ_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(from_huggingface, "HOST_TIMEOUT_S", 0.05)
     stub.is_silent = True
     done = fetch(task)
     assert done.exit_code == 2 and "(ReadTimeout)" in done.stderr and "by hand: " in done.stderr
@@ -344,7 +352,11 @@ def test_a_download_that_ends_while_another_begins_is_told(
     with monkeypatch.context() as patch:
         patch.setattr(fetching.fcntl, "flock", lambda *_: shutil.rmtree(tmp_path / "sets" / ".stroke.download"))
         late = fetch()
-    assert late.exit_code == 2 and "another data fetch has just ended; run the same command again" in late.stderr
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", lambda *_, **__: None)  # as if it were removed at once
+        later = fetch()
+    for done in (late, later):
+        assert done.exit_code == 2 and "another data fetch has just ended; run the same command again" in done.stderr
     assert fetch().exit_code == 0
 
 
@@ -403,11 +415,16 @@ def test_a_set_that_was_cut_otherwise_meanwhile_has_each_row_once(fetch: Fetch, 
     )
     assert "run the same command again" in fetch("alzheimer").stderr
     stub.files, stub.revision = {"data/train-00.parquet": train, "data/test-00.parquet": test}, "6" * 40
+    stub.refused = "data/test-00.parquet"
+    assert "run the same command again" in fetch("alzheimer").stderr
+    assert _names(tmp_path / "sets" / ".alzheimer.download") == {"SOURCE", stub.revision}, "not the disk of two sets"
+    stub.refused = None
     done = fetch("alzheimer")
     assert done.exit_code == 0, done.stderr
     target = tmp_path / "sets" / "alzheimer"
     assert len(read_data_set(TASKS["alzheimer"], target).records) == 12
     assert _names(target / "data") == {"train-00.parquet", "test-00.parquet"}
+    assert "goes on with what is kept in .alzheimer.download, unless the set was changed there meanwhile" in done.stderr
     assert _names(tmp_path / "sets") == {"alzheimer"}
 
 
@@ -447,6 +464,11 @@ def test_an_empty_mount_point_is_refused_before_anything_is_fetched(
     monkeypatch.setattr("os.path.ismount", lambda path: Path(path) == disk)
     refused = orchestrate_here("data", "fetch", "stroke", "--out", disk)
     assert refused.exit_code == 2 and f"{disk}: is where a disk is mounted" in refused.stderr
+    (disk / "lost+found").mkdir()
+    assert "is where a disk is mounted" in orchestrate_here("data", "fetch", "stroke", "--out", disk).stderr
+    (disk / "train").mkdir()
+    there = orchestrate_here("data", "fetch", "stroke", "--out", disk)
+    assert there.exit_code == 2 and f"exists already; remove it, or use it: --data {disk}\n" in there.stderr
     assert not stub.asked
 
 

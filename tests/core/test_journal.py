@@ -2,6 +2,7 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 from sweep_support import suggested
@@ -121,6 +122,7 @@ def test_what_is_no_number_leaves_every_line_readable(tmp_path: Path) -> None:
         test_intervals={"auroc": (0.6, endless), "f1": (0.1, 0.2)}, leak_free_intervals={"auroc": (nan, nan)},
     )  # fmt: skip
     assert (event.test_intervals, event.leak_free_intervals, event.further) == ({"f1": (0.1, 0.2)}, {}, known)
+    assert EpochEnded(trial=0, epoch=1, metrics={"a": np.float32(nan), **known}).metrics == {"a": None, **known}
     path = tmp_path / "journal.jsonl"
     with JournalWriter(path, lambda event: None) as journal:
         journal.append(event)

@@ -37,7 +37,8 @@ def written(folder: Path, text: str, name: str = "lesions.yaml") -> Path:
 
 
 def kept(home: Home, file: Path) -> None:
-    keep_task(home, file, own_task(home, file))
+    task, text = own_task(home, file)
+    keep_task(home, task.name, text)
 
 
 def test_three_lines_are_a_task(tmp_path: Path) -> None:
@@ -121,14 +122,16 @@ def test_what_is_wrong_is_told_with_its_key(tmp_path: Path, text: str, words: st
 def test_a_home_keeps_a_copy_that_later_commands_know_by_name(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     file = written(tmp_path, THREE + "data: scans")
-    assert task_named(home, str(file)) == "lesions"
+    name, text = task_named(home, str(file))
+    assert name == "lesions"
     assert load_own_tasks(home) == [] and not home.tasks.exists(), "not before its images were read"
-    keep_task(home, file, catalog.TASKS["lesions"])
+    file.write_text("task: [an edit, half done")  # while images were read
+    keep_task(home, name, text)
     assert catalog.TASKS["lesions"].data == str(tmp_path / "scans")
     del catalog._TASKS["lesions"]
     assert load_own_tasks(home) == []
     assert catalog.TASKS["lesions"].data == str(tmp_path / "scans"), "whole, wherever the command is given"
-    assert task_named(home, "lesions") == "lesions"
+    assert task_named(home, "lesions") == ("lesions", "")
 
 
 def test_a_name_stands_for_the_same_classes_once_it_was_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +168,7 @@ def test_a_task_of_the_project_is_never_replaced() -> None:
 
 def test_a_process_that_knows_no_home_is_told_of_an_own_task(tmp_path: Path) -> None:
     text = THREE + "aliases: {good: benign}\nseverity: [benign, malignant]\ndata: scans"
-    task = own_task(Home(tmp_path / "home"), written(tmp_path, text))
+    task, _ = own_task(Home(tmp_path / "home"), written(tmp_path, text))
     setup = TrialSetup(
         task="lesions", own_task=own_task_of("lesions"), development=tmp_path, development_digest="", arrays={},
         pretrained=False, epochs=1, metric="auroc", device="cpu", threads=1, trials=tmp_path,

@@ -40,7 +40,7 @@ def read_as_guessed(data: Path, folder: Path) -> tuple[catalog.Task, list]:
     """Return the task that the written file gives, and the cases that are read by it."""
     file = folder / "guess.yaml"
     file.write_text(task_text("guess", guess_task(data), folder))
-    task = own_task(Home(folder / "home"), file)
+    task, _ = own_task(Home(folder / "home"), file)
     return task, read_data_set(task, Path(task.data)).records
 
 
@@ -189,3 +189,18 @@ def test_patients_of_dicom_files_are_told_by_their_header_not_by_a_pattern(tmp_p
     assert anonymous.patients == 4
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / "calm" / "plain.png")
     assert "# ct_window_hu" in task_text("heads", guess_task(folder), tmp_path), "some of the images are DICOM"
+
+
+def test_patients_of_dicom_files_in_a_table_are_told_by_their_header_not_by_names_that_mean_series(
+    tmp_path: Path,
+) -> None:
+    rows = ["path,label"]
+    for patient in range(3):
+        for series in (1, 2):
+            for n in range(2):
+                name = f"s{2 * patient + series}_{n:03d}.dcm"
+                (tmp_path / name).write_bytes(dicom_bytes(np.zeros((4, 4), np.int16), patient=f"MRN{patient}"))
+                rows.append(f"{name},{'ab'[patient % 2]}")
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    guess = guess_task(tmp_path / "list.csv")
+    assert (guess.patient_id_pattern, guess.patients, guess.has_dicom) == ("", 3, True)

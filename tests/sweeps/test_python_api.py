@@ -10,6 +10,7 @@ import pytest
 import orchestrator
 from orchestrator import leaderboard, load_model, run_sweep
 from orchestrator.errors import BadInput
+from orchestrator.sweep_files import find_sweep_file
 from orchestrator.sweep_request import SweepRequest
 
 README = Path(__file__).parents[2] / "README.md"
@@ -58,7 +59,7 @@ def test_what_is_refused_is_the_command_lines_line(tmp_path: Path) -> None:
         leaderboard(None)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="tracking_uri=5: expected text"):
         load_model("stroke", tracking_uri=5)  # type: ignore[arg-type]
-    paths = "expected text; only home, data and task may be paths"
+    paths = "expected text; only names of sweeps, home, data and task may be paths"
     with pytest.raises(BadInput, match=paths):
         leaderboard(Path("stroke"))  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=paths):
@@ -82,6 +83,7 @@ def test_what_is_refused_is_the_command_lines_line(tmp_path: Path) -> None:
         ({"architectures": None}, "architectures=None: expected a list of names"),
         ({"architectures": "resnet_vit"}, "architectures='resnet_vit': expected a list of names"),
         ({"architectures": [3]}, "architectures=3: expected text"),
+        ({"exclude": {3, "vit"}}, "exclude=3: expected text"),
         ({"settings": "lr=1"}, "settings='lr=1': expected a dict of names and values"),
         ({"settings": {3: 1}}, "settings={3: 1}: expected a dict of names and values"),
         ({"sweep_id": 5}, "sweep_id=5: expected text"),
@@ -90,7 +92,7 @@ def test_what_is_refused_is_the_command_lines_line(tmp_path: Path) -> None:
         ({"data": []}, "data=[]: expected text or a path"),
         ({"home": None}, "home=None: expected text or a path"),
         ({"task": 3}, "task=3: expected text or a path"),
-        ({"tracking_uri": Path("x")}, "expected text; only home, data and task may be paths"),
+        ({"tracking_uri": Path("x")}, "expected text; only names of sweeps, home, data and task may be paths"),
     ],
 )
 def test_a_wrong_type_is_told_by_its_argument(given: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -99,8 +101,8 @@ def test_a_wrong_type_is_told_by_its_argument(given: dict[str, Any], words: str,
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("name", [3, ["stroke_hybrid"], Path("stroke_hybrid")])
-def test_a_name_that_is_no_text_is_told(name: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [3, ["stroke_hybrid"], None])
+def test_a_name_that_is_neither_text_nor_a_path_is_told(name: Any, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"^names=.*: expected text"):
         run_sweep(name, home=tmp_path / "home")
 
@@ -114,3 +116,19 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path, monkeypatch: pytest.Monkey
     given = (request.trials, request.seed, request.slots, request.max_disk_bytes, request.time_budget_s)
     assert given == (3, 4, 1, 5, 60.0)
     assert {type(number) for number in given} == {int, float}, "as they go into JSON"
+
+
+def test_names_may_be_paths_and_those_of_architectures_any_collection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[SweepRequest] = []
+    monkeypatch.setattr("orchestrator.sweep.run_sweep", lambda request, *_: asked.append(request))
+    home, file = tmp_path / "home", tmp_path / "mine.yaml"
+    file.write_bytes(find_sweep_file("stroke_hybrid").read_bytes())
+    run_sweep(file, home=home, architectures={"vit", "resnet_vit"}, exclude=np.array(["vit"]))
+    run_sweep(str(file), file, home=home, architectures=(name for name in ["vit", "resnet_vit"]))
+    assert [(one.name, one.architectures, one.exclude) for one in asked] == [
+        (str(file), ("resnet_vit", "vit"), ("vit",)),
+        (str(file), ("vit", "resnet_vit"), ()),
+    ]
+    assert {type(name) for one in asked for name in one.architectures + one.exclude} == {str}, "as they go into JSON"

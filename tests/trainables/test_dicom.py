@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_support import HEADER, PATIENT, dicom_bytes
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import RLELossless
 
 from trainables.data import dicom
@@ -28,6 +29,17 @@ def two_compressed_frames() -> bytes:
     data = pydicom.dcmread(io.BytesIO(dicom_bytes(np.stack([HU, HU]), Rows=2, Columns=4, **GREY, NumberOfFrames=2)))
     data.compress(RLELossless)
     del data.NumberOfFrames
+    content = io.BytesIO()
+    data.save_as(content)
+    return content.getvalue()
+
+
+def compressed_of_17_bits() -> bytes:
+    """Return a file that no decoder opens, of which one says that it takes no such value of a tag."""
+    data = pydicom.dcmread(SHIPPED / "MR_small_jp2klossless.dcm")
+    data.BitsAllocated, data.BitsStored, data.HighBit = 32, 17, 16
+    frame = get_frame(data.PixelData, 0, number_of_frames=1)
+    data.PixelData = encapsulate([frame[:42] + bytes([17 - 1]) + frame[43:100]])  # its own number of bits, and an end
     content = io.BytesIO()
     data.save_as(content)
     return content.getvalue()
@@ -143,12 +155,18 @@ def test_how_a_file_is_encoded_changes_no_pixel(kind: str) -> None:
         (dicom_bytes(HU, modality="CT", PixelData=HU.tobytes() * 2), "damaged: 4 x 2 pixels of 16 bits are not what"),
         (dicom_bytes(np.zeros((4, 4), np.uint8), PixelData=b"\0" * 18), "damaged: 4 x 4 pixels of 8 bits are not what"),
         (two_compressed_frames(), "damaged: 4 x 2 pixels of 16 bits are not what its pixel data hold"),
-        (dicom_bytes(HU, BitsStored=17), "damaged: its header contradicts itself (BitsStored)"),
-        (dicom_bytes(HU, PixelRepresentation=7), "damaged: its header contradicts itself (PixelRepresentation)"),
-        (dicom_bytes(HU, SamplesPerPixel=2), "damaged: its header contradicts itself (SamplesPerPixel)"),
+        (dicom_bytes(HU, BitsStored=17), "its header has a value that is not read (BitsStored)"),
+        (dicom_bytes(HU, BitsAllocated=12), "its header has a value that is not read (BitsAllocated)"),
+        (dicom_bytes(HU, SamplesPerPixel=4), "its header has a value that is not read (SamplesPerPixel)"),
+        (
+            compressed_of_17_bits(),
+            "compressed (JPEG 2000 Image Compression (Lossless Only)): damaged, or of a kind that gdcm",
+        ),
+        (dicom_bytes(HU, PixelRepresentation=7), "its header has a value that is not read (PixelRepresentation)"),
+        (dicom_bytes(HU, SamplesPerPixel=2), "its header has a value that is not read (SamplesPerPixel)"),
         (
             dicom_bytes(HU, PhotometricInterpretation=HEADER["AccessionNumber"]),
-            "damaged: its header contradicts itself (PhotometricInterpretation)",
+            "its header has a value that is not read (PhotometricInterpretation)",
         ),
         (dicom_bytes(HU, modality="CT", RescaleSlope=0), "its rescale slope is 0: no value can be told"),
         (dicom_bytes(HU)[:400], "without an image"),

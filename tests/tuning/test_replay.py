@@ -1,6 +1,8 @@
 """A trial once more beside its journal: wherever the sweep's folder is now, and where the training ends elsewhere."""
 
+import errno
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +14,10 @@ from sweep_support import make_plan, open_sweep
 from tests_support import Finished, run_here
 
 from orchestrator import replay
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, DiskFull
 from orchestrator.home import Home
 from orchestrator.journal import EpochEnded, TrialEnded, TrialSuggested
+from orchestrator.open_sweep import Notice
 from orchestrator.sweep_request import SweepRequest
 from orchestrator.tuning.trial import begin_training
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
@@ -61,9 +64,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return home
 
 
-def replayed(home: Home, number: int = 0) -> replay.Replay:
+def replayed(home: Home, number: int = 0, watch: Callable[[object], None] = lambda heard: None) -> replay.Replay:
     machine = SweepRequest(name="", home=home)
-    return replay.replay_trial("s", number, machine, lambda what, done, of: None, lambda epoch: None)
+    return replay.replay_trial("s", number, machine, lambda what, done, of: None, watch)
 
 
 def test_a_sweep_whose_home_was_moved_is_replayed(home: Home) -> None:
@@ -155,6 +158,48 @@ def test_a_trial_that_does_not_fail_again_trains_one_epoch_more_than_then(home: 
     ]
     told = json.loads(said(home, "1", "--json").stdout)
     assert (told["missing_epochs"], told["fault_then"], told["fault_now"]) == (0, "epoch 2: loss is nan", "")
+    assert [one["difference"] for one in told["epochs"]] == [0, None], "the journal has one to compare with"
+    failed(home, 2, 0, "epoch 1: loss is nan")
+    told = json.loads(said(home, "2", "--json").stdout)
+    assert (told["largest_difference"], len(told["epochs"])) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (
+            "hanging: no epoch ended within 65 s, so its process was ended",
+            "nothing ends this one: where no epoch comes",
+        ),
+        ("its process crashed: Segmentation fault", "if it dies again, so does this command, without another word"),
+        ("The actor is dead. Worker exit type: SYSTEM_ERROR Worker exit", "if it dies again, so does this command"),
+        ("epoch 1: loss is nan", ""),
+    ],
+)
+def test_a_trial_that_took_its_process_along_is_told_before_it_trains(home: Home, reason: str, words: str) -> None:
+    heard: list[object] = []
+    failed(home, 1, 0, reason)
+    replayed(home, 1, heard.append)
+    notices = [one.text for one in heard if isinstance(one, Notice)]
+    assert notices == [one.text for one in heard[:1] if isinstance(one, Notice)]
+    assert [words in text for text in notices] == [True] * bool(words)
+
+
+def test_a_full_disk_and_who_cannot_listen_are_no_fault_of_the_trial(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(*about: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def is_gone(heard: object) -> None:
+        raise BrokenPipeError
+
+    failed(home, 1, 1, "epoch 2: loss is nan")
+    with pytest.raises(BrokenPipeError):
+        replayed(home, 1, is_gone)
+    monkeypatch.setattr(Learner, "validate", ends)
+    with pytest.raises(DiskFull, match="the disk is full; free some space, or set TMPDIR"):
+        replayed(home, 1)
 
 
 def test_a_training_that_breaks_down_now_is_told_where_it_did_not_then(

@@ -140,11 +140,11 @@ def _stored(data: "Dataset") -> np.ndarray:
     try:
         stored = np.asarray(pixel_array(data))
     except (RuntimeError, ValueError) as error:  # what pydicom and its decoders raise for pixels that do not fit
-        if tag := _blamed(error):
-            raise UnreadableDicom(f"damaged: its header contradicts itself ({tag})") from None
-        if kind.is_compressed:
+        if kind.is_compressed:  # where a tag that a decoder names need not be at fault
             way = "damaged, or of a kind that gdcm does not open" if find_spec("gdcm") else "pip install python-gdcm"
             raise UnreadableDicom(f"compressed ({kind.name}): {way}") from None
+        if tag := _blamed(error):
+            raise UnreadableDicom(f"its header has a value that is not read ({tag})") from None
         fits = len(data.PixelData) == _even(get_expected_length(data))
         raise UnreadableDicom("damaged: its header contradicts itself" if fits else other_size) from None
     # pydicom takes what is too much for padding, or for frames that nobody told of
@@ -159,7 +159,7 @@ def _even(length_bytes: int) -> int:
 
 
 def _blamed(error: Exception) -> str:
-    """Return the name of the tag that pydicom finds at fault, without its value; empty where it names none."""
+    """Return the name of the tag whose value pydicom refuses, without that; empty where it names none."""
     from pydicom.datadict import keyword_for_tag
 
     tag = re.search(r"\(0028,([0-9A-F]{4})\)", str(error))

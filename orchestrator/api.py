@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -175,10 +175,14 @@ def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
     """Return the names of whatever holds them; those of a set, which has no order of its own, by the alphabet."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise BadInput(f"{what}={given!r}: expected a list of names")
-    listed = list(given)
+    try:
+        listed = list(given)
+    except TypeError as error:  # numpy's array of no dimension
+        raise BadInput(f"{what}={given!r}: expected a list of names") from error
     for one in listed:
         _require_text(what, one)
-    return tuple(str(one) for one in (sorted(listed) if isinstance(given, Set) else listed))  # numpy's own text, too
+    ordered = sorted(listed) if isinstance(given, set | frozenset) else listed
+    return tuple(str(one) for one in ordered)  # numpy's own text, too
 
 
 def _require_place(what: str, given: object) -> None:

@@ -220,10 +220,10 @@ def _side_by_side(explained: "Explained", request: ExplainRequest) -> tuple[list
 
     if not request.compare:
         return [], []
-    works, refused, no_room = explained.usable(explainers_to_compare(explained, request.compare, request.layer))
+    works, refused, failed = explained.usable(explainers_to_compare(explained, request.compare, request.layer))
     if not works:
-        raise ExplanationError(f"nothing of --compare can be used: {'; '.join(refused + no_room)}")
-    return works, refused + no_room
+        raise ExplanationError(f"nothing of --compare can be used: {'; '.join(refused + failed)}")
+    return works, refused + failed
 
 
 def _check_class_weights(classes: Sequence[str], weights: Mapping[str, float]) -> None:

@@ -33,6 +33,10 @@ class ExplanationError(ValueError):
     """A map that cannot be computed, or would not be right: what was asked, the rule, the way out."""
 
 
+class OneCell(ExplanationError):
+    """A map of one cell, which shows no place: images are too small for the layer."""
+
+
 def first_line(error: BaseException, most_characters: int | None = None) -> str:
     """Return the first line of what an error says, its type's name where it says nothing; cut where that is asked."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:most_characters]

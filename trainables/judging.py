@@ -113,11 +113,8 @@ def _explain(
     predictions: Predictions,
     explaining: Explaining,
 ) -> None:
-    from trainables.explain.explained import (
-        FAULTS,
-        Explained,
-        reason_of,
-    )  # seconds of imports, which other evaluations do without
+    # seconds of imports, which other evaluations do without
+    from trainables.explain.explained import FAULTS, Explained, reason_of
     from trainables.explain.side_explanations import explain_side
 
     side_px = images_NMHW.shape[2]

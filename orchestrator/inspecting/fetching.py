@@ -24,6 +24,7 @@ from trainables.data.sources import SOURCES, Source
 from trainables.errors import DataError
 
 MARK = "SOURCE"  # in a begun download: which set it is, and the lock of who goes on with it
+MOST_NAME_BYTES = 255  # of one file, on all common file systems
 AGAIN = "what has come is kept, run the same command again and it goes on where it stopped"
 
 
@@ -55,6 +56,11 @@ def fetch_data(task: Task, target: Path, say: Callable[[str], None]) -> None:
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
+            if any(len(os.fsencode(part)) > MOST_NAME_BYTES for part in Path(error.filename or "").parts):
+                raise BadInput(
+                    f"{task.name}: a file name in the set is longer than file systems hold: the archive is no set; "
+                    f"what has come can go: rm -r {shlex.quote(str(kept))}"
+                ) from error
             hint = f"; what has come is kept, for --out DIR/NAME: mv {shlex.quote(str(kept))} DIR/.NAME.download"
             raise BadInput(
                 f"{target}: a path in the set is too long to stand there; name a shorter --out"

@@ -177,8 +177,8 @@ def _explanations(folder: Path) -> tuple[dict[str, ExplainerVerdict], str, bool]
         }
         if verdicts:
             return verdicts, "", False
-        failed = told.get("failed", [])
-        return {}, "; ".join([*failed, *told["refused"]]), bool(failed)
+        failed = told.get("failed", told["refused"])  # older files do not tell them apart
+        return {}, "; ".join(dict.fromkeys([*failed, *told["refused"]])), bool(failed)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}, f"{EXPLANATIONS_FILE} is gone or damaged", True
 

@@ -11,8 +11,8 @@ from orchestrator.promotion.checks import Check
 from orchestrator.promotion.evidence import FOLDER, digest_of
 from orchestrator.tracking.store_fault import STORE_FAULTS, fault_of
 
-MODEL_DIGEST_TAG = "orchestrate.model_files_sha256"
-BESIDE = (FOLDER, "registered_model_meta", "__pycache__")  # evidence has a digest of its own; MLflow notes who asks
+MODEL_DIGEST_TAG = "orchestrate.files_sha256"
+BESIDE = (FOLDER, "registered_model_meta")  # evidence has a digest of its own; MLflow notes who asks
 
 
 def model_digest(place: str) -> str:
@@ -20,7 +20,7 @@ def model_digest(place: str) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(mlflow.artifacts.download_artifacts(place, dst_path=scratch))
         files = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
-        known = [file for file in files if not set(file.parts) & set(BESIDE)]
+        known = [file for file in files if file.parts[0] not in BESIDE and "__pycache__" not in file.parts]
         lines = [f"{file.as_posix()} {digest_of(root / file)}" for file in known]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -36,5 +36,5 @@ def model_checks(client: MlflowClient, name: str, version: str) -> list[Check]:
         if fault_of(error).kind == "away":
             raise
         found = ""
-    rule = f"code, configuration and weights as they were registered: {kept[:16]}"
+    rule = f"code, configuration, weights and environment as they were registered: {kept[:16]}"
     return [Check("model files", found[:16] or "cannot be read", rule, passed=found == kept)]

@@ -23,7 +23,6 @@ from trainables.training.disk import says_disk_full
 if TYPE_CHECKING:
     from orchestrator.tuning.searcher import OptunaSearcher
 
-# as Ray says of a process that neither returned nor raised nor exited, and of one whose machine is gone
 METRIC_SECTIONS = ("train/", "val/", "perf/")
 LOSS_SHOWS_AFTER_S = 0.5  # a trial's process can die a moment before the Ray that it dies with
 

@@ -15,7 +15,8 @@ _HANG = re.compile(r"^Timeout \((\d+):(\d\d):([\d.]+)\)!$", re.MULTILINE)
 _CRASH = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
 TAIL_BYTES = 20_000
 HANGING, CRASHED, SILENT = "hanging: ", "its process crashed: ", "the process died without a message"
-KILLED = ("Worker exit type: SYSTEM_ERROR", "its node has died")  # Ray's words
+# as Ray says of a process that neither returned nor raised nor exited, and of one whose machine is gone
+KILLED = ("Worker exit type: SYSTEM_ERROR", "its node has died")
 MOST_TIMES_KILLED = 2  # by others than itself; then a trial, or what is done with a finalist, is not begun again
 
 

@@ -50,7 +50,7 @@ def main() -> None:
     for patients, per_patient in ((50, 1), (100, 1), (400, 1), (50, 4), (100, 4)):
         for signal in (CHAMPION, 1.8, 2.2, 3.0):
             began_s = time.perf_counter()
-            of = options.challengers // (1 if signal == CHAMPION else 5) // (1 if per_patient == 1 else 4)
+            of = options.challengers // (1 if signal == CHAMPION else 5 if per_patient == 1 else 20)
             promoted, gains = 0, []
             for seed in range(of):
                 held_out = TestSet(patients, per_patient, seed)

@@ -280,12 +280,18 @@ def test_a_damaged_stream_is_not_gone_on_with_but_a_full_disk_is_no_fault_of_the
 
 
 def test_a_set_whose_paths_are_too_long_for_their_place_is_kept(fetch: Fetch, stub: Stub, tmp_path: Path) -> None:
-    stub.archive = _zip({"a" * 300: b"x"})
+    stub.archive = _zip({"/".join(["deep" * 50] * 24): b"x"})
     done = fetch()
     kept = tmp_path / "sets" / ".stroke.download"
     assert done.exit_code == 2 and "is too long to stand there; name a shorter --out" in done.stderr
     assert "damaged" not in done.stderr and f"mv {kept} DIR/.NAME.download\n" in done.stderr
     assert list(kept.rglob("*.archive"))
+
+
+def test_a_name_that_no_file_system_holds_is_not_blamed_on_the_place(fetch: Fetch, stub: Stub) -> None:
+    stub.archive = _zip({"a" * 300: b"x"})
+    done = fetch()
+    assert done.exit_code == 2 and "longer than file systems hold" in done.stderr and "--out" not in done.stderr
 
 
 def test_no_folder_of_a_notebooks_machine_is_taken(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def test_files_in_folders_of_explanations_have_digests_too(tmp_path: Path) -> No
         (_told({}, ["CNN: one cell", "ViT: no"], []), [], "CNN: one cell; ViT: no", False),
         (_told({}, ["ViT: no"], ["proof: out of memory"]), [], "proof: out of memory; ViT: no", True),
         (_told({}, [], []), [], "", False),  # nothing was there to be tried
-        ('{"explainers": {}, "refused": ["CNN: one cell"]}', [], "CNN: one cell", False),  # of an older evaluation
+        ('{"explainers": {}, "refused": ["CNN: one cell"]}', [], "CNN: one cell", True),  # of an older evaluation
         ('{"explainers"', [], "explanations.json is gone or damaged", True),
         ('{"explainers": {"CNN": {}}}', [], "explanations.json is gone or damaged", True),
         ("[]", [], "explanations.json is gone or damaged", True),

@@ -148,8 +148,8 @@ def test_without_gates_it_says_so(explained: Explained, tmp_path: Path) -> None:
     told = write_channel_gates(tmp_path, without, np.zeros(6, dtype=int), ["glioma"])
     assert told.startswith("channel gates: no layer 'blocks.-1.attention.channels.gate'")
     assert not list(tmp_path.iterdir())
-    works, refused, no_room = without.usable(explained.architecture.explainers)
-    assert len(works) == 4 and refused == no_room == []
+    works, refused, failed = without.usable(explained.architecture.explainers)
+    assert len(works) == 4 and refused == failed == []
 
 
 @pytest.mark.parametrize("attention", ["none", "se", "spatial", "cbam"])

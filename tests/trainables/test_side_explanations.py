@@ -19,7 +19,7 @@ from trainables.catalog import TASKS
 from trainables.configs.baseline_cnn import BaselineCNNConfig
 from trainables.configs.record import Architecture
 from trainables.data.split_rows import SplitRow
-from trainables.errors import ExplanationError
+from trainables.errors import ExplanationError, OneCell
 from trainables.evaluation.predictions import Predictions
 from trainables.explain import case_panels, explained, side_explanations
 from trainables.explain.engine import Explanation
@@ -148,6 +148,18 @@ def test_an_explainer_that_the_device_has_no_room_for_costs_no_other(
     assert len(headings) == 2 and all(heading.endswith(". Not shown: CNN: out of memory") for heading in headings)
 
 
+@pytest.mark.usefixtures("notes", "headings")
+def test_images_that_are_too_small_for_a_layer_are_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_small(model: nn.Module, x_BMHW: torch.Tensor, targets: Any, explainer: Explainer) -> Explanation:
+        if explainer.name == "CNN":
+            raise OneCell("one cell")
+        return explain_cases(model, x_BMHW, targets, explainer)
+
+    monkeypatch.setattr(explained, "explain_cases", too_small)
+    told = explain(tmp_path)
+    assert (told["refused"], told["failed"], [*told["explainers"]]) == (["CNN: one cell"], [], ["CNN fine"])
+
+
 @pytest.mark.parametrize(
     ("module", "explains"), [("explained", _with_room_for_one_case), ("proving", _without_room_for_cnn)]
 )
@@ -176,8 +188,8 @@ LOST = replace(BLOB, explainers=(Explainer("gradcam", "gone", "Lost"), *TWO, Exp
 
 def test_a_grid_says_why_it_draws_another_map_than_the_records_first(tmp_path: Path, headings: list[str]) -> None:
     told = explain(tmp_path, record=LOST)
-    assert [reason.partition(":")[0] for reason in told["refused"]] == ["Lost", "Later"] and told["failed"] == []
-    assert headings and all(f". Not shown: {told['refused'][0]}".rstrip(".") in heading for heading in headings)
+    assert [reason.partition(":")[0] for reason in told["failed"]] == ["Lost", "Later"] and told["refused"] == []
+    assert headings and all(f". Not shown: {told['failed'][0]}".rstrip(".") in heading for heading in headings)
     assert not any("Later" in heading for heading in headings), "no grid would have shown that"
 
 

@@ -154,7 +154,8 @@ def _without_spread(metric: str, value: float, groups: int, width: float, method
     That share of the metric's whole width is half of the interval (Clopper and Pearson 1934), p that of a sign test.
     """
     if np.isinf(width):
-        return PairedDifference(metric, value, None, None, None, method, f"{metric} differs by the same in all groups")
+        same = "is the same" if abs(value) < ROUNDING else "differs by the same"
+        return PairedDifference(metric, value, None, None, None, method, f"{metric} {same} in all groups")
     unseen = width * (1 - TAIL ** (1 / groups))
     p_value = 1.0 if abs(value) < ROUNDING else min(1.0, 2 * 0.5**groups)
     return PairedDifference(metric, value, value - unseen, value + unseen, p_value, method)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from trainables.configs.record import Architecture
-from trainables.errors import ExplanationError, first_line
+from trainables.errors import ExplanationError, OneCell, first_line
 from trainables.explain.engine import Explanation, explain
 from trainables.explain.explainers import METHODS, Explainer
 from trainables.explain.layers import full_path
@@ -86,22 +86,22 @@ class Explained:
         raise ExplanationError(f"{path or 'no layer'}: is no attention between images; {there}")
 
     def usable(self, explainers: Sequence[Explainer]) -> tuple[list[Explainer], list[str], list[str]]:
-        """Return the explainers that work on this model, why others do not, and which the device has no room for.
+        """Return the explainers that work, which images of this size are too small for, and why others failed.
 
         None stands in for another.
         """
         works: list[Explainer] = []
         refused: list[str] = []
-        no_room: list[str] = []
+        failed: list[str] = []
         for explainer in explainers:
             try:
                 self.maps([explainer], [0], [0])
             except FAULTS as fault:
-                said = no_room if isinstance(fault, torch.OutOfMemoryError) else refused
+                said = refused if isinstance(fault, OneCell) else failed
                 said.append(f"{explainer.name}: {reason_of(fault)}")
             else:
                 works.append(explainer)
-        return works, refused, no_room
+        return works, refused, failed
 
 
 def _is_between_images(explainer: Explainer) -> bool:

@@ -3,7 +3,7 @@
 from torch import nn
 from torch.nn.modules import activation, batchnorm, conv, dropout, instancenorm, normalization, pooling
 
-from trainables.errors import ExplanationError
+from trainables.errors import ExplanationError, OneCell
 from trainables.explain.map_layout import layout_of
 from trainables.explain.tracing import Finished, Trace
 
@@ -21,7 +21,7 @@ def last_activation(seen: Trace, image_hw: tuple[int, int]) -> str:
     spatial = [one for one in seen.finished if _is_spatial(one, image_hw)]
     spatial = [one for one in spatial if not _is_single(one)] or spatial  # a gate weighs places and holds no features
     if not spatial:
-        raise ExplanationError("no layer of the model gives a map of more than one cell: name a layer")
+        raise OneCell("no layer of the model gives a map of more than one cell: name a layer")
     after = seen.finished[seen.finished.index(spatial[-1]) + 1 :]
     if any(len(one.shape) == 3 and one.shape[1] > 1 for one in after):
         raise ExplanationError("the model works on tokens and is no ViT of timm: name a layer")

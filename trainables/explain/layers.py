@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from trainables.errors import ExplanationError
+from trainables.errors import ExplanationError, OneCell
 from trainables.explain.cell_places import CellPlaces, cell_places
 from trainables.explain.last_layer import last_activation
 from trainables.explain.map_layout import Layout, layout_of
@@ -161,7 +161,7 @@ def _described(subject: Subject, path: str, seen: Trace) -> SpatialLayer:
         raise ExplanationError(f"layer {path}: its output {shape} is no grid of the image; name a layer before it")
     layout, (height, width) = found
     if height * width == 1:
-        raise ExplanationError(
+        raise OneCell(
             f"layer {path}: its map of a {subject.image_hw[0]} px image is one cell, which shows no place; "
             "name an earlier layer or train with larger images"
         )

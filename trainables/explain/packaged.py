@@ -108,16 +108,16 @@ def explainers_for(explained: Explained, asked: Explainer | None) -> tuple[list[
     Raises ExplanationError where none can be used.
     """
     if asked is None:
-        works, refused, no_room = explained.usable(explained.architecture.explainers)
+        works, refused, failed = explained.usable(explained.architecture.explainers)
         if not works:
-            raise ExplanationError(f"no explainer can be used on this model: {'; '.join(refused + no_room)}")
-        return works, refused + no_room
+            raise ExplanationError(f"no explainer can be used on this model: {'; '.join(refused + failed)}")
+        return works, refused + failed
     same = [known for known in explained.architecture.explainers if known.method == asked.method and not asked.layer]
-    works, refused, no_room = explained.usable(same)
+    works, refused, failed = explained.usable(same)
     if works:  # the record knows where this method is right
-        return works, refused + no_room
-    if refused or no_room:
-        raise ExplanationError(f"--method {asked.method}: {'; '.join(refused + no_room)}")
+        return works, refused + failed
+    if refused or failed:
+        raise ExplanationError(f"--method {asked.method}: {'; '.join(refused + failed)}")
     if not asked.layer and explained.images_NMHW.shape[1] > 1:
         return _of_each_image(explained, asked)
     asked = replace(asked, image=explained.image_of(asked))

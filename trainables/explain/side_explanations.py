@@ -39,8 +39,8 @@ def explain_side(
 ) -> None:
     """Write the folder: panels, class_grid.png, mistakes.png, cases.csv, maps.npz, proof.csv, .png, explanations.json.
 
-    Explained is the predicted class. `masks` as in `prove`. In explanations.json `refused` says why an explainer cannot
-    be used on this model, and `failed` why a part could not be made: the others are there all the same. Of an
+    Explained is the predicted class. `masks` as in `prove`. In explanations.json `refused` says what images of this
+    size, or this model, have no map for, and `failed` what could not be made: the others are there all the same. Of an
     architecture with gates of channels also channel_gates.csv and .png, of one with attention between images what
     `write_side_cross` writes.
     """

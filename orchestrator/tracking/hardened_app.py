@@ -1,8 +1,9 @@
 """MLflow's application without the routes that run shell commands, coding agents, jobs and language models.
 
-Where LOGIN is set, everything but the health check asks for that name and password (HTTP Basic).
-Started by `mlflow server --app-name orchestrate-hardened` (entry point `mlflow.app` in pyproject.toml). MLflow has
-switches for jobs and gateway, none for its assistant, which any user of this machine could call without a login.
+Started by `mlflow server --app-name orchestrate-hardened`, where LOGIN is one name and password for everything but the
+health check (HTTP Basic), or by `--app-name orchestrate-team`, which asks MLflow's own users and their rights (entry
+points `mlflow.app` in pyproject.toml). MLflow has switches for jobs and gateway, none for its assistant, which any user
+of this machine could call: without a login in the plain application, with any login in its `basic-auth`.
 """
 
 import base64
@@ -27,13 +28,24 @@ SWITCHED_OFF = re.compile(
 
 def create_app() -> "ASGIApp":
     """Wrap MLflow's application; a factory, so that looking it up does not load the server."""
-    from mlflow.server.fastapi_app import app as mlflow_app
+    from mlflow.server.fastapi_app import app
+
+    return _hardened(app, os.environ.get(LOGIN, ""))
+
+
+def create_team_app() -> "ASGIApp":
+    """Wrap MLflow's application with users and rights; needs `mlflow[auth]`, the secret key and a first password."""
+    from mlflow.server.auth import create_app as create_app_with_users
+
+    return _hardened(create_app_with_users(), login="")
+
+
+def _hardened(mlflow_app: "ASGIApp", login: str) -> "ASGIApp":
     from starlette.responses import PlainTextResponse
 
     switched_off = PlainTextResponse("switched off on this server\n", status_code=404)
     ask = {"WWW-Authenticate": 'Basic realm="orchestrate", charset="UTF-8"'}  # RFC 7617: umlauts, too
     login_wanted = PlainTextResponse("name and password, please\n", status_code=401, headers=ask)
-    login = os.environ.get(LOGIN, "")
 
     async def hardened(scope: "Scope", receive: "Receive", send: "Send") -> None:
         answer = mlflow_app

@@ -18,7 +18,7 @@ from orchestrator.journal import ArchitectureChecked
 from orchestrator.space import Choice, IntRange, Parameter, Scalar, Space, defaults
 from trainables.catalog import architecture as architecture_record
 from trainables.catalog import default_hyperparameters
-from trainables.errors import WeightsError
+from trainables.errors import WeightsError, first_line
 
 if TYPE_CHECKING:
     from trainables.data.prepare import PreparedPart
@@ -88,7 +88,7 @@ def check_architecture(
     except WeightsError as error:
         raise BadInput(f"--weights: {error}") from error
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise BadInput(f"architectures.{architecture}: cannot be trained with its defaults: {reason[:300]}") from error
     if device == "cuda":
         torch.cuda.empty_cache()

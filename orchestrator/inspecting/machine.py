@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from orchestrator.errors import BadInput
+from trainables.errors import first_line
 
 GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/proc/driver/nvidia"), Path("/dev/kfd"), Path("/dev/dxg"))
 
@@ -36,7 +37,7 @@ def gpu_names() -> list[str]:
         import torch
         import torchvision
     except (ImportError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise BadInput(
             f"torch and torchvision: {reason}; they come as a pair from one index: install both with constraints.txt"
         ) from error

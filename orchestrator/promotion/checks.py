@@ -130,11 +130,11 @@ def _better_than_chance(evidence: Evidence) -> Check:
     """Judge the primary metric, or AUROC where chance gives no one number for it."""
     overall = evidence.evaluation["test"]["overall"]
     metric, chance = evidence.metric, _chance(evidence.metric, evidence, overall["confusion"])
-    rule = "the 95 % interval lies above {:.3g}, which chance gives"
+    instead = ""
     if chance is None:
-        rule += f" ({metric} has no fixed value by chance)"
+        instead = f" ({metric} has no fixed value by chance)"
         metric, chance = "auroc", 0.5
-    rule = rule.format(chance)
+    rule = f"the 95 % interval lies above {chance:.3g}, which chance gives{instead}"
     low, high = overall["intervals"].get(metric, (None, None))
     value, name = overall["metrics"].get(metric), f"test {metric}"
     if low is None:

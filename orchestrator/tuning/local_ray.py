@@ -15,6 +15,7 @@ import ray
 from orchestrator.errors import Interrupted
 from orchestrator.tuning.resources import Slots
 from orchestrator.tuning.stopping import Stopping
+from trainables.errors import first_line
 
 OBJECT_STORE_BYTES = 200 * 2**20  # images go by memory map, so Ray's store carries only small results
 WATCH_S = 0.25
@@ -95,7 +96,7 @@ def _start(slots: Slots) -> None:
         except Exception as fault:  # a node that is late raises just that, one without a port something else
             _kill({pid: name for pid, name in core_processes().items() if pid not in before})
             if attempt == STARTS - 1:
-                reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+                reason = first_line(fault)
                 raise Interrupted(f"Ray did not start in {STARTS} tries ({reason}); is this machine busy?") from fault
 
 

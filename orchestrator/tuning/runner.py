@@ -30,6 +30,7 @@ from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_files import TrialFiles
 from orchestrator.tuning.trial_log import LOG, cause_of_death, size_bytes
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+from trainables.errors import first_line
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 from trainables.models import holds_weights
 from trainables.training.disk import is_disk_full, says_disk_full
@@ -78,7 +79,7 @@ def run_trials(
             raise DiskFull("the disk is full: Ray Tune could not write what it has to") from error
         if not isinstance(error, RayError):
             raise
-        raise Interrupted(f"Ray was lost: {str(error).strip().splitlines()[0]}") from error
+        raise Interrupted(f"Ray was lost: {first_line(error)}") from error
     raise_if_asked_to_end(stopping)
     if stopping.out_of_time:  # one whose process was killed just before had no time to go on
         for trial in [trial for trial in sweep.state.trials.values() if not trial.has_ended]:
@@ -213,7 +214,7 @@ def _without_process(task: _Task, error: RayError, sweep: OpenSweep) -> Retraine
     """Return what is known of a retraining whose process died again and again: as little as of one that broke down."""
     if is_disk_full(error, sweep.folder):  # its process could not even begin
         raise fault_of_task(error, sweep.folder) from error
-    reason = cause_of_death(task.log, task.said_bytes) or str(error).strip().splitlines()[0]
+    reason = cause_of_death(task.log, task.said_bytes) or first_line(error)
     broken = task.broken_down
     if broken is None or not isinstance(error, WorkerCrashedError | OutOfMemoryError):
         raise Interrupted(f"the process of an evaluation ended: {reason}") from error

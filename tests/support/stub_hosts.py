@@ -1,14 +1,20 @@
 """Kaggle and Hugging Face on loopback: what of their interfaces a fetch of a public set asks for."""
 
+import io
 import json
 import threading
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import NamedTuple
 
+from tests_support import Finished
+
+Fetch = Callable[..., Finished]  # (task, environment by name) -> what the command printed
 REVISION = "5" * 40
 
 
@@ -138,3 +144,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    """Return an archive of name -> content."""
+    into = io.BytesIO()
+    with zipfile.ZipFile(into, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return into.getvalue()
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return what lies in a folder; nothing where there is none."""
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()

@@ -2,8 +2,9 @@
 
     PYTHONPATH=tests/support python tests/benchmarks/trial_overhead.py [--trials 100,1000] [--sampler random] [--help]
 
-Each trial takes four epochs that do nothing but write a state of 10 kB. Printed: milliseconds per trial between one
-number of trials and the next (start-up cancels out), the sampler's share, and, with --sleep-s, how long slots idled.
+Each trial takes four epochs that do nothing but bring a state of 10 kB to disk, of which two are kept. Printed:
+milliseconds per trial between one number of trials and the next (start-up cancels out), the sampler's share, and, with
+--sleep-s, how long slots idled.
 """
 
 import argparse

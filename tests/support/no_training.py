@@ -1,6 +1,5 @@
 """Trials that train nothing, as Ray Tune runs them: what is left of a sweep without its models."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,15 @@ from typing import Any
 from ray import tune
 
 from orchestrator.tuning.trial_setup import TrialSetup, trial_folder
+from trainables.durable import put_in_place
+from trainables.training.checkpoint import KEPT_STATES, state_files
 
 EPOCHS = 4
 STATE = bytes(10_000)
 
 
 class NoTraining(tune.Trainable):
-    """A trial whose epochs are over at once, or after a nap, and that writes a small state after each."""
+    """A trial whose epochs are over at once, or after a nap, and that keeps a small state of each as real ones do."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self._begin(config)
@@ -36,7 +37,9 @@ class NoTraining(tune.Trainable):
         self._epoch += 1
         part = self._folder / "state.part"
         part.write_bytes(STATE)
-        os.replace(part, self._folder / f"state_epoch_{self._epoch:04d}.pt")
+        put_in_place(part, self._folder / f"state_epoch_{self._epoch:04d}.pt")
+        for old in state_files(self._folder)[KEPT_STATES:]:
+            old.unlink(missing_ok=True)
         auroc = 0.5 + 0.4 * ((hash(str(self._folder)) % 1000) / 1000)
         metrics = {"val/auroc": auroc, "val/log_loss": 0.5, "train/loss": 0.5, "perf/epoch_s": self._nap_s}
         return {"epoch": self._epoch, **metrics, "stopped": "", "done": self._epoch >= self._epochs}

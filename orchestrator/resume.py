@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cluster_sweep import let_go_where_it_fails, ready_cluster
 from orchestrator.errors import BadInput
 from orchestrator.inspecting.machine import git_state, versions
 from orchestrator.journal import SweepResumed
@@ -37,6 +38,7 @@ class ResumeRequest:
 
     sweep_id: str
     machine: SweepRequest
+    address: str | None = None  # of another cluster than before, or local
     trials: int | None = None
     epochs: int | None = None
     max_disk_bytes: int | None = None
@@ -59,11 +61,14 @@ def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch
         state = sweep.state
         if _is_done(sweep, asked):
             return SweepResult(folder, state, time.monotonic() - began_s)
-        planned = plan_sweep(asked, progress)
-        require_same_plan(folder.name, state.plan, planned.plan)
-        require_same_device(folder.name, state, planned)
-        checked = check_architectures(planned, known=state)
-        planned = with_packed_slots(planned, asked, [*state.checked.values(), *checked])
+        with let_go_where_it_fails(asked.address):
+            planned = plan_sweep(asked, progress)
+            require_same_plan(folder.name, state.plan, planned.plan)
+            require_same_device(folder.name, state, planned)
+            if planned.nodes:
+                planned = ready_cluster(planned, asked, folder.parent)
+            checked = check_architectures(planned, known=state)
+            planned = with_packed_slots(planned, asked, [*state.checked.values(), *checked])
         _forget_what_was_lost(sweep)
         keep_request(folder, asked, planned.images)
         sweep.append(_resumed(planned, state))
@@ -107,6 +112,7 @@ def _raised(sweep: OpenSweep, request: ResumeRequest, kept: SweepRequest) -> Swe
         trials=request.trials or budget.trials,
         epochs=request.epochs or budget.epochs,
         max_disk_bytes=request.max_disk_bytes or kept.max_disk_bytes,
+        address=request.address or kept.address,
     )
 
 

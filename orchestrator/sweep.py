@@ -4,12 +4,13 @@ import errno
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cache_upkeep import collect_garbage, held
+from orchestrator.cluster_sweep import check_on_cluster, let_go_where_it_fails, nodes_in_words, ready_cluster
 from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial, OrchestratorError
 from orchestrator.forecast import Forecast, forecast, least_disk_bytes
 from orchestrator.inspecting.architectures import batch_growth, check_architecture
@@ -76,18 +77,21 @@ class PreparedSweep:
 def prepare(request: SweepRequest, progress: "Progress") -> PreparedSweep:
     """Plan a sweep and let its architectures take a few steps. Raises BadInput before anything is trained."""
     collect_garbage(request.home.cache, request.max_cache_bytes)
-    planned = plan_sweep(request, progress)
-    if request.task_text:
-        keep_task(request.home, planned.plan.task, request.task_text)
-    checked = check_architectures(planned)
-    return PreparedSweep(request, with_packed_slots(planned, request, checked), checked)
+    with let_go_where_it_fails(request.address):
+        planned = plan_sweep(request, progress)
+        if request.task_text:
+            keep_task(request.home, planned.plan.task, request.task_text)
+        if planned.nodes:
+            planned = ready_cluster(planned, request, request.storage or request.home.sweeps)
+        checked = check_architectures(planned)
+        return PreparedSweep(request, with_packed_slots(planned, request, checked), checked)
 
 
 def start(prepared: PreparedSweep, watch: SweepWatch) -> SweepResult:
     """Run a prepared sweep to its registered winner. Raises as `run_sweep`."""
     began_s = time.monotonic()
     request, planned = prepared.request, prepared.planned
-    folder = request.home.new_sweep(planned.plan.sweep, request.sweep_id)
+    folder = request.home.new_sweep(planned.plan.sweep, request.sweep_id, request.storage)
     plan = planned.plan
     asked = replace(request, preset=plan.preset, weights=plan.weights, warm_points=plan.warm_points)
     keep_request(folder, asked, planned.images)
@@ -98,6 +102,8 @@ def start(prepared: PreparedSweep, watch: SweepWatch) -> SweepResult:
         with told_if_broken_off(sweep):
             for event in prepared.checked:
                 sweep.append(event)
+            if planned.nodes:
+                sweep.tell(f"cluster {request.address}: {nodes_in_words(planned)}")
             sweep.tell(prepared.forecast.sentence)
             write_code_state(folder / CODE)
             write_data_report_once(folder / "data", planned)
@@ -107,7 +113,6 @@ def start(prepared: PreparedSweep, watch: SweepWatch) -> SweepResult:
 
 def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) -> None:
     """Do what the journal says is still to be done, from the first trial to the registered winner."""
-    from orchestrator.tuning.local_ray import local_ray
     from orchestrator.tuning.runner import evaluate_finalists, run_trials, train_again
     from orchestrator.tuning.stopping import Stopping
     from orchestrator.tuning.trial_files import TrialFiles
@@ -123,7 +128,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
         _synced(sending, sweep.stop_request, stopping) as sync,
         told_if_broken_off(sweep),
     ):
-        with local_ray(planned.slots, stopping, sweep.stop_request, lambda reason: _last_words(sweep, reason)):
+        with _ray(planned, request.address, stopping, sweep):
             run_trials(sweep, setup, planned.slots, stopping, files)
             require_unchanged(planned.data, folder, request.home.test_ledger)
             finalists = choose_finalists(sweep.state)
@@ -161,6 +166,20 @@ def _note_late_registration(sweep: OpenSweep, request: SweepRequest) -> None:
     with suppress(DiskFull, KeyboardInterrupt):  # the sweep is over: `orchestrate sync` does the same later
         if note_registration(sweep, read_outcome(outcome_file(sweep.folder, request.home, request.tracking_uri))):
             SyncProcess(sweep.folder, request.home, request.tracking_uri, sweep.tell).close(SEND_REPORT_S)
+
+
+def _ray(planned: PlannedSweep, address: str, stopping: "Stopping", sweep: OpenSweep) -> "AbstractContextManager[None]":
+    """Return the Ray that trials run on: one of our own, or a cluster's."""
+    from orchestrator.tuning.cluster import attached_ray
+    from orchestrator.tuning.local_ray import local_ray
+
+    def last_words(reason: str) -> None:
+        _last_words(sweep, reason)
+
+    if not planned.nodes:
+        return local_ray(planned.slots, stopping, sweep.stop_request, last_words)
+    left = planned.plan.budget.trials - sum(trial.has_ended for trial in sweep.state.trials.values())
+    return attached_ray(address, planned.slots, left, stopping, sweep.stop_request, last_words)
 
 
 @contextmanager
@@ -229,6 +248,7 @@ def _write_inputs(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest
         development=folder / "development.csv",
         development_digest=digest_rows(data.development.rows),
         arrays=data.development.arrays,
+        array_digests=data.development.array_digests() if planned.nodes else {},
         pretrained=plan.weights == "pretrained",
         epochs=plan.budget.epochs,
         metric=plan.metric,
@@ -245,7 +265,8 @@ def _write_inputs(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest
     write_unreadable(folder, data)
     (folder / "trial_setup.json").write_text(setup.model_dump_json(indent=2))
     explaining = explanation_settings(plan.preset == "quick", child_seed(plan.seed, SeedPath.EXPLANATION))
-    test = TestData.write(folder / "test.csv", data, request.home.test_ledger, folder.name, explaining)
+    ledger, is_shipped = request.home.test_ledger, bool(planned.nodes)
+    test = TestData.write(folder / "test.csv", data, ledger, folder.name, explaining, is_shipped)
     return folder / "trial_setup.json", test
 
 
@@ -267,7 +288,7 @@ def _started(sweep_id: str, planned: PlannedSweep) -> SweepStarted:
         device=planned.slots.device,
         versions=versions(),
         git=git_state(),
-        hardware=hardware(),
+        hardware=hardware() | ({"nodes": nodes_in_words(planned)} if planned.nodes else {}),
     )
 
 
@@ -284,10 +305,12 @@ def check_architectures(planned: PlannedSweep, known: SweepState | None = None) 
     """Build every architecture that is not known yet and let it take a few steps. Raises BadInput."""
     plan, device = planned.plan, planned.slots.device
     pretrained = plan.weights == "pretrained"
+    unknown = {name: space for name, space in plan.architectures.items() if known is None or name not in known.checked}
+    if planned.nodes:
+        return check_on_cluster(planned, unknown)
     return [
         check_architecture(name, space, plan.classes, pretrained, planned.data.development, device)
-        for name, space in plan.architectures.items()
-        if known is None or name not in known.checked
+        for name, space in unknown.items()
     ]
 
 
@@ -296,6 +319,7 @@ def with_packed_slots(planned: PlannedSweep, request: SweepRequest, checked: lis
 
     Raises BadInput where the trials of so many slots need more disk than they may have.
     """
+    from orchestrator.tuning.cluster_slots import slots_of_nodes
     from orchestrator.tuning.resources import find_slots, fitting_share
 
     slots = planned.slots
@@ -306,7 +330,8 @@ def with_packed_slots(planned: PlannedSweep, request: SweepRequest, checked: lis
         if event.peak_memory_mib is not None
     ]
     if slots.gpus and request.slots is None and request.gpu_share is None and peaks_mib:
-        slots = find_slots(None, slots.gpus, fitting_share(max(peaks_mib), gpu_memory_mib()))
+        share = fitting_share(max(peaks_mib), min(planned.cards_mib, default=0.0) or gpu_memory_mib())
+        slots = slots_of_nodes(planned.nodes, None, share) if planned.nodes else find_slots(None, slots.gpus, share)
     need_bytes = max(least_disk_bytes(event.total_parameters, slots.count, planned.plan.budget) for event in checked)
     if request.max_disk_bytes is not None and need_bytes > request.max_disk_bytes:
         raise BadInput(

@@ -26,6 +26,7 @@ LAYERS = {
     "orchestrator.cli": 4,
     "orchestrator.sweep": 3,
     "orchestrator.sweep_planning": 3,
+    "orchestrator.cluster_sweep": 3,
     "orchestrator.sweeps_together": 3,
     "orchestrator.init_task": 3,
     "orchestrator.api": 3,

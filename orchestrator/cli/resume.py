@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.sweep_flags import max_disk_bytes, seconds
+from orchestrator.cli.sweep_flags import max_disk_bytes, seconds, storage_of
 
 
 def resume(
@@ -19,6 +19,12 @@ def resume(
     ] = None,
     max_disk: Annotated[
         str | None, typer.Option(help="another limit for states and weights of trials", metavar="SIZE")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="of another Ray cluster than before, or local", metavar="local|auto|HOST:PORT")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="where the sweep is that another machine began", metavar="DIR")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
@@ -45,7 +51,11 @@ def resume(
         epochs=epochs,
         max_disk_bytes=max_disk_bytes(max_disk),
         time_budget_s=None if time_budget is None else seconds(time_budget),
+        address=address,
     )
+    place = storage_of(storage)
+    if place is not None:
+        machine.home.adopt_sweep(sweep_id, place)
     kept = read_request(machine.home.sweep_folder(sweep_id))
     name = "" if kept is None else kept.data_name
     with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress(name) as live:

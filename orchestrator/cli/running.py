@@ -59,10 +59,11 @@ def status(
         )
     for trial in state.trials.values():
         if trial.state == "running":
+            where = f", on {visible(trial.epochs[-1].node)}" if trial.epochs and trial.epochs[-1].node else ""
             since_s = time.time() - (trial.epochs[-1].time if trial.epochs else trial.started_at)
             console.print(
                 f"trial {trial.number} {trial.architecture}: epoch {trial.last_epoch} of {plan.budget.epochs}, "
-                f"{in_words(since_s)} ago"
+                f"{in_words(since_s)} ago{where}"
             )
         elif trial.state == "failed":
             console.print(f"trial {trial.number} failed: {visible(trial.reason)}", soft_wrap=True)

@@ -1,7 +1,9 @@
 """Flags of `orchestrate sweep` and `resume`: texts in, values out."""
 
 import math
+import os
 import re
+from pathlib import Path
 
 from orchestrator.cli.flags import one_of
 from orchestrator.errors import BadInput
@@ -60,6 +62,21 @@ def max_disk_bytes(value: str | None) -> int | None:
     if size == 0:
         raise BadInput(f"--max-disk={value}: expected more than nothing, e.g. 20GiB; leave it out for no limit")
     return size
+
+
+def storage_of(value: str | None) -> Path | None:
+    """Return the folder that holds a sweep, None where the flag was left out. Raises BadInput."""
+    if value is None:
+        return None
+    kind, sign, rest = value.partition("://")
+    if sign and kind != "file":
+        raise BadInput(f"--storage {value}: object stores are not built yet; name a folder that all nodes share")
+    folder = Path(rest if sign else value).absolute()
+    if not folder.is_dir():
+        raise BadInput(f"--storage {value}: no such folder; make it, on a file system that all nodes share")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(f"--storage {value}: cannot be written; name another folder, or give this user the right")
+    return folder
 
 
 def seconds(value: str) -> float:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.flags import one_of, settings
-from orchestrator.cli.sweep_flags import gpu_share, max_disk_bytes, names, preset_of, seconds, slots_of
-from orchestrator.errors import BadInput
+from orchestrator.cli.sweep_flags import gpu_share, max_disk_bytes, names, preset_of, seconds, slots_of, storage_of
 from orchestrator.sweep_sections import ALLOCATIONS
 
 if TYPE_CHECKING:
@@ -62,7 +61,15 @@ def sweep(
         str | None, typer.Option(help="for states and weights of trials, e.g. 20GiB", metavar="SIZE")
     ] = None,
     sweep_id: Annotated[str | None, typer.Option("--id", help="the sweep's id; else its name and the time")] = None,
-    address: Annotated[str, typer.Option(help="local: a Ray of its own on this machine")] = "local",
+    address: Annotated[
+        str,
+        typer.Option(
+            help="local: a Ray of its own; else a cluster's, from one of its machines", metavar="local|auto|HOST:PORT"
+        ),
+    ] = "local",
+    storage: Annotated[
+        str | None, typer.Option(help="folder for the sweep that all nodes of a cluster share", metavar="DIR")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved plan and stop")] = False,
     witness: Annotated[bool, typer.Option("--witness", hidden=True)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
@@ -75,8 +82,6 @@ def sweep(
 
     name, text = (None, "") if task is None else task_named(environment.home(), task)
     asked = asked_sweeps(sweeps or [], name, every_task)
-    if address != "local":
-        raise BadInput(f"--address {address}: clusters are not built yet; leave the flag out or say local")
     request_values = {
         "preset": preset_of(preset),
         "slots": slots_of(slots),
@@ -89,6 +94,8 @@ def sweep(
         "exclude": names("--exclude", exclude),
         "time_budget_s": None if time_budget is None else seconds(time_budget),
         "sweep_id": sweep_id,
+        "address": address,
+        "storage": storage_of(storage),
     }
     from orchestrator.cli.console import messages
     from orchestrator.home import check_sweep_id

@@ -14,12 +14,17 @@ MEMORY_MARGIN = 1.25  # configurations of a search space differ in what they tak
 
 @dataclass(frozen=True)
 class Slots:
-    """`count` trials at once, each with `threads` CPU threads and `gpu_share` of one GPU."""
+    """`count` trials at once, each with `threads` CPU threads and `gpu_share` of one GPU.
+
+    Each takes `cpus_each` of the CPUs that Ray counts; there are never more than `most`, whatever nodes join.
+    """
 
     count: int
     threads: int
     gpu_share: float
     gpus: int
+    cpus_each: int = 1
+    most: int | None = None
 
     @property
     def device(self) -> str:

@@ -50,7 +50,7 @@ def run_trials(
     going_on = _going_on(sweep, files, scheduler.stop_reasons)
     searcher = OptunaSearcher(sweep, setup, going_on, stopping, ClusterRoom(slots))
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": 1, "gpu": slots.gpu_share}),
+        tune.with_resources(trainable, {"cpu": slots.cpus_each, "gpu": slots.gpu_share}),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,

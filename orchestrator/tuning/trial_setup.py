@@ -24,7 +24,8 @@ class TrialSetup(BaseModel):
     own_task: Task | None = None  # the user's own, which no other process knows by its name
     development: Path  # CSV of rows, in the order of the arrays
     development_digest: str
-    arrays: dict[str, Path]  # name of the view -> decoded development images
+    arrays: dict[str, Path]  # name of the view -> decoded development images, on the driver's machine
+    array_digests: dict[str, str] = {}  # of them, where trials run on other machines too, which may lack them
     pretrained: bool
     epochs: int
     metric: str
@@ -38,6 +39,14 @@ class TrialSetup(BaseModel):
     epoch_timeout_s: float = 0.0  # an epoch that takes longer is hanging; 0: ten times the usual one
     forecast_epoch_s: dict[str, float] = {}  # by architecture, before an epoch has ended
     witness: bool = False  # each actor writes down by itself what it trained: how tests know what was lost
+
+    def images(self, view: str) -> Path:
+        """Return where this machine has the decoded development images of a view; a cluster's node fetches them."""
+        if not self.array_digests:
+            return self.arrays[view]
+        from orchestrator.tuning.shipping import on_this_node
+
+        return on_this_node(self.arrays[view], self.array_digests[view])
 
     @property
     def task_record(self) -> Task:

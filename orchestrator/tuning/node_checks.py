@@ -81,8 +81,10 @@ def check_nodes(
 
 def _ask(node: Node, probe: Path, architectures: list[str], arrays: list[Path]) -> Any:
     there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
-    task: Any = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(_look)
-    return task.remote(node.node_id, probe, architectures, arrays)
+    task: Any = ray.remote(_look)
+    return task.options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(
+        node.node_id, probe, architectures, arrays
+    )
 
 
 def _look(name: str, probe: Path, architectures: list[str], arrays: list[Path]) -> NodeReport:

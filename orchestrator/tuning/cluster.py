@@ -19,7 +19,7 @@ from orchestrator.errors import BadInput
 from orchestrator.tuning.local_ray import ENVIRONMENT
 from orchestrator.tuning.ray_watch import own_handlers, put_back, watched
 from orchestrator.tuning.resources import Slots
-from orchestrator.tuning.shipping import serve_driver_files
+from orchestrator.tuning.shipping import serve_driver_files, serve_no_longer
 from orchestrator.tuning.stopping import Stopping
 from trainables.errors import first_line
 
@@ -85,6 +85,7 @@ def attach(address: str) -> list[Node]:
 
 def detach() -> None:
     """Let the cluster go; it ends what this process began there."""
+    serve_no_longer()
     if ray.is_initialized():
         ray.shutdown()
 

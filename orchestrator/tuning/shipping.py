@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NAME = "files of the driver"
 CHUNK_BYTES = 16 * 2**20  # few at a time are in Ray's store, however large a set is
 AT_ONCE = 8
+_serving: dict[str, Any] = {}  # an actor ends with the last handle of those who made it
 
 
 class DriverFiles:
@@ -55,11 +56,19 @@ class DriverFiles:
 
 
 def serve_driver_files() -> None:
-    """Let the nodes of the cluster that this process is attached to ask this machine for files."""
+    """Let the nodes of the cluster that this process is attached to ask this machine for files, while it is."""
+    if NAME in _serving:
+        return
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    options = {"num_cpus": 0, "name": NAME, "get_if_exists": True, "max_concurrency": AT_ONCE, "max_restarts": -1}
-    server: Any = ray.remote(DriverFiles).options(**options, max_task_retries=-1, scheduling_strategy=here)
-    ray.get(server.remote().__ray_ready__.remote())
+    options = {"num_cpus": 0, "name": NAME, "max_concurrency": AT_ONCE, "max_restarts": -1, "max_task_retries": -1}
+    server: Any = ray.remote(DriverFiles)
+    _serving[NAME] = server.options(**options, scheduling_strategy=here).remote()
+    ray.get(_serving[NAME].__ray_ready__.remote())
+
+
+def serve_no_longer() -> None:
+    """Forget what `serve_driver_files` started; it ends with the connection to the cluster."""
+    _serving.clear()
 
 
 def driver_files() -> Any:

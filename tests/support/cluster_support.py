@@ -97,7 +97,7 @@ class StartedCluster:
             line.append(f"--address={self.address}")
         else:
             line += ["--head", f"--port={self.port}", f"--dashboard-port={self.dashboard_port}"]
-            line += ["--ray-client-server-port=0", f"--temp-dir={self.root / 'ray'}"]
+            line += [f"--ray-client-server-port={free_ports(1)[0]}", f"--temp-dir={self.root / 'ray'}"]
         hide = "".join(f"mount -t tmpfs none {shlex.quote(str(folder))} && " for folder in hidden)
         script = f"hostname {name} && {hide}exec {shlex.join(line)}"
         log = (self.root / f"{name}.log").open("ab")

@@ -1,9 +1,10 @@
 """The main job on one page: data -> plan -> preflight -> trials -> finalists -> winner, each step in the journal."""
 
 import errno
+import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +15,14 @@ from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial, 
 from orchestrator.forecast import Forecast, forecast, least_disk_bytes
 from orchestrator.inspecting.architectures import batch_growth, check_architecture
 from orchestrator.inspecting.data import require_unchanged, write_data_report, write_unreadable
-from orchestrator.inspecting.machine import git_diff, git_state, gpu_memory_mib, hardware, versions
+from orchestrator.inspecting.machine import git_diff, git_state, gpu_memories_mib, hardware, versions
 from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, WinnerChosen
 from orchestrator.late_registration import note_registration
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
 from orchestrator.own_tasks import keep_task
 from orchestrator.ranking import choose_finalists, choose_winner
 from orchestrator.seeds import SeedPath, child_seed
+from orchestrator.space import Space
 from orchestrator.sweep_folder import CODE
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
 from orchestrator.sweep_report import report_what_there_is, write_report_or_none
@@ -69,8 +71,8 @@ class PreparedSweep:
     def forecast(self) -> Forecast:
         """Return what its trials will take."""
         by_name = {event.architecture: event for event in self.checked}
-        slots = self.planned.slots
-        return forecast(self.planned.plan, by_name, slots.count, slots.gpus)
+        plan, slots = self.planned.plan, self.planned.slots
+        return forecast(plan, by_name, {name: slots.at_once(name) for name in plan.architectures}, slots.gpus)
 
 
 def prepare(request: SweepRequest, progress: "Progress") -> PreparedSweep:
@@ -292,28 +294,37 @@ def check_architectures(planned: PlannedSweep, known: SweepState | None = None) 
 
 
 def with_packed_slots(planned: PlannedSweep, request: SweepRequest, checked: list[ArchitectureChecked]) -> PlannedSweep:
-    """Return the plan with slots as large as its largest architecture needs, where the user left that open.
+    """Return the plan with slots as large as each architecture needs, where the user left that open.
 
-    Raises BadInput where the trials of so many slots need more disk than they may have.
+    With `allocation: adaptive` all are as large as the largest: one study chooses among them. Raises BadInput where the
+    trials of so many slots need more disk than they may have.
     """
-    from orchestrator.tuning.resources import find_slots, fitting_share
+    from orchestrator.tuning.resources import packed_slots
 
-    slots = planned.slots
-    spaces = planned.plan.architectures
-    peaks_mib = [
-        event.peak_memory_mib * batch_growth(event.architecture, spaces[event.architecture])
+    plan, slots = planned.plan, planned.slots
+    if slots.gpus and request.slots is None and request.gpu_share is None:
+        peaks_mib = {event.architecture: _peak_mib(event, plan.architectures) for event in checked}
+        if plan.search.allocation == "adaptive":
+            peaks_mib = dict.fromkeys(peaks_mib, max(peaks_mib.values()))
+        slots = packed_slots(peaks_mib, gpu_memories_mib())
+    need_bytes, at_once = max(
+        (least_disk_bytes(event.total_parameters, at_once, plan.budget), at_once)
         for event in checked
-        if event.peak_memory_mib is not None
-    ]
-    if slots.gpus and request.slots is None and request.gpu_share is None and peaks_mib:
-        slots = find_slots(None, slots.gpus, fitting_share(max(peaks_mib), gpu_memory_mib()))
-    need_bytes = max(least_disk_bytes(event.total_parameters, slots.count, planned.plan.budget) for event in checked)
+        for at_once in [slots.at_once(event.architecture)]
+    )
     if request.max_disk_bytes is not None and need_bytes > request.max_disk_bytes:
         raise BadInput(
-            f"--max-disk: {slots.count} trials at once need {need_bytes / 2**20:.0f} MiB for their states and weights; "
+            f"--max-disk: {at_once} trials at once need {need_bytes / 2**20:.0f} MiB for their states and weights; "
             "give more, or take fewer --slots"
         )
     return replace(planned, slots=slots)
+
+
+def _peak_mib(event: ArchitectureChecked, spaces: Mapping[str, Space]) -> float:
+    """Return the memory that a trial of an architecture may need, with its largest batch."""
+    if event.peak_memory_mib is None:
+        return math.inf
+    return event.peak_memory_mib * batch_growth(event.architecture, spaces[event.architecture])
 
 
 def _why_no_trial(state: SweepState) -> str:

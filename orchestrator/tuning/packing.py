@@ -12,11 +12,11 @@ from orchestrator.tuning.resources import Slots
 
 @dataclass(frozen=True)
 class Group:
-    """Architectures that one fit searches; the numbers of trials whose turn is one of `later` it leaves to those."""
+    """Architectures that one fit searches; the numbers of trials whose turn is one of `others` it leaves to those."""
 
     architectures: tuple[str, ...]
     gpu_share: float = 0.0
-    later: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
 
     @property
     def sentence(self) -> str:
@@ -32,11 +32,11 @@ def turn_of(number: int, plan: SweepPlan) -> str:
 
 def groups_of(plan: SweepPlan, slots: Slots) -> list[Group]:
     """Return the architectures by the size of their trials, the largest first; a single group where all are alike."""
-    groups: list[Group] = []
-    for share in sorted({slots.share(name) for name in plan.architectures}):
+    groups = []
+    for share in sorted({slots.share(name) for name in plan.architectures}, reverse=True):
         own = tuple(name for name in plan.architectures if slots.share(name) == share)
-        groups.append(Group(own, share, frozenset(name for group in groups for name in group.architectures)))
-    return groups[::-1]
+        groups.append(Group(own, share, frozenset(plan.architectures) - frozenset(own)))
+    return groups
 
 
 def fits(state: SweepState, slots: Slots) -> Iterator[Group]:
@@ -49,29 +49,29 @@ def fits(state: SweepState, slots: Slots) -> Iterator[Group]:
     if len(groups) == 1:
         yield groups[0]
         return
-    for group in [*groups, *(replace(group, later=frozenset()) for group in groups)]:
+    for group in [*groups, *(replace(group, others=frozenset()) for group in groups)]:
         if _has_work(state, group):
             yield group
 
 
 def free_numbers(state: SweepState, group: Group) -> Iterator[int]:
-    """Yield the numbers that a group's next trials get, the lowest first: none twice, and none of a later group."""
+    """Yield the numbers that a group's next trials get, the lowest first: none twice, and none of others."""
     plan = state.plan
     for number in range(plan.budget.trials):
-        if number not in state.trials and not (group.later and turn_of(number, plan) in group.later):
+        if number not in state.trials and not (group.others and turn_of(number, plan) in group.others):
             yield number
 
 
 def part_of_time(state: SweepState, slots: Slots, group: Group) -> float:
-    """Return how much of the time left a group gets beside the later ones: by what their trials left should take."""
+    """Return how much of the time left a group gets: by what its trials and those of smaller ones should take."""
     plan = state.plan
-    if not group.later or plan.budget.time_s is None:
+    if not group.others or plan.budget.time_s is None:
         return 1.0
     left = Counter(turn_of(number, plan) for number in range(plan.budget.trials) if number not in state.trials)
     left.update(trial.architecture for trial in state.trials.values() if not trial.has_ended)
     left_s = {name: left[name] * state.checked[name].epoch_s / slots.at_once(name) for name in plan.architectures}
     own_s = sum(left_s[name] for name in group.architectures)
-    later_s = sum(left_s[name] for name in group.later)
+    later_s = sum(left_s[name] for name in group.others if slots.share(name) < group.gpu_share)
     return own_s / (own_s + later_s) if later_s else 1.0
 
 

@@ -129,8 +129,8 @@ class OptunaSearcher(Searcher):
             return False
         self._give_up_what_fails_alike(state)
         number = self._next
-        is_open = [name for name in self._group.architectures if name not in state.given_up]
-        suggestion = self._studies.ask(number, is_open)
+        left = [name for name in self._group.architectures if name not in state.given_up]
+        suggestion = self._studies.ask(number, left)
         if suggestion is None:
             return False
         self._next = next(self._free, None)

@@ -100,16 +100,15 @@ def checked(name: str, step_s: float = 1.0, peak_mib: float | None = None) -> Ar
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("algorithm", ["tpe", "cmaes"])
-def test_fits_by_size_try_what_a_single_fit_tries(tmp_path: Path, algorithm: str) -> None:
-    plan = plan_of(39, algorithm=algorithm)  # thirteen of each: the sampler is past its random beginning
+def test_fits_by_size_try_what_a_single_fit_tries(tmp_path: Path) -> None:
+    plan = plan_of(36, algorithm="tpe")  # twelve of each: the sampler is past its random beginning
     with open_sweep(tmp_path / "alike", plan) as sweep:
         alike = run(sweep, ALIKE)
-    assert Tuner.fits.pop() == (0.0, list(range(39)))
+    assert Tuner.fits.pop() == (0.0, list(range(36)))
     with open_sweep(tmp_path / "packed", plan) as sweep:
         packed = run(sweep, PACKED)
     assert packed == alike
-    assert Tuner.fits == [(1.0, list(range(1, 39, 3))), (0.125, [n for n in range(39) if n % 3 != 1])]
+    assert Tuner.fits == [(1.0, list(range(1, 36, 3))), (0.125, [n for n in range(36) if n % 3 != 1])]
 
 
 @pytest.mark.parametrize("interrupted_in", [4, 5])
@@ -152,7 +151,7 @@ def test_a_sweep_goes_on_where_all_have_one_size_now(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "fits"),
     [
-        ("resnet_vit", [(1.0, [1, 4, 7]), (0.125, [0, 2, 3, 5, 6, 8, 9, 10, 11, 12, 13, 14])]),
+        ("resnet_vit", [(1.0, [1, 4, 7]), (0.125, [0, 2, 3, 5, 6, 8, 9, 11, 12, 14]), (0.125, [10, 13])]),
         ("small", [(1.0, [1, 4, 7, 10, 13]), (0.125, [0, 2, 3, 5, 6, 8]), (1.0, [9, 11, 12, 14])]),
     ],
 )

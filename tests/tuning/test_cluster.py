@@ -29,6 +29,7 @@ NAP_S = 10.0  # longer than an actor takes to start: Tune gives a trial that wai
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     for name, value in {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(["tests/support", *sys.path])}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # empty, it lets no node declare GPUs
     cluster = Cluster()
     yield cluster
     ray.shutdown()

@@ -11,11 +11,10 @@ from orchestrator.journal import SweepResumed
 from orchestrator.more_epochs import trials_with_more_epochs, why_it_stays
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened, require_original
 from orchestrator.plan import SweepPlan
+from orchestrator.preflight import check_architectures, with_packed_slots
 from orchestrator.sweep import (
     carry_out,
-    check_architectures,
     told_if_broken_off,
-    with_packed_slots,
     write_code_state,
     write_data_report_once,
 )

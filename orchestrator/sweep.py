@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cache_upkeep import collect_garbage, held
-from orchestrator.cluster_sweep import check_on_cluster, let_go_where_it_fails, nodes_in_words, ready_cluster
-from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial, OrchestratorError
-from orchestrator.forecast import Forecast, forecast, least_disk_bytes
-from orchestrator.inspecting.architectures import batch_growth, check_architecture
+from orchestrator.cluster_sweep import let_go_where_it_fails, nodes_in_words, ready_cluster
+from orchestrator.errors import DiskFull, Interrupted, NoUsableTrial, OrchestratorError
+from orchestrator.forecast import Forecast, forecast
 from orchestrator.inspecting.data import require_unchanged, write_data_report, write_unreadable
-from orchestrator.inspecting.machine import git_diff, git_state, gpu_memory_mib, hardware, versions
+from orchestrator.inspecting.machine import git_diff, git_state, hardware, versions
 from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, WinnerChosen
 from orchestrator.late_registration import note_registration
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
 from orchestrator.own_tasks import keep_task
+from orchestrator.preflight import check_architectures, with_packed_slots
 from orchestrator.ranking import choose_finalists, choose_winner
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.sweep_folder import CODE
@@ -70,8 +70,8 @@ class PreparedSweep:
     def forecast(self) -> Forecast:
         """Return what its trials will take."""
         by_name = {event.architecture: event for event in self.checked}
-        slots = self.planned.slots
-        return forecast(self.planned.plan, by_name, slots.count, slots.gpus)
+        plan, slots = self.planned.plan, self.planned.slots
+        return forecast(plan, by_name, {name: slots.at_once(name) for name in plan.architectures}, slots.gpus)
 
 
 def prepare(request: SweepRequest, progress: "Progress") -> PreparedSweep:
@@ -299,46 +299,6 @@ def write_code_state(path: Path) -> None:
         path.write_text(difference[:MOST_DIFF_CHARACTERS] + "\n", encoding="utf-8")
     else:
         path.unlink(missing_ok=True)
-
-
-def check_architectures(planned: PlannedSweep, known: SweepState | None = None) -> list[ArchitectureChecked]:
-    """Build every architecture that is not known yet and let it take a few steps. Raises BadInput."""
-    plan, device = planned.plan, planned.slots.device
-    pretrained = plan.weights == "pretrained"
-    unknown = {name: space for name, space in plan.architectures.items() if known is None or name not in known.checked}
-    if planned.nodes:
-        return check_on_cluster(planned, unknown)
-    return [
-        check_architecture(name, space, plan.classes, pretrained, planned.data.development, device)
-        for name, space in unknown.items()
-    ]
-
-
-def with_packed_slots(planned: PlannedSweep, request: SweepRequest, checked: list[ArchitectureChecked]) -> PlannedSweep:
-    """Return the plan with slots as large as its largest architecture needs, where the user left that open.
-
-    Raises BadInput where the trials of so many slots need more disk than they may have.
-    """
-    from orchestrator.tuning.cluster_slots import slots_of_nodes
-    from orchestrator.tuning.resources import find_slots, fitting_share
-
-    slots = planned.slots
-    spaces = planned.plan.architectures
-    peaks_mib = [
-        event.peak_memory_mib * batch_growth(event.architecture, spaces[event.architecture])
-        for event in checked
-        if event.peak_memory_mib is not None
-    ]
-    if slots.gpus and request.slots is None and request.gpu_share is None and peaks_mib:
-        share = fitting_share(max(peaks_mib), min(planned.cards_mib, default=0.0) or gpu_memory_mib())
-        slots = slots_of_nodes(planned.nodes, None, share) if planned.nodes else find_slots(None, slots.gpus, share)
-    need_bytes = max(least_disk_bytes(event.total_parameters, slots.count, planned.plan.budget) for event in checked)
-    if request.max_disk_bytes is not None and need_bytes > request.max_disk_bytes:
-        raise BadInput(
-            f"--max-disk: {slots.count} trials at once need {need_bytes / 2**20:.0f} MiB for their states and weights; "
-            "give more, or take fewer --slots"
-        )
-    return replace(planned, slots=slots)
 
 
 def _why_no_trial(state: SweepState) -> str:

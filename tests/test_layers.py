@@ -27,6 +27,7 @@ LAYERS = {
     "orchestrator.sweep": 3,
     "orchestrator.sweep_planning": 3,
     "orchestrator.cluster_sweep": 3,
+    "orchestrator.preflight": 3,
     "orchestrator.sweeps_together": 3,
     "orchestrator.init_task": 3,
     "orchestrator.api": 3,

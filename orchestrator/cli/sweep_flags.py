@@ -47,6 +47,10 @@ def gpu_share(value: str) -> float | None:
         share = GPU_SHARES[value] if value in GPU_SHARES else float(value)
     except ValueError:
         share = math.nan
+    if share > 1:
+        raise BadInput(
+            f"--gpus-per-trial {value}: a trial trains on one GPU; give auto or one of {', '.join(GPU_SHARES)}"
+        )
     if share not in GPU_SHARES.values():
         raise BadInput(f"--gpus-per-trial {value}: expected auto or one of {', '.join(GPU_SHARES)}")
     return share

@@ -23,12 +23,12 @@ def count_gpus() -> int:
     return torch.cuda.device_count()
 
 
-def gpu_memory_mib() -> float:
-    """Return the memory of the smallest GPU."""
+def gpu_memories_mib() -> list[float]:
+    """Return the memory of each GPU."""
     import torch
 
-    sizes = [torch.cuda.get_device_properties(index).total_memory for index in range(torch.cuda.device_count())]
-    return float(min(sizes)) / 2**20
+    indices = range(torch.cuda.device_count())
+    return [float(torch.cuda.get_device_properties(index).total_memory) / 2**20 for index in indices]
 
 
 def gpu_names() -> list[str]:

@@ -107,8 +107,7 @@ class JournalRecorder(Callback):
         elif number in self._stop_reasons:
             self._end(number, "pruned", self._stop_reasons[number])
         elif self._stopping.out_of_time and not self._stopping.requested:
-            budget_s = self._stopping.time_budget_s
-            self._end(number, "pruned", f"epoch {last.get(EPOCH, 0)}: the time budget of {budget_s:g} s is spent")
+            self._end(number, "pruned", f"epoch {last.get(EPOCH, 0)}: {self._stopping.out_of_time_reason}")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Record that a trial's process died, with the last line of what Ray knows; not where Ray itself is lost.

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from orchestrator.sweep_state import TrialState
 from orchestrator.tuning.cluster_room import ClusterRoom
 from orchestrator.tuning.faults import fault_of_task
 from orchestrator.tuning.finalists import submit_finalist
+from orchestrator.tuning.packing import Group, fits, part_of_time
 from orchestrator.tuning.recorder import LOSS_SHOWS_AFTER_S, JournalRecorder, end_of
 from orchestrator.tuning.resources import Slots
 from orchestrator.tuning.retraining import Retrained, at_place, evaluated, submit_retraining
@@ -41,14 +42,34 @@ POLL_S = 0.5
 def run_trials(
     sweep: OpenSweep, setup: Path, slots: Slots, stopping: Stopping, files: TrialFiles, trainable: type = TrialActor
 ) -> None:
-    """Run what the plan has left to try; what happens is in the journal.
+    """Run what the plan has left to try, in one fit for each size of trials; what happens is in the journal.
 
-    Trials that were interrupted, or have new epochs to train, go on first. Raises Interrupted or DiskFull where the
-    sweep was to end before its budget was spent.
+    Trials that were interrupted, or have new epochs to train, go on first in their fit. Raises Interrupted or DiskFull
+    where the sweep was to end before its budget was spent.
     """
+    for group in fits(sweep.state, slots):
+        if slots.shares:
+            sweep.tell(group.sentence)
+        stopping.allot(part_of_time(sweep.state, slots, group))
+        _fit(sweep, setup, group, replace(slots, gpu_share=group.gpu_share), stopping, files, trainable)
+    if stopping.out_of_time:  # one whose process was killed just before had no time to go on
+        for trial in [trial for trial in sweep.state.trials.values() if not trial.has_ended]:
+            _end(sweep, files, trial, "pruned", "the time budget is spent")
+
+
+def _fit(
+    sweep: OpenSweep,
+    setup: Path,
+    group: Group,
+    slots: Slots,
+    stopping: Stopping,
+    files: TrialFiles,
+    trainable: type,
+) -> None:
+    """Run what a group of architectures has left to try. Raises as `run_trials`."""
     scheduler = FairScheduler(sweep.state, sweep.past)
     going_on = _going_on(sweep, files, scheduler.stop_reasons)
-    searcher = OptunaSearcher(sweep, setup, going_on, stopping, ClusterRoom(slots))
+    searcher = OptunaSearcher(sweep, setup, going_on, stopping, ClusterRoom(slots), group)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": slots.cpus_each, "gpu": slots.gpu_share}),
         tune_config=tune.TuneConfig(
@@ -81,9 +102,6 @@ def run_trials(
             raise
         raise Interrupted(f"Ray was lost: {first_line(error)}") from error
     raise_if_asked_to_end(stopping)
-    if stopping.out_of_time:  # one whose process was killed just before had no time to go on
-        for trial in [trial for trial in sweep.state.trials.values() if not trial.has_ended]:
-            _end(sweep, files, trial, "pruned", "the time budget is spent")
 
 
 def _end(sweep: OpenSweep, files: TrialFiles, trial: TrialState, state: TrialEnd, reason: str) -> None:
@@ -138,7 +156,8 @@ def evaluate_finalists(
         own = shared.model_copy(update={"epochs": epochs_to_repeat(sweep.past, trial) or shared.epochs})
         log = shared.trial_folder(config) / LOG
         said_bytes = size_bytes(log)
-        task = submit_finalist(config, own, test, folder / f"{trial.number:04d}", slots.gpu_share)
+        gpu_share = slots.share(trial.architecture)
+        task = submit_finalist(config, own, test, folder / f"{trial.number:04d}", gpu_share)
         waiting[task] = _Task(log, said_bytes)
         new.append(trial)
     _record(waiting, sweep, stopping)
@@ -171,7 +190,7 @@ def train_again(
                 own = at_place(config, index)
                 log = shared.trial_folder(own) / LOG
                 said_bytes = size_bytes(log)
-                task = submit_retraining(own, shared, slots.gpu_share)
+                task = submit_retraining(own, shared, slots.share(trial.architecture))
                 waiting[task] = _Task(log, said_bytes, evaluated(own, 0, {}))
     _record(waiting, sweep, stopping)
 

@@ -68,6 +68,7 @@ def in_process(home: Path) -> Orchestrate:
         ([*SWEEP, "--architectures", ""], "--architectures : expected names"),
         ([*SWEEP, "--time-budget", "soon"], "--time-budget soon: expected a time such as 90m or 2h"),
         ([*SWEEP, "--gpus-per-trial", "1/3"], "--gpus-per-trial 1/3: expected auto or one of 1, 1/2, 1/4, 1/8"),
+        ([*SWEEP, "--gpus-per-trial", "2"], "--gpus-per-trial 2: a trial trains on one GPU; give auto or one of 1"),
         ([*SWEEP, "--gpus-per-trial", "1/2"], "--gpus-per-trial 0.5: there is no GPU here"),
         ([*SWEEP, "--max-disk", "much"], "--max-disk=much: expected a size such as 20GiB"),
         (

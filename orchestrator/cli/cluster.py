@@ -22,7 +22,7 @@ manifest = typer.Typer(
 app.add_typer(manifest, name="manifest")
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-MIB = 2**20
+MIB, LEAST_MIB, MOST_MIB = 2**20, 2**10, 2**26
 
 Sweep = Annotated[str, typer.Argument(metavar="NAME|FILE.yaml", help="a file is there under the same path, too")]
 Flags = Annotated[list[str] | None, typer.Argument(metavar="[-- FLAG...]", help="of orchestrate sweep")]
@@ -177,7 +177,10 @@ def _driver(name: str, sweep_id: str | None, storage: str, flags: list[str]) -> 
 def _mib(memory: str) -> int:
     from orchestrator.cli import environment
 
-    return environment.size_bytes("--memory", memory) // MIB
+    size_mib = environment.size_bytes("--memory", memory) // MIB
+    if not LEAST_MIB <= size_mib <= MOST_MIB:
+        raise BadInput(f"--memory={memory}: expected from 1GiB to 64TiB")
+    return size_mib
 
 
 def _image_and_server(image: str | None, tracking_uri: str | None) -> dict[str, Any]:

@@ -79,7 +79,7 @@ Storage = Annotated[str, AfterValidator(_storage)]
 Image = Annotated[str, matching(r"[A-Za-z0-9][\w.:/@-]{0,254}", "the name of an image, such as registry/name:tag")]
 NumGpus = Annotated[int, whole(0, 64)]
 NumCpus = Annotated[int, whole(1, 4096)]
-MemoryMiB = Annotated[int, whole(1024, 2**26)]
+MemoryMiB = Annotated[int, whole(1, 2**26)]
 NumNodes = Annotated[int, whole(1, 10_000)]
 
 

@@ -194,7 +194,7 @@ def test_a_launchers_hosts_stand_once_and_its_storage_is_seen() -> None:
         (kuberay, {"gpus": -1}, "--gpus -1: expected a whole number from 0 to 64"),
         (kuberay, {"workers": 0}, "--workers 0: expected"),
         (kuberay, {"min_workers": 5}, "--min-workers 5: expected no more than --workers 4"),
-        (kuberay, {"memory": 5}, "--memory 5: expected"),
+        (kuberay, {"memory": 0}, "--memory 0: expected"),
         (kuberay, {"namespace": "Lab"}, "--namespace 'Lab': expected the name of a namespace"),
         (kuberay, {"claim": "a_b"}, "--claim 'a_b': expected small letters"),
         (kuberay, {"token_secret": "-x"}, "--token-secret '-x': expected small letters"),

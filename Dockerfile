@@ -14,6 +14,7 @@ RUN pip install --no-cache-dir -c constraints.txt '.[dicom]'
 RUN useradd --uid 10001 --user-group --create-home --shell /bin/bash orchestrate \
  && install -d -o orchestrate -g orchestrate /var/lib/orchestrate
 ENV ORCHESTRATE_HOME=/var/lib/orchestrate \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     RAY_USAGE_STATS_ENABLED=0
 # by number: Kubernetes sees only of a number that it is not root
 USER 10001:10001

@@ -24,8 +24,10 @@ app.add_typer(manifest, name="manifest")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MIB, LEAST_MIB, MOST_MIB = 2**20, 2**10, 2**26
 
-Sweep = Annotated[str, typer.Argument(metavar="NAME|FILE.yaml", help="a file is there under the same path, too")]
-Flags = Annotated[list[str] | None, typer.Argument(metavar="[-- FLAG...]", help="of orchestrate sweep")]
+Sweep = Annotated[
+    str, typer.Argument(metavar="NAME|FILE.yaml", help="a file: found on the cluster under the same path")
+]
+Flags = Annotated[list[str] | None, typer.Argument(metavar="-- FLAG", help="flags of orchestrate sweep")]
 SweepId = Annotated[str | None, typer.Option("--id", help="the sweep's id; else its name and the time")]
 Storage = Annotated[str, typer.Option(help="for journal and checkpoints; every node sees it", metavar="PATH|URI")]
 Out = Annotated[Path | None, typer.Option(help="a new file; by default it is printed", metavar="FILE")]
@@ -91,7 +93,7 @@ def launcher(
     mount: Annotated[
         list[str] | None, typer.Option(help="folder of hosts that containers see, too; by default --storage")
     ] = None,
-    gpus: Annotated[int | None, typer.Option(help="GPUs of each worker; else those there are")] = None,
+    gpus: Annotated[int | None, typer.Option(help="GPUs of each worker, 0 where there are none; else all")] = None,
     cpus: Annotated[int | None, typer.Option(help="CPUs of each worker; else those there are")] = None,
     image: ImageName = None,
     storage: Storage = "",

@@ -120,8 +120,9 @@ finish() {   # only what this job started is ended: other jobs may have a Ray on
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}
-ip=$(hostname --ip-address | tr ' ' '\n' | grep -v -e : -e '^127\.' | head -n 1)
-ip=${ip:-$head}
+# a host's own name may mean 127.0.1.1
+addresses=$({ hostname --ip-address; hostname --all-ip-addresses; } 2>/dev/null)
+ip=$(tr ' ' '\n' <<<"$addresses" | grep -v -e : -e '^127\.' -e '^$' | head -n 1)
 port=$((20000 + SLURM_JOB_ID % 3000 * 4))   # jobs that share a node differ, and the ports above belong to no one
 address=$ip:$port
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
@@ -138,16 +139,20 @@ start() {   # a node's Ray, for as long as its step lives; the logs stay in that
   steps+=($!)
 }
 
-code=143
-start "$head" --head --node-ip-address="$ip" --port="$port" --ray-client-server-port=$((port + 1)) \
-  --include-dashboard=false
-until ray health-check --address "$address" >/dev/null 2>&1; do
+need_head() {   # without it nothing can be done; why is in its step's output above
   if [ -n "$ending" ]; then finish; fi
   if ! kill -0 "${steps[0]}" 2>/dev/null; then
     echo "Ray did not start on $head; see above, and $head:/tmp/ray-$SLURM_JOB_ID" >&2
     code=1
     finish
   fi
+}
+
+code=143
+start "$head" --head --node-ip-address="$ip" --port="$port" --ray-client-server-port=$((port + 1)) \
+  --include-dashboard=false
+until ray health-check --address "$address" >/dev/null 2>&1; do
+  need_head
   sleep 1
 done
 for node in "${nodes[@]:1}"; do
@@ -163,7 +168,7 @@ while (there := sum(node["Alive"] for node in ray.nodes())) < asked and time.mon
     time.sleep(2)
 print(f"{there} of {asked} nodes are there", flush=True)
 ' "$address" "${#nodes[@]}"
-if [ -n "$ending" ]; then finish; fi
+need_head
 
 follow "${sweep[@]}" --address "$address"
 finish

@@ -59,7 +59,7 @@ def test_the_teams_server_is_named_to_every_pod_and_never_with_a_password(
         (("kuberay", "stroke_hybird"), "no sweep 'stroke_hybird'; did you mean 'stroke_hybrid'"),
         (("kuberay", "nothing.yaml"), "sweep file nothing.yaml: no such file"),
         (("kuberay", "tumor_vit", "--", "--trails", "3"), "No such option: --trails"),
-        (("kuberay", "tumor_vit", "--", "--trials", "many"), "'many' is not a valid integer"),
+        (("kuberay", "tumor_vit", "--", "--trials", "many"), "Invalid value for '--trials'"),
         (("kuberay", "tumor_vit", "stroke_hybrid"), "tumor_vit stroke_hybrid: one sweep for each manifest"),
         (("kuberay", "tumor_vit", "--", "--storage", "/x"), "--storage is the manifest's own"),
         (("kuberay", "tumor_vit", "--memory", "lots"), "--memory=lots: expected a size such as 20GiB"),

@@ -17,7 +17,7 @@ from orchestrator.manifests.slurm import SlurmRequest, slurm_manifest
 COMMANDS = {
     "srun": 'echo "srun $*" >>"$LOG"; while [ "${1#-}" != "$1" ]; do shift; done; exec "$@"',
     "scontrol": 'if [ "$1" = show ]; then printf "n1\\nn2\\nn3\\n"; else echo "scontrol $*" >>"$LOG"; fi',
-    "hostname": 'echo "fe80::1 127.0.1.1 10.1.2.3"',
+    "hostname": 'case $1 in --ip-address) echo 127.0.1.1 ;; *) echo "fe80::1 10.1.2.3 10.9.9.9" ;; esac',
     "sleep": "exit 0",
     "python": """
         until [ "$(grep -c "^pid " "$LOG")" = "$4" ]; do /bin/sleep 0.02; done

@@ -147,5 +147,14 @@ def default_image() -> str:
 
 
 def as_yaml(values: Mapping[str, Any]) -> str:
-    """Return plain values as YAML, keys in their order."""
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=1000)
+    """Return plain values as YAML, keys in their order; a text stays one for every reader."""
+    return yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+_Dumper.add_implicit_resolver(  # kubectl reads 1e3 and 0o7 as numbers, as YAML 1.2 says; in quotes they are texts
+    "tag:yaml.org,2002:float", re.compile(r"[-+.]?[0-9][-+.0-9_]*[eE][-+]?[0-9]+$|0o?[0-9]+$"), list("-+.0123456789")
+)

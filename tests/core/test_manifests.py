@@ -139,6 +139,21 @@ def shell_words(command: str) -> list[str]:
     return done.stdout.decode().split("\0")[:-1]
 
 
+@pytest.mark.parametrize("claim", ["1e3", "0o17", "017", "1.5e3", "on", "null", "12"])
+def test_a_name_that_looks_like_a_number_stays_a_name_for_kubectl(claim: str) -> None:
+    asked = {"gpus": 1, "workers": 1, "min_workers": 1, "cpus": 1, "memory": 1024, "image": "x", "namespace": "lab"}
+    secrets = {"token_secret": "ray-token", "env_secret": "keys"}
+    text = kuberay_manifest(checked(KubeRayRequest, asked | secrets | {"claim": claim}), driver())
+    assert f"claimName: '{claim}'\n" in text
+
+
+def test_a_servers_address_is_one_word_for_the_shells_that_docker_is_started_by() -> None:
+    uri = "https://mlflow.example.org/a b'$(id)\"`id`"
+    cluster = launcher(driver("/nfs/a b"), tracking_uri=uri, mount=("/nfs/a b",))
+    words = shell_words(" ".join(cluster["docker"]["run_options"]))
+    assert words[-2:] == [f"--env=MLFLOW_TRACKING_URI={uri}", "--volume=/nfs/a b:/nfs/a b"]
+
+
 @pytest.mark.parametrize(
     ("sweep_id", "name"),
     [

@@ -21,13 +21,16 @@ COMMANDS = {
     "sleep": "exit 0",
     "python": """
         until [ "$(grep -c "^pid " "$LOG")" = "$4" ]; do /bin/sleep 0.02; done
+        if [ "$HEAD" = dies ]; then
+            while kill -0 "$(sed -n "s/^pid //p" "$LOG" | head -n 1)" 2>/dev/null; do /bin/sleep 0.02; done
+        fi
         echo "nodes $3 $4" >>"$LOG"
         """,
     "ray": """
         if [ "$1" = health-check ]; then [ -e "$STATE/head" ]; exit; fi
         echo "pid $$" >>"$LOG"
         if [ "$HEAD" = fails ]; then exit 1; fi
-        case "$*" in *--head*) touch "$STATE/head" ;; esac
+        case "$*" in *--head*) touch "$STATE/head"; if [ "$HEAD" = dies ]; then exit 1; fi ;; esac
         exec tail -f /dev/null""",
     "orchestrate": """
         echo "$RAY_AUTH_MODE $RAY_AUTH_TOKEN" >"$STATE/token"
@@ -160,6 +163,14 @@ def test_a_head_that_does_not_start_is_told_and_nothing_else_is_started(jobs: Jo
     code, said = job.ended()
     assert (code, len(jobs.steps())) == (1, 1)
     assert "Ray did not start on n1; see above, and n1:/tmp/ray-4711" in said
+
+
+def test_a_head_that_dies_while_nodes_are_waited_for_is_told_and_no_driver_is_started(jobs: Jobs) -> None:
+    job = jobs.start(driver="0", head="dies")
+    code, said = job.ended()
+    assert code == 1
+    assert "Ray did not start on n1" in said
+    assert not [line for line in job.log if line.startswith("orchestrate ")]
 
 
 def test_a_job_without_the_environment_says_what_to_do(jobs: Jobs) -> None:

@@ -168,9 +168,8 @@ def _driver(name: str, sweep_id: str | None, storage: str, flags: list[str]) -> 
     driver = checked(Driver, values)
     alone = typer.Typer(rich_markup_mode=None)
     alone.command("sweep")(sweeps.sweep)
-    asked = typer.main.get_command(alone).make_context(
-        "sweep", [name, *flags]
-    )  # a misspelt flag is told now, not there
+    command = typer.main.get_command(alone)
+    asked = command.make_context("sweep", [name, *flags])  # a misspelt flag is told now, not when nodes were waited for
     if asked.params["sweeps"] != [name]:
         raise BadInput(f"{' '.join(asked.params['sweeps'])}: one sweep for each manifest")
     return driver

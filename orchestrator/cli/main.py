@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from orchestrator.cli import (
+    cluster,
     data,
     doctor,
     evaluate,
@@ -53,6 +54,7 @@ app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("explain")(explain.explain)
 app.command("init")(init.init)
+app.add_typer(cluster.app, name="cluster")
 app.add_typer(data.app, name="data")
 app.command("gc")(data.gc)
 app.command("rm")(remove.remove)

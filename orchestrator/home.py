@@ -60,6 +60,11 @@ class Home:
         """Hold one folder per training in the foreground."""
         return self.root / "trainings"
 
+    @property
+    def submitted(self) -> Path:
+        """Hold what is known of sweeps that were submitted to clusters, two files each."""
+        return self.root / "submitted"
+
     def require_shape(self) -> None:
         """Raise BadInput where a file is in the place of one of the folders, or a folder in that of the ledger."""
         for path in (
@@ -98,7 +103,7 @@ class Home:
         """Know a sweep here that another machine began in a storage. Raises BadInput for another one of its id."""
         check_sweep_id(sweep_id)
         folder = storage / sweep_id
-        if not (folder / "journal.jsonl").is_file():
+        if not folder.is_dir():
             return
         try:
             self.link_sweep(folder)
@@ -159,6 +164,11 @@ def is_name_of_sweeps(name: str) -> bool:
 
 def _unique(name: str) -> str:
     return f"{name}-{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def new_sweep_id(name: str) -> str:
+    """Return the id of a sweep that is started elsewhere, as `Home.new_sweep` would make it."""
+    return _unique(name)
 
 
 def check_sweep_id(sweep_id: str | None) -> None:

@@ -50,7 +50,7 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
         check_metric_name(request.metric)
     slots, nodes = _room(request)
     gpus = slots.gpus
-    file = _resolve(request.load(request.preset or ("full" if gpus else "quick")), request)
+    file = with_budget(request.load(request.preset or ("full" if gpus else "quick")), request)
     task = TASKS[file.task]
     check_metric(request.metric, task)
     architectures.check_weights(file.architectures, pretrained=False)  # names are known before data are read
@@ -146,8 +146,8 @@ def _prepare(
     return prepare_data(task, folder, whence, views, split, request.home, who, progress)
 
 
-def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:
-    """Lay the command line's budget over the file."""
+def with_budget(file: SweepFile, request: SweepRequest) -> SweepFile:
+    """Lay the budget that was asked for over the file's. Raises BadInput for one that cannot be."""
     for flag, count in (("--folds", request.folds), ("--seeds", request.seeds)):
         if count < 1:
             raise BadInput(f"{flag} {count}: expected a whole number of at least 1")

@@ -35,6 +35,7 @@ LAYERS = {
     "orchestrator.late_registration": 3,
     "orchestrator.removal": 3,
     "orchestrator.resume": 3,
+    "orchestrator.same_id": 3,
     "orchestrator.replay": 3,
     "orchestrator.train": 3,
     "orchestrator.evaluate": 3,

@@ -28,6 +28,7 @@ from orchestrator.cli import (
     resume,
     running,
     streams,
+    submit,
     sweeps,
     sync,
     train,
@@ -37,6 +38,7 @@ from orchestrator.errors import DiskFull, Interrupted, OrchestratorError
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command("sweep")(sweeps.sweep)
 app.command("resume")(resume.resume)
+app.command("submit", context_settings=submit.PASSES_ON)(submit.submit)
 app.command("status")(running.status)
 app.command("logs")(running.logs)
 app.command("stop")(running.stop)
@@ -108,3 +110,7 @@ def _fail(message: str, exit_code: int) -> NoReturn:
 def _end(exit_code: int | str | None) -> NoReturn:
     streams.let_go()
     sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

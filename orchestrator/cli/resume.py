@@ -3,11 +3,14 @@
 import logging
 import sys
 from contextlib import redirect_stdout
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.sweep_flags import max_disk_bytes, seconds, storage_of
+
+if TYPE_CHECKING:
+    from orchestrator.resume import ResumeRequest
 
 
 def resume(
@@ -30,14 +33,9 @@ def resume(
 ) -> None:
     """Go on with a sweep that was interrupted, or raise the budget of one that ended."""
     from orchestrator.cli import environment
-    from orchestrator.cli.console import messages
-    from orchestrator.cli.progress import DataProgress
-    from orchestrator.cli.show import show_result
-    from orchestrator.cli.sweep_progress import SweepProgress
-    from orchestrator.resume import ResumeRequest, resume_sweep, trials_that_stay
-    from orchestrator.sweep_request import SweepRequest, read_request
+    from orchestrator.resume import ResumeRequest
+    from orchestrator.sweep_request import SweepRequest
 
-    logging.getLogger("ray").setLevel(logging.ERROR)
     machine: SweepRequest = SweepRequest(
         name="",
         home=environment.home(),
@@ -56,12 +54,25 @@ def resume(
     place = storage_of(storage)
     if place is not None:
         machine.home.adopt_sweep(sweep_id, place)
-    kept = read_request(machine.home.sweep_folder(sweep_id))
+    go_on(request, as_json)
+
+
+def go_on(request: "ResumeRequest", as_json: bool) -> None:
+    """Resume a sweep and show what came of it."""
+    from orchestrator.cli.console import messages
+    from orchestrator.cli.progress import DataProgress
+    from orchestrator.cli.show import show_result
+    from orchestrator.cli.sweep_progress import SweepProgress
+    from orchestrator.resume import resume_sweep, trials_that_stay
+    from orchestrator.sweep_request import read_request
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    kept = read_request(request.machine.home.sweep_folder(request.sweep_id))
     name = "" if kept is None else kept.data_name
     with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress(name) as live:
         result = resume_sweep(request, progress, live)
     if not live.heard_anything:
-        messages().print(f"{sweep_id} has ended; --trials N or --epochs N raise its budget")
+        messages().print(f"{request.sweep_id} has ended; --trials N or --epochs N raise its budget")
     for number, reason in trials_that_stay(result).items():
         messages().print(f"trial {number} did not train to {result.state.plan.budget.epochs} epochs: {reason}")
     show_result(result, as_json)

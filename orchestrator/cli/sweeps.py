@@ -72,6 +72,9 @@ def sweep(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved plan and stop")] = False,
     witness: Annotated[bool, typer.Option("--witness", hidden=True)] = False,
+    task_files: Annotated[  # own tasks that the sweep files name; `submit` says it
+        list[str] | None, typer.Option("--task-file", hidden=True)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Run a sweep: trials, finalists, the winner registered."""
@@ -81,6 +84,7 @@ def sweep(
     from orchestrator.sweep_request import SweepRequest
 
     name, text = (None, "") if task is None else task_named(environment.home(), task)
+    own_texts = dict(task_named(environment.home(), file) for file in task_files or [])
     asked = asked_sweeps(sweeps or [], name, every_task)
     request_values = {
         "preset": preset_of(preset),
@@ -108,7 +112,7 @@ def sweep(
         SweepRequest(
             name=one.name,
             task=one.task,
-            task_text=text,
+            task_text=own_texts.get(one.load("quick").task, text) if own_texts else text,
             files=one.files,
             home=environment.home(),
             data=data,
@@ -132,7 +136,7 @@ def sweep(
     if dry_run:
         _plan(requests, as_json)
     elif len(requests) == 1:
-        _run(requests[0], as_json)
+        _run_or_go_on(requests[0], as_json)
     else:
         _run_together(requests, as_json)
 
@@ -151,6 +155,22 @@ def _plan(requests: "list[SweepRequest]", as_json: bool) -> None:
         return
     for one in planned:
         show_plan(one.plan, one.slots.count)
+
+
+def _run_or_go_on(request: "SweepRequest", as_json: bool) -> None:
+    from orchestrator.cli.console import messages
+    from orchestrator.cli.resume import go_on
+    from orchestrator.resume import ResumeRequest
+    from orchestrator.same_id import is_begun, require_same_request
+
+    if request.sweep_id is not None and request.storage is not None:
+        request.home.adopt_sweep(request.sweep_id, request.storage)
+    if request.sweep_id is None or not is_begun(request.home, request.sweep_id):
+        _run(request, as_json)
+        return
+    require_same_request(request)
+    messages().print(f"there is a sweep {request.sweep_id}, and it was asked for just so: it goes on")
+    go_on(ResumeRequest(sweep_id=request.sweep_id, machine=request, address=request.address), as_json)
 
 
 def _run(request: "SweepRequest", as_json: bool) -> None:

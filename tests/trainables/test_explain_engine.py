@@ -173,6 +173,32 @@ def test_a_compiled_model_is_explained_as_the_module_that_it_was_made_from() -> 
     assert hasattr(part.cnn, "_orig_mod"), "still compiled"
 
 
+def test_a_model_may_keep_what_a_pass_gave_it() -> None:
+    class Keeps(BlobNet):
+        def forward(self, x_BCHW: Tensor) -> Tensor:
+            self.seen_BCHW = self.features(x_BCHW)
+            self.all_seen = {"doubled": 2 * self.seen_BCHW}
+            return self.head(self.seen_BCHW.mean(dim=(2, 3)))
+
+    keeps, blob = Keeps(), blob_images((2, 5))
+    nn.utils.weight_norm(keeps.head)  # keeps the weight that it computed
+    keeps(blob)
+    kept, before = keeps.seen_BCHW, state_of(keeps)
+    found = explain(keeps, blob, [1], Explainer("gradcam"))
+    assert np.unravel_index(found.maps_BHW[0].argmax(), found.grid) == (2, 5)
+    assert keeps.seen_BCHW is kept and kept.requires_grad and state_of(keeps) == before
+
+
+@pytest.mark.parametrize("method", ["gradcam", "relevance", "rollout"])
+def test_numbers_may_be_float64_by_default(method: str, model: nn.Module) -> None:
+    expected = explain(model, images(1), [1], fitting(method)).maps_BHW
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert np.array_equal(explain(model, images(1).float(), [1], fitting(method)).maps_BHW, expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_autocast_within_the_model_gives_finite_maps() -> None:
     class InBfloat16(BlobNet):
         def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -263,6 +289,14 @@ class Odd(nn.Module):
             r"targets are int64 of shape \(2,\): expected a class index for each",
         ),
         ((BlobNet(), blob_images((1, 1)), [1.0]), "targets are float32"),
+        ((BlobNet(), blob_images((1, 1)), ["stroke"]), "targets are no numbers .*expected a class index for each of 1"),
+        ((BlobNet(), blob_images((1, 1)), None), "targets are no numbers"),
+        ((BlobNet(), blob_images((1, 1)), [2**70]), "targets are no numbers"),
+        ((BlobNet(), None, [1]), "images must be a tensor"),
+        ((BlobNet(), blob_images((1, 1)).numpy(), [1]), "images must be a tensor"),
+        ((lambda x_BCHW: x_BCHW, blob_images((1, 1)), [1]), "the model is a function: expected an nn.Module"),
+        ((BlobNet, blob_images((1, 1)), [1]), "the model is a type: expected an nn.Module"),
+        ((BlobNet().to("meta"), blob_images((1, 1)), [1]), "has shapes and no values"),
         ((BlobNet(), blob_images((1, 1))[0], [1]), r"float32 of shape \(1, 32, 32\): expected floats \[B, C, H, W\]"),
         ((BlobNet(), blob_images((1, 1)).byte(), [1]), "images are uint8"),
         ((BlobNet(), blob_images((1, 1)) / 0, [1]), "NaN or infinite"),

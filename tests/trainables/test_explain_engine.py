@@ -189,6 +189,21 @@ def test_a_model_may_keep_what_a_pass_gave_it() -> None:
     assert keeps.seen_BCHW is kept and kept.requires_grad and state_of(keeps) == before
 
 
+@pytest.mark.parametrize("method", ["gradcam", "scorecam", "ablationcam", "occlusion"])
+def test_a_model_may_change_what_it_is_given_in_place(method: str) -> None:
+    class Scales(BlobNet):
+        def forward(self, x_BCHW: Tensor) -> Tensor:
+            return super().forward(x_BCHW.mul_(2) if self.in_place else 2 * x_BCHW)
+
+    maps = []
+    for in_place in (False, True):
+        scales, blob = Scales(), blob_images((2, 5))
+        scales.in_place = in_place
+        maps.append(explain(scales, blob, [1], Explainer(method)).maps_BHW)
+        assert torch.equal(blob, blob_images((2, 5)))
+    assert np.array_equal(*maps) and maps[0].max() > 0
+
+
 @pytest.mark.parametrize("method", ["gradcam", "relevance", "rollout"])
 def test_numbers_may_be_float64_by_default(method: str, model: nn.Module) -> None:
     expected = explain(model, images(1), [1], fitting(method)).maps_BHW
@@ -276,6 +291,7 @@ class Odd(nn.Module):
     def forward(self, x_BCHW: Tensor) -> object:
         logits_BK = self.inner(x_BCHW)
         kinds = {"dict": {"logits": logits_BK}, "squeezed": logits_BK[:, 0], "nan": logits_BK * float("nan")}
+        kinds |= {"none": logits_BK[:, :0]}
         return kinds[self.kind]
 
 
@@ -302,6 +318,11 @@ class Odd(nn.Module):
         ((BlobNet(), blob_images((1, 1)) / 0, [1]), "NaN or infinite"),
         ((BlobNet(), blob_images((1, 1)).repeat(1, 3, 1, 1), [1]), r"cannot take images of shape \(1, 3, 32, 32\)"),
         ((BlobNet(), (blob_images((1, 1)),) * 2, [1]), "cannot take images of shape .*, .*positional"),
+        ((BlobNet(), blob_images((1, 1)).to("meta"), [1]), "without values: expected floats"),
+        ((BlobNet(), blob_images((1, 1)).to_sparse(), [1]), r"\(torch.sparse_coo\): expected floats"),
+        ((nn.Sequential(nn.LazyConv2d(2, 3)), blob_images((1, 1)), [1]), "Sequential is not yet initialised: give it"),
+        ((Odd("none"), blob_images((1, 1)), [1]), r"the shape \(1, 0\) for 1 images: expected logits"),
+        ((Odd("other"), blob_images((1, 1)), [1]), "cannot take images of shape .*'other'"),
         ((Odd("dict"), blob_images((1, 1)), [1]), "gives a dict, not a tensor of logits: wrap it"),
         ((Odd("squeezed"), blob_images((1, 1)), [1]), r"the shape \(1,\) for 1 images: expected logits \[B, K\]"),
         ((Odd("nan"), blob_images((1, 1)), [1]), "logits are no numbers"),

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from trainables.errors import ExplanationError
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, shortened, wrapped
+from trainables.evaluation.figures.labels import width_in as width_in_of
 from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, words_below
 from trainables.explain.case_panels import Case, write_table
 from trainables.explain.engine import Explanation
@@ -172,6 +173,7 @@ def comparison_figure(
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel():
         axes.axis("off")
+        axes.set_anchor("S")  # what room an image leaves is above it, for its words
     image_hw = (images_NMHW.shape[2], images_NMHW.shape[3])
     named = {(one.method, one.layer, one.image): name for name, one in drawn.items()}
     for place, case in enumerate(shown):
@@ -184,10 +186,9 @@ def comparison_figure(
                 axes_row[0].set_title(shortened(case.about.get("explained", ""), tile_in), fontsize=FONT_PT, pad=2)
             else:
                 axes_row[0].set_title("")
-            axes_row[0].text(
-                -0.08, 0.5, shortened(layer, tile_in + 0.12), transform=axes_row[0].transAxes, rotation=90, ha="right",
-                va="center", fontsize=FONT_PT,
-            )  # fmt: skip
+            label = _in_two_lines(layer, tile_in + 0.12)
+            beside = {"transform": axes_row[0].transAxes, "rotation": 90, "ha": "right", "va": "center"}
+            axes_row[0].text(-0.08, 0.5, label, fontsize=FONT_PT, multialignment="center", **beside)
             for axes, method in zip(axes_row[1:], methods, strict=True):
                 name = named.get((method, layer, image))
                 if name is None:
@@ -202,6 +203,13 @@ def comparison_figure(
     below = [_WORDS + all_of_them, *_tests_told(drawn, verdicts)]
     words_below(figure, "\n".join(wrapped(text, width_in - 0.1) for text in below))
     return figure
+
+
+def _in_two_lines(layer: str, most_in: float) -> str:
+    """Return a path on as many lines as it needs, two at most: layers of blocks alike differ in the middle."""
+    outer, _, inner = layer.rpartition(".")
+    parts = [layer] if width_in_of(layer) <= most_in or not outer else [f"{outer}.", inner]
+    return "\n".join(shortened(part, most_in) for part in parts)
 
 
 def _tests_told(drawn: Mapping[str, Explanation], verdicts: Mapping[str, MapVerdict]) -> list[str]:

@@ -206,10 +206,11 @@ def test_a_model_may_change_what_it_is_given_in_place(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["gradcam", "relevance", "rollout"])
 def test_numbers_may_be_float64_by_default(method: str, model: nn.Module) -> None:
-    expected = explain(model, images(1), [1], fitting(method)).maps_BHW
+    x_BCHW = images(1)
+    expected = explain(model, x_BCHW, [1], fitting(method)).maps_BHW
     torch.set_default_dtype(torch.float64)
     try:
-        assert np.array_equal(explain(model, images(1).float(), [1], fitting(method)).maps_BHW, expected)
+        assert np.array_equal(explain(model, x_BCHW, [1], fitting(method)).maps_BHW, expected)
     finally:
         torch.set_default_dtype(torch.float32)
 

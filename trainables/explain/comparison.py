@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from trainables.errors import ExplanationError
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, shortened, wrapped
-from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, words_below
+from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, title_above, words_below
 from trainables.explain.case_panels import Case, write_table
 from trainables.explain.engine import Explanation
 from trainables.explain.explained import Explained, Masks
@@ -145,9 +145,7 @@ def comparison_figure(
             if depth == 0 or image != layers[depth - 1][1]:
                 axes_row[0].imshow(image_HW, cmap="gray", vmin=0, vmax=255)
             if depth == 0:
-                axes_row[0].set_title(shortened(case.about.get("explained", ""), tile_in), fontsize=FONT_PT, pad=2)
-            else:
-                axes_row[0].set_title("")
+                title_above(axes_row[0], shortened(case.about.get("explained", ""), tile_in))
             axes_row[0].text(
                 -0.08, 0.5, shortened(layer, tile_in + 0.12), transform=axes_row[0].transAxes, rotation=90, ha="right",
                 va="center", fontsize=FONT_PT,
@@ -159,7 +157,7 @@ def comparison_figure(
                 draw_overlay(axes, image_HW, maps[name].on_image(place, image_hw), colormap)
                 value = deletion.get((name, case.name))
                 title = wrapped(METHODS[method].title, tile_in) + "\n" if place == depth == 0 else ""
-                axes.set_title(f"{title}{'-' if value is None else f'{value:.2f}'}", fontsize=FONT_PT, pad=2)
+                title_above(axes, f"{title}{'-' if value is None else f'{value:.2f}'}")
     left_out = len(cases) > len(shown) or len({one.method for one in maps.values()}) > len(methods)
     all_of_them = f" The first {MOST_IMAGES} images and {MOST_METHODS} methods; the table has all." if left_out else ""
     words_below(figure, wrapped(_WORDS + all_of_them, width_in - 0.1))

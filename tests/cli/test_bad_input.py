@@ -203,13 +203,12 @@ def test_a_full_disk_is_told_before_anything_starts(tmp_path: Path) -> None:
 
 
 def test_pretrained_weights_without_network_are_told_before_anything_starts(
-    orchestrate: Orchestrate, tmp_path: Path
+    orchestrate_here: Orchestrate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_phantom(tmp_path / "home")
-    done = orchestrate(
-        *SWEEP, "--weights", "pretrained", "--set", "resnet=resnet18",
-        HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "empty"),
-    )  # fmt: skip
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty"))
+    done = orchestrate_here(*SWEEP, "--weights", "pretrained", "--set", "resnet=resnet18")
     assert done.exit_code == 2
     assert "pretrained weights of resnet18 cannot be had" in done.stderr
     assert "--weights random" in done.stderr

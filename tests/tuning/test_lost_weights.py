@@ -61,8 +61,10 @@ def config_of(setup: TrialSetup) -> TrialConfig:
 
 @pytest.mark.parametrize("damage", [None, b""])
 def test_lost_weights_come_back_the_same(
-    setup: TrialSetup, test_data: TestData, tmp_path: Path, damage: bytes | None
+    setup: TrialSetup, test_data: TestData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes | None
 ) -> None:
+    monkeypatch.setattr("trainables.evaluation.figures.style.save_quietly", lambda figure, path: None)
+    monkeypatch.setattr("trainables.judging._explain", lambda *about: None)
     config = config_of(setup)
     best = [record for record in begin_training(config, setup) if record.is_best][-1]
     config = config.model_copy(update={"best_epoch": best.epoch})

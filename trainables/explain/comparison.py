@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from trainables.errors import ExplanationError
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, shortened, wrapped
 from trainables.evaluation.figures.labels import width_in as width_in_of
-from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, words_below
+from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, title_above, words_below
 from trainables.explain.case_panels import Case, write_table
 from trainables.explain.engine import Explanation
 from trainables.explain.explained import Explained, Masks
@@ -183,9 +183,7 @@ def comparison_figure(
             if depth == 0 or image != layers[depth - 1][1]:
                 axes_row[0].imshow(image_HW, cmap="gray", vmin=0, vmax=255)
             if depth == 0:
-                axes_row[0].set_title(shortened(case.about.get("explained", ""), tile_in), fontsize=FONT_PT, pad=2)
-            else:
-                axes_row[0].set_title("")
+                title_above(axes_row[0], shortened(case.about.get("explained", ""), tile_in))
             label = _in_two_lines(layer, tile_in + 0.12)
             beside = {"transform": axes_row[0].transAxes, "rotation": 90, "ha": "right", "va": "center"}
             axes_row[0].text(-0.08, 0.5, label, fontsize=FONT_PT, multialignment="center", **beside)
@@ -197,7 +195,7 @@ def comparison_figure(
                 value = deletion.get((name, case.name))
                 title = wrapped(METHODS[method].title, tile_in) + "\n" if place == depth == 0 else ""
                 told = f"{'-' if value is None else f'{value:.2f}'}\n{above[words[name]]}"
-                axes.set_title(f"{title}{told}", fontsize=FONT_PT, pad=2)
+                title_above(axes, f"{title}{told}")
     left_out = len(cases) > len(shown) or len({one.method for one in maps.values()}) > len(methods)
     all_of_them = f" The first {MOST_IMAGES} images and {MOST_METHODS} methods; the table has all." if left_out else ""
     below = [_WORDS + all_of_them, *_tests_told(drawn, verdicts)]

@@ -3,6 +3,7 @@
 import logging
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,7 +25,7 @@ def resume(
         str | None, typer.Option(help="of another Ray cluster than before, or local", metavar="local|auto|HOST:PORT")
     ] = None,
     storage: Annotated[
-        str | None, typer.Option(help="where the sweep is that another machine began", metavar="DIR")
+        str | None, typer.Option(help="where the sweep is that another machine began", metavar="DIR|URI")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
@@ -35,6 +36,7 @@ def resume(
     from orchestrator.cli.show import show_result
     from orchestrator.cli.sweep_progress import SweepProgress
     from orchestrator.resume import ResumeRequest, resume_sweep, trials_that_stay
+    from orchestrator.stored_sweep import adopt_stored_sweep
     from orchestrator.sweep_request import SweepRequest, read_request
 
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -54,8 +56,10 @@ def resume(
         address=address,
     )
     place = storage_of(storage)
-    if place is not None:
+    if isinstance(place, Path):
         machine.home.adopt_sweep(sweep_id, place)
+    elif place is not None:
+        adopt_stored_sweep(machine.home, sweep_id, place)
     kept = read_request(machine.home.sweep_folder(sweep_id))
     name = "" if kept is None else kept.data_name
     with redirect_stdout(sys.stderr), DataProgress() as progress, SweepProgress(name) as live:

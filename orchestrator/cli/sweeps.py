@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -68,7 +69,10 @@ def sweep(
         ),
     ] = "local",
     storage: Annotated[
-        str | None, typer.Option(help="folder for the sweep that all nodes of a cluster share", metavar="DIR")
+        str | None,
+        typer.Option(
+            help="where all nodes of a cluster have the sweep: a shared folder, or a bucket", metavar="DIR|URI"
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved plan and stop")] = False,
     witness: Annotated[bool, typer.Option("--witness", hidden=True)] = False,
@@ -82,6 +86,7 @@ def sweep(
 
     name, text = (None, "") if task is None else task_named(environment.home(), task)
     asked = asked_sweeps(sweeps or [], name, every_task)
+    place = storage_of(storage)
     request_values = {
         "preset": preset_of(preset),
         "slots": slots_of(slots),
@@ -95,7 +100,8 @@ def sweep(
         "time_budget_s": None if time_budget is None else seconds(time_budget),
         "sweep_id": sweep_id,
         "address": address,
-        "storage": storage_of(storage),
+        "storage": place if isinstance(place, Path) else None,
+        "store": None if isinstance(place, Path) else place,
     }
     from orchestrator.cli.console import messages
     from orchestrator.home import check_sweep_id

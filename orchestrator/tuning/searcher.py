@@ -43,7 +43,7 @@ class OptunaSearcher(Searcher):
     """
 
     def __init__(
-        self, sweep: OpenSweep, setup: Path, going_on: Iterable[int], stopping: Stopping, limit: Callable[[], int]
+        self, sweep: OpenSweep, setup: Path | str, going_on: Iterable[int], stopping: Stopping, limit: Callable[[], int]
     ) -> None:
         plan = sweep.state.plan
         super().__init__(metric=f"val/{plan.metric}", mode=plan.direction)

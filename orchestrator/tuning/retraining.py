@@ -38,14 +38,14 @@ def _train_again(config: TrialConfig, setup: TrialSetup) -> Retrained:
     place = TrialPlace(setup, config)
     place.begin()
     with in_log(setup.trial_folder(config)):
-        retrained = train_again(config, setup, place)
+        retrained = train_again(config, setup)
     place.leave()
     return retrained
 
 
-def train_again(config: TrialConfig, setup: TrialSetup, place: TrialPlace) -> Retrained:
+def train_again(config: TrialConfig, setup: TrialSetup) -> Retrained:
     """Return the metrics of the best epoch; no metric where training broke down. Keeps no file."""
-    best = evaluated(config, 0, {})
+    best, place = evaluated(config, 0, {}), TrialPlace(setup, config)
     try:
         for record in guarded(begin_or_begin_anew(config, setup), setup, config.architecture):
             if record.is_best:

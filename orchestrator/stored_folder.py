@@ -5,10 +5,10 @@ import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from orchestrator.object_store import ObjectStore
+from orchestrator.object_store import ObjectStore, StoreFault
 
 INDEX = "index.json"
 
@@ -96,7 +96,11 @@ class StoredFolder:
         return here.sizes_and_times.get(name) != _size_and_time(self._folder / name)
 
     def _index(self) -> _Known:
-        return _read(self._store.read(INDEX))
+        index = _read(self._store.read(INDEX))
+        for name in index.files:
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise StoreFault(f"{self._store.uri}/{INDEX}: names a file outside its folder, {name}; remove it")
+        return index
 
     def _write_index(self, index: _Known) -> None:
         content = {"mark": index.mark, "files": index.files}

@@ -21,6 +21,11 @@ PATIENCE_S = 600.0  # of a process that cannot begin without the store; it would
 AT_THE_END_S = 60.0  # then weights that did not arrive are trained again, where they are needed
 
 
+def setup_of(config: TrialConfig) -> TrialSetup:
+    """Return what trials share, with places of this node. Raises StoreFault where the store stays away."""
+    return setup_here(patiently(lambda: read_setup(config.setup), PATIENCE_S))
+
+
 def setup_here(setup: TrialSetup) -> TrialSetup:
     """Return the setup with places of this node, which gets what a trial begins with. Raises StoreFault."""
     if not setup.store or _is_drivers(setup):

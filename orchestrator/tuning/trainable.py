@@ -11,10 +11,10 @@ from ray import tune
 
 from orchestrator.tuning.faults import reason_of
 from orchestrator.tuning.hang_guard import ended_if_hanging, epoch_limit_s
-from orchestrator.tuning.stored_trials import TrialPlace, setup_here
+from orchestrator.tuning.stored_trials import TrialPlace, setup_of
 from orchestrator.tuning.trial import begin_or_begin_anew
 from orchestrator.tuning.trial_log import WITNESS, speak_into
-from orchestrator.tuning.trial_setup import TrialConfig, read_setup
+from orchestrator.tuning.trial_setup import TrialConfig
 from trainables.errors import TrainingFailed
 from trainables.training.disk import WRITING_FAULTS, is_disk_full
 from trainables.training.run import EpochRecord
@@ -94,7 +94,7 @@ class TrialActor(tune.Trainable):
     def _begin(self, config: TrialConfig) -> None:
         self._epochs: Iterator[EpochRecord] = iter(())  # the model and images of the last trial go
         self.cleanup()
-        self._config, self._setup = config, setup_here(read_setup(config.setup))
+        self._config, self._setup = config, setup_of(config)
         self._epoch_s: list[float] = []
         self._folder = self._setup.trial_folder(config)
         self._folder.mkdir(parents=True, exist_ok=True)

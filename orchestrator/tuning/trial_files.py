@@ -34,8 +34,8 @@ class TrialFiles:
         for trial in state.trials.values():
             if trial.has_ended:
                 self._settle(trial.number)
-                if stored is not None and not self.folder(trial.number).exists():
-                    stored.later(partial(self._bring, stored, trial.number))
+                if not self.folder(trial.number).exists():  # another machine ran the sweep
+                    self.bring(trial.number)
         self._keep_within_limit()
 
     def folder(self, number: int) -> Path:
@@ -46,10 +46,7 @@ class TrialFiles:
         """Fetch what reports read of a trial that ends, wherever it was trained; not while the store is away."""
         if self._stored is not None and not self._stored.is_away:
             with suppress(StoreFault):
-                self._bring(self._stored, number)
-
-    def _bring(self, stored: StoredSweep, number: int) -> None:
-        stored_trial(stored.store.uri, self._trials, self.folder(number)).fetch(is_reported)
+                stored_trial(self._stored.store.uri, self._trials, self.folder(number)).fetch(is_reported)
 
     def trial_ended(self, number: int) -> None:
         """Remove what the end of a trial makes useless: its own files, or those of one that it beats."""

@@ -1,5 +1,6 @@
 """A folder and its copy in a store: what changed is carried, and a machine that fell behind gets what counts."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +136,14 @@ def test_what_is_forgotten_is_gone_from_the_store_alone(store: ObjectStore, tmp_
     assert store.keys() == []
     first.leave()
     assert not list((tmp_path / "a").iterdir())
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "/etc/elsewhere"])
+def test_no_file_comes_outside_the_folder(store: ObjectStore, tmp_path: Path, name: str) -> None:
+    store.write("index.json", json.dumps({"mark": "a", "files": {name: "a"}}).encode())
+    folder, _ = on("a", store, tmp_path)
+    with pytest.raises(StoreFault, match="names a file outside its folder"):
+        folder.fetch()
 
 
 def test_a_damaged_note_costs_only_the_carrying(store: ObjectStore, tmp_path: Path) -> None:

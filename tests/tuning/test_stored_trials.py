@@ -193,7 +193,7 @@ def test_a_probe_is_read_by_others_and_removed(store: ObjectStore, tmp_path: Pat
         probe = probe_in(storage)
         probe.write("driver", "words")
         assert probe.read("driver") == "words"
-        with pytest.raises(OSError, match="not there|No such file"):
+        with pytest.raises(OSError, match=r"not there|No such file"):
             probe.read("node")
         probe.remove()
     assert not [key for key in store.keys() if "probe" in key]

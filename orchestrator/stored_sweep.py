@@ -27,6 +27,7 @@ ADDRESS = "store.json"
 KEPT = (REQUEST, CODE, CODE_RESUMED)
 SEND_S = 5.0
 OWNER_S = 15.0
+END_WITHIN_S = 20.0
 PATIENCE_S = 120.0  # of a driver that cannot go on without the store
 _OWNER = TypeAdapter(Owner)
 
@@ -89,17 +90,21 @@ class StoredSweep:
                     tell(f"storage {self.store.uri}: answers again, and has all")
                 self._fault = None
 
-    def end(self, tell: Callable[[str], None]) -> None:
-        """Send the last, and let others go on with the sweep; what cannot be sent is told."""
+    def end(self, tell: Callable[[str], None], is_waiting: bool = False) -> None:
+        """Send the last, and let others go on with the sweep; what cannot be sent is told.
+
+        `is_waiting`: another thread waits for an answer still, so that nothing more is asked.
+        """
         self._owned_at_s = time.monotonic()
-        self.send(tell)
+        if not is_waiting:
+            self.send(tell)
         unsent = self._journal.unsent().count(b"\n")
         if unsent:
             again = f"orchestrate resume {self._folder.name} on this machine sends them"
             tell(f"storage {self.store.uri}: lacks the last {unsent} lines of the journal; {again}")
-            return
-        with suppress(StoreFault):
-            self.store.remove([OWNER])
+        if not (unsent or is_waiting):
+            with suppress(StoreFault):
+                self.store.remove([OWNER])
 
     def _beat(self) -> None:
         if time.monotonic() - self._owned_at_s >= OWNER_S or not self._owned_at_s:
@@ -143,8 +148,8 @@ def sending(sweep: OpenSweep, stored: StoredSweep | None) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        thread.join()
-        stored.end(sweep.tell)
+        thread.join(END_WITHIN_S)
+        stored.end(sweep.tell, thread.is_alive())
 
 
 def stored_at(folder: Path) -> ObjectStore | None:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from bucket_support import away, buckets_in
+from bucket_support import Buckets, away, buckets_in
 from sweep_support import begin, make_plan, started
 
 from orchestrator.cli import remove
@@ -96,6 +96,10 @@ def test_a_store_that_is_away_is_told_of_once_and_gets_the_rest_later(tmp_path: 
     assert len(told) == 2, told
     assert "cannot be reached" in told[0] and "the sweep goes on" in told[0]
     assert "lacks the last 3 lines of the journal; orchestrate resume one on this machine sends them" in told[1]
+    asked = len(Buckets.asked)
+    sweep.stored.end(told.append, is_waiting=True)
+    assert len(Buckets.asked) == asked, "who waits for no answer asks nothing"
+    assert told.pop() == told[-1]
     go_on_storing(folder)
     other = Home(tmp_path / "other")
     adopt_stored_sweep(other, "one", storage)

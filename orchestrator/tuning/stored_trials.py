@@ -65,7 +65,7 @@ class TrialPlace:
 
     def __init__(self, setup: TrialSetup, config: TrialConfig) -> None:
         folder = setup.trial_folder(config)
-        self._is_elsewhere, self._stored = setup.is_elsewhere, None
+        self._is_elsewhere, self._is_behind, self._stored = setup.is_elsewhere, False, None
         if setup.store:
             self._stored = stored_trial(setup.store, setup.trials, folder)
 
@@ -80,13 +80,18 @@ class TrialPlace:
         if self._stored is not None:
             try:
                 patiently(self._stored.put, AT_THE_END_S if is_last else 0.0)
+                self._is_behind = False
             except StoreFault:
                 traceback.print_exc()  # into the trial's log
+                self._is_behind = True
 
     def leave(self) -> None:
-        """Free this node's disk."""
+        """Free this node's disk, but of what the store has not got."""
         if self._stored is not None and self._is_elsewhere:
-            self._stored.leave()
+            if self._is_behind:
+                self.keep()
+            if not self._is_behind:
+                self._stored.leave()
 
     def forget(self) -> None:
         """Let the store forget a training whose files nobody needs any more."""

@@ -117,7 +117,9 @@ def test_it_trains_on_while_the_store_is_away_and_puts_later(
     actor = Actor(config(setup), tmp_path / "a", monkeypatch)
     with away():
         assert [actor.step()["epoch"] for _ in range(2)] == [1, 2]
+        actor.cleanup()
     assert store.keys("trials") == []
+    assert list(tmp_path.glob("a/cache/stored/driver/trials/0000/best.safetensors")), "nobody else has it"
     actor.step()
     assert {"best.safetensors", "index.json"} <= {key.rpartition("/")[2] for key in store.keys("trials")}
 

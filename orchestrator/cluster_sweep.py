@@ -10,13 +10,14 @@ from pathlib import Path
 from orchestrator.errors import BadInput
 from orchestrator.inspecting.architectures import check_architecture
 from orchestrator.journal import ArchitectureChecked
+from orchestrator.object_store import ObjectStore
 from orchestrator.shared_path import network_type
 from orchestrator.space import Space
 from orchestrator.sweep_planning import PlannedSweep
 from orchestrator.sweep_request import LOCAL, SweepRequest
 
 
-def ready_cluster(planned: PlannedSweep, request: SweepRequest, storage: Path) -> PlannedSweep:
+def ready_cluster(planned: PlannedSweep, request: SweepRequest, storage: Path | ObjectStore) -> PlannedSweep:
     """Return the plan with what its nodes' GPUs hold, once every node is found fit and can ask this machine for images.
 
     `storage` holds the sweep's folder. Raises BadInput that names a node at fault, and for an embedded MLflow store on

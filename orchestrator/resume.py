@@ -12,6 +12,7 @@ from orchestrator.more_epochs import trials_with_more_epochs, why_it_stays
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened, require_original
 from orchestrator.plan import SweepPlan
 from orchestrator.preflight import check_architectures, with_packed_slots
+from orchestrator.stored_sweep import go_on_storing, require_no_limit, sending
 from orchestrator.sweep import (
     carry_out,
     told_if_broken_off,
@@ -52,11 +53,15 @@ def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch
     """
     began_s = time.monotonic()
     folder = request.machine.home.sweep_folder(request.sweep_id)
+    stored = go_on_storing(folder)
     with opened(folder, watch) as sweep:
         if not sweep.past:
             raise BadInput(f"{folder.name}: nothing was started before it ended; run the sweep again")
         require_original(folder, sweep.state, "resume")
         asked = _raised(sweep, request, kept_request(folder, request.machine))
+        if stored is not None:
+            asked = replace(asked, store=stored.store)
+            require_no_limit(asked)
         state = sweep.state
         if _is_done(sweep, asked):
             return SweepResult(folder, state, time.monotonic() - began_s)
@@ -65,13 +70,13 @@ def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch
             require_same_plan(folder.name, state.plan, planned.plan)
             require_same_device(folder.name, state, planned)
             if planned.nodes:
-                planned = ready_cluster(planned, asked, folder.parent)
+                planned = ready_cluster(planned, asked, asked.store or folder.parent)
             checked = check_architectures(planned, known=state)
             planned = with_packed_slots(planned, asked, [*state.checked.values(), *checked])
         _forget_what_was_lost(sweep)
         keep_request(folder, asked, planned.images)
         sweep.append(_resumed(planned, state))
-        with told_if_broken_off(sweep):
+        with sending(sweep, stored), told_if_broken_off(sweep):
             for event in checked:
                 sweep.append(event)
             write_what_is_shown(sweep, planned)

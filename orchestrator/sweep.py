@@ -1,6 +1,7 @@
 """The main job on one page: data -> plan -> preflight -> trials -> finalists -> winner, each step in the journal."""
 
 import errno
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from orchestrator.own_tasks import keep_task
 from orchestrator.preflight import check_architectures, with_packed_slots
 from orchestrator.ranking import choose_finalists, choose_winner
 from orchestrator.seeds import SeedPath, child_seed
+from orchestrator.stored_sweep import begin_storing, check_storage, sending
 from orchestrator.sweep_folder import CODE
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
 from orchestrator.sweep_report import report_what_there_is, write_report_or_none
@@ -76,13 +78,14 @@ class PreparedSweep:
 
 def prepare(request: SweepRequest, progress: "Progress") -> PreparedSweep:
     """Plan a sweep and let its architectures take a few steps. Raises BadInput before anything is trained."""
+    check_storage(request)
     collect_garbage(request.home.cache, request.max_cache_bytes)
     with let_go_where_it_fails(request.address):
         planned = plan_sweep(request, progress)
         if request.task_text:
             keep_task(request.home, planned.plan.task, request.task_text)
         if planned.nodes:
-            planned = ready_cluster(planned, request, request.storage or request.home.sweeps)
+            planned = ready_cluster(planned, request, request.store or request.storage or request.home.sweeps)
         checked = check_architectures(planned)
         return PreparedSweep(request, with_packed_slots(planned, request, checked), checked)
 
@@ -99,7 +102,7 @@ def start(prepared: PreparedSweep, watch: SweepWatch) -> SweepResult:
         sweep.append(_started(folder.name, planned))
         if request.warm_start:
             sweep.tell(warm_sentence(plan.warm_points))
-        with told_if_broken_off(sweep):
+        with sending(sweep, begin_storing(folder, request.store)), told_if_broken_off(sweep):
             for event in prepared.checked:
                 sweep.append(event)
             if planned.nodes:
@@ -120,7 +123,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
     plan, folder = planned.plan, sweep.folder
     setup, test = _write_inputs(sweep, planned, request)
     stopping = Stopping(plan.budget.time_s, sweep.state.spent_s)
-    files = TrialFiles(folder / "trials", sweep.state, request.max_disk_bytes)
+    files = TrialFiles(folder / "trials", sweep.state, request.max_disk_bytes, sweep.stored)
     arrays = [*planned.data.development.arrays.values(), *planned.data.test.arrays.values()]
     sending = SyncProcess(folder, request.home, request.tracking_uri, sweep.tell)
     with (
@@ -261,13 +264,17 @@ def _write_inputs(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest
         epoch_timeout_s=plan.budget.epoch_timeout_s,
         forecast_epoch_s={name: event.epoch_s for name, event in sweep.state.checked.items()},
         witness=request.witness,
+        store=sweep.stored.store.uri if sweep.stored else "",
+        token=secrets.token_hex(8),
     )
     write_unreadable(folder, data)
-    (folder / "trial_setup.json").write_text(setup.model_dump_json(indent=2))
+    setup.file.write_text(setup.model_dump_json(indent=2))
     explaining = explanation_settings(plan.preset == "quick", child_seed(plan.seed, SeedPath.EXPLANATION))
     ledger, is_shipped = request.home.test_ledger, bool(planned.nodes)
     test = TestData.write(folder / "test.csv", data, ledger, folder.name, explaining, is_shipped)
-    return folder / "trial_setup.json", test
+    if sweep.stored:
+        sweep.stored.put_inputs([setup.development, test.rows, setup.file])
+    return setup.file, test
 
 
 def write_data_report_once(folder: Path, planned: PlannedSweep) -> None:

@@ -3,6 +3,7 @@
 import logging
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,13 +28,14 @@ def resume(
         str | None, typer.Option(help="of another Ray cluster than before, or local", metavar="local|auto|HOST:PORT")
     ] = None,
     storage: Annotated[
-        str | None, typer.Option(help="where the sweep is that another machine began", metavar="DIR")
+        str | None, typer.Option(help="where the sweep is that another machine began", metavar="DIR|URI")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Go on with a sweep that was interrupted, or raise the budget of one that ended."""
     from orchestrator.cli import environment
     from orchestrator.resume import ResumeRequest
+    from orchestrator.stored_sweep import adopt_stored_sweep
     from orchestrator.sweep_request import SweepRequest
 
     machine: SweepRequest = SweepRequest(
@@ -52,8 +54,10 @@ def resume(
         address=address,
     )
     place = storage_of(storage)
-    if place is not None:
+    if isinstance(place, Path):
         machine.home.adopt_sweep(sweep_id, place)
+    elif place is not None:
+        adopt_stored_sweep(machine.home, sweep_id, place)
     go_on(request, as_json)
 
 

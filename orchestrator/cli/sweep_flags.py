@@ -4,10 +4,14 @@ import math
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.flags import one_of
 from orchestrator.errors import BadInput
 from orchestrator.sweep_sections import PRESETS, Preset
+
+if TYPE_CHECKING:
+    from orchestrator.object_store import ObjectStore
 
 GPU_SHARES = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -68,13 +72,15 @@ def max_disk_bytes(value: str | None) -> int | None:
     return size
 
 
-def storage_of(value: str | None) -> Path | None:
-    """Return the folder that holds a sweep, None where the flag was left out. Raises BadInput."""
+def storage_of(value: str | None) -> "Path | ObjectStore | None":
+    """Return the folder or object store that holds a sweep, None where the flag was left out. Raises BadInput."""
     if value is None:
         return None
     kind, sign, rest = value.partition("://")
     if sign and kind != "file":
-        raise BadInput(f"--storage {value}: object stores are not built yet; name a folder that all nodes share")
+        from orchestrator.object_store import object_store
+
+        return object_store(value)
     folder = Path(rest if sign else value).absolute()
     if not folder.is_dir():
         raise BadInput(f"--storage {value}: no such folder; make it, on a file system that all nodes share")

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -68,7 +69,10 @@ def sweep(
         ),
     ] = "local",
     storage: Annotated[
-        str | None, typer.Option(help="folder for the sweep that all nodes of a cluster share", metavar="DIR")
+        str | None,
+        typer.Option(
+            help="where all nodes of a cluster have the sweep: a shared folder, or a bucket", metavar="DIR|URI"
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved plan and stop")] = False,
     witness: Annotated[bool, typer.Option("--witness", hidden=True)] = False,
@@ -86,6 +90,7 @@ def sweep(
     name, text = (None, "") if task is None else task_named(environment.home(), task)
     own_texts = dict(task_named(environment.home(), file) for file in task_files or [])
     asked = asked_sweeps(sweeps or [], name, every_task)
+    place = storage_of(storage)
     request_values = {
         "preset": preset_of(preset),
         "slots": slots_of(slots),
@@ -99,7 +104,8 @@ def sweep(
         "time_budget_s": None if time_budget is None else seconds(time_budget),
         "sweep_id": sweep_id,
         "address": address,
-        "storage": storage_of(storage),
+        "storage": place if isinstance(place, Path) else None,
+        "store": None if isinstance(place, Path) else place,
     }
     from orchestrator.cli.console import messages
     from orchestrator.home import check_sweep_id
@@ -162,9 +168,12 @@ def _run_or_go_on(request: "SweepRequest", as_json: bool) -> None:
     from orchestrator.cli.resume import go_on
     from orchestrator.resume import ResumeRequest
     from orchestrator.same_id import is_begun, require_same_request
+    from orchestrator.stored_sweep import adopt_stored_sweep, is_stored
 
     if request.sweep_id is not None and request.storage is not None:
         request.home.adopt_sweep(request.sweep_id, request.storage)
+    if request.sweep_id is not None and request.store is not None and is_stored(request.store, request.sweep_id):
+        adopt_stored_sweep(request.home, request.sweep_id, request.store)
     if request.sweep_id is None or not is_begun(request.home, request.sweep_id):
         _run(request, as_json)
         return

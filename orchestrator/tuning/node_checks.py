@@ -17,8 +17,10 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.errors import BadInput
+from orchestrator.object_store import ObjectStore
 from orchestrator.tuning.cluster import Node
 from orchestrator.tuning.shipping import node_cache
+from orchestrator.tuning.storage_probe import Probe, probe_in
 from orchestrator.words import size_in_words
 from trainables.catalog import architecture
 from trainables.errors import first_line
@@ -27,7 +29,6 @@ PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "safetensor
 CODE = ("orchestrator", "trainables")
 ANSWER_S = 120.0  # a node's first process imports torch
 SPARE_BYTES = 2**30
-PROBE = ".probe"
 
 
 @dataclass(frozen=True)
@@ -47,26 +48,25 @@ class NodeReport:
 
 
 def check_nodes(
-    nodes: Sequence[Node], storage: Path, architectures: Sequence[str], arrays: Sequence[Path]
+    nodes: Sequence[Node], storage: Path | ObjectStore, architectures: Sequence[str], arrays: Sequence[Path]
 ) -> list[NodeReport]:
     """Ask every node, and let it write into the storage and read from it. Raises BadInput that names one.
 
-    `storage` must be one folder, whatever the node; `arrays` are the decoded images, which a node gets that lacks them.
+    `storage` must be the same one, whatever the node; `arrays` are the decoded images, fetched by who lacks them.
     """
-    probe = storage / f"{PROBE}-{secrets.token_hex(8)}"
-    probe.mkdir(parents=True)
+    probe = probe_in(storage)
     try:
         words = secrets.token_hex(16)
-        (probe / "driver").write_text(words, encoding="ascii")
+        probe.write("driver", words)
         asked = [_ask(node, probe, list(architectures), list(arrays)) for node in nodes]
         ours = _look("driver", probe, list(architectures), list(arrays))
         reports = [_answer(node, reference) for node, reference in zip(nodes, asked, strict=True)]
         for node, report in zip(nodes, reports, strict=True):
             _require_alike(node, report, ours)
-            if report.read != words or not _is_there(probe / node.node_id, words):
+            if report.read != words or not _is_there(probe, node.node_id, words):
                 raise BadInput(
-                    f"--storage {storage}: is not shared with node {_name(node, report)} ({_how(report, words)}); "
-                    "name a folder that every node has at this path, e.g. on NFS"
+                    f"--storage {probe.place}: is not shared with node {_name(node, report)} "
+                    f"({_how(report, words)}); {probe.way_out}"
                 )
             need_bytes = sum(Path(path).stat().st_size for path in report.lacks) + SPARE_BYTES
             if report.free_bytes < need_bytes:
@@ -76,10 +76,10 @@ def check_nodes(
                 )
         return reports
     finally:
-        shutil.rmtree(probe, ignore_errors=True)
+        probe.remove()
 
 
-def _ask(node: Node, probe: Path, architectures: list[str], arrays: list[Path]) -> Any:
+def _ask(node: Node, probe: Probe, architectures: list[str], arrays: list[Path]) -> Any:
     there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
     task: Any = ray.remote(_look)
     return task.options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(
@@ -87,13 +87,13 @@ def _ask(node: Node, probe: Path, architectures: list[str], arrays: list[Path]) 
     )
 
 
-def _look(name: str, probe: Path, architectures: list[str], arrays: list[Path]) -> NodeReport:
+def _look(name: str, probe: Probe, architectures: list[str], arrays: list[Path]) -> NodeReport:
     """Runs on a node."""
     import torch
 
     try:
-        read = (probe / "driver").read_text(encoding="ascii")
-        (probe / name).write_text(read, encoding="ascii")
+        read = probe.read("driver")
+        probe.write(name, read)
     except OSError as error:
         read = error.strerror or str(error)
     cache = node_cache()
@@ -175,9 +175,9 @@ def _require_alike(node: Node, report: NodeReport, ours: NodeReport) -> None:
         )
 
 
-def _is_there(path: Path, words: str) -> bool:
+def _is_there(probe: Probe, name: str, words: str) -> bool:
     try:
-        return path.read_text(encoding="ascii") == words
+        return probe.read(name) == words
     except OSError:
         return False
 

@@ -144,6 +144,7 @@ class JournalRecorder(Callback):
     def _end(self, number: int, state: TrialEnd, reason: str) -> None:
         reason = without_folders(reason)[:MOST_CHARACTERS]
         state, reason = end_of(self._sweep.state.trials[number], state, reason)
+        self._files.bring(number)
         self._append(TrialEnded(trial=number, state=state, reason=reason))
         self._files.trial_ended(number)
         self._look_at_limit()

@@ -1,8 +1,9 @@
 """The trials of a sweep through ray.tune.Tuner, then its finalists, on one Ray."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ from orchestrator.tuning.retraining import Retrained, at_place, evaluated, submi
 from orchestrator.tuning.scheduler import FairScheduler
 from orchestrator.tuning.searcher import OptunaSearcher
 from orchestrator.tuning.stopping import Stopping
+from orchestrator.tuning.stored_trials import bring_finalist
 from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_files import TrialFiles
 from orchestrator.tuning.trial_log import LOG, cause_of_death, size_bytes
-from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+from orchestrator.tuning.trial_setup import TrialConfig, read_setup, setup_for_nodes
 from trainables.errors import first_line
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 from trainables.models import holds_weights
@@ -69,7 +71,7 @@ def _fit(
     """Run what a group of architectures has left to try. Raises as `run_trials`."""
     scheduler = FairScheduler(sweep.state, sweep.past)
     going_on = _going_on(sweep, files, scheduler.stop_reasons)
-    searcher = OptunaSearcher(sweep, setup, going_on, stopping, ClusterRoom(slots), group)
+    searcher = OptunaSearcher(sweep, setup_for_nodes(setup), going_on, stopping, ClusterRoom(slots), group)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": slots.cpus_each, "gpu": slots.gpu_share}),
         tune_config=tune.TuneConfig(
@@ -106,6 +108,7 @@ def _fit(
 
 def _end(sweep: OpenSweep, files: TrialFiles, trial: TrialState, state: TrialEnd, reason: str) -> None:
     state, reason = end_of(trial, state, reason)
+    files.bring(trial.number)
     sweep.append(TrialEnded(trial=trial.number, state=state, reason=reason))
     files.trial_ended(trial.number)
 
@@ -142,12 +145,16 @@ def evaluate_finalists(
 
     One whose weights are lost is evaluated again, too, once they are trained again.
     """
-    shared = TrialSetup.model_validate_json(setup.read_text())
+    shared = read_setup(str(setup))
     waiting: dict[Any, _Task] = {}
     new = []
     for trial in trials:
         assert trial.best is not None
         config = TrialConfig.of(trial, setup).model_copy(update={"best_epoch": trial.best.epoch})
+        results = folder / f"{trial.number:04d}"
+        if sweep.stored is not None:
+            known = results if trial.number in sweep.state.finalists else None
+            sweep.stored.need(partial(bring_finalist, shared, config, known))
         if not holds_weights(shared.trial_folder(config) / BEST_WEIGHTS):
             to = f"to its best epoch, {config.best_epoch}"
             sweep.tell(f"trial {trial.number}: its weights are missing or damaged: it is trained again {to}")
@@ -156,9 +163,8 @@ def evaluate_finalists(
         own = shared.model_copy(update={"epochs": epochs_to_repeat(sweep.past, trial) or shared.epochs})
         log = shared.trial_folder(config) / LOG
         said_bytes = size_bytes(log)
-        gpu_share = slots.share(trial.architecture)
-        task = submit_finalist(config, own, test, folder / f"{trial.number:04d}", gpu_share)
-        waiting[task] = _Task(log, said_bytes)
+        task = submit_finalist(config, own, test, results, slots.share(trial.architecture))
+        waiting[task] = _Task(log, said_bytes, bring=partial(bring_finalist, shared, config, results))
         new.append(trial)
     _record(waiting, sweep, stopping)
     return new
@@ -177,7 +183,7 @@ def train_again(
 
     The search's own training is that of the first fold. It is none of the seeds: it was chosen for its score.
     """
-    shared = TrialSetup.model_validate_json(setup.read_text())
+    shared = read_setup(str(setup))
     waiting: dict[Any, _Task] = {}
     for trial in trials:
         assert trial.best is not None
@@ -199,12 +205,13 @@ def train_again(
 class _Task:
     """Where a task says what it does, and what the journal has of a retraining whose process dies each time.
 
-    `said_bytes` of the log were there before.
+    `said_bytes` of the log were there before. `bring`: fetches what the task left, where the sweep is in a store.
     """
 
     log: Path
     said_bytes: int = 0
     broken_down: Retrained | None = None
+    bring: Callable[[], None] | None = None
 
 
 def _record(waiting: dict[Any, _Task], sweep: OpenSweep, stopping: Stopping) -> None:
@@ -226,6 +233,8 @@ def _record(waiting: dict[Any, _Task], sweep: OpenSweep, stopping: Stopping) -> 
                 time.sleep(LOSS_SHOWS_AFTER_S)
                 raise_if_asked_to_end(stopping)
                 event = _without_process(task, error, sweep)
+            if sweep.stored is not None and task.bring is not None:
+                sweep.stored.need(task.bring)
             sweep.append(event)
 
 

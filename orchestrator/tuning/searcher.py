@@ -47,7 +47,7 @@ class OptunaSearcher(Searcher):
     def __init__(
         self,
         sweep: OpenSweep,
-        setup: Path,
+        setup: Path | str,
         going_on: Sequence[int],
         stopping: Stopping,
         limit: Callable[[], int],

@@ -65,7 +65,7 @@ def test_removing_it_removes_the_folder_and_the_link(
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("s3://bucket/sweeps", "object stores are not built yet"),
+        ("memory://bucket/sweeps", "memory:// is no store for sweeps"),
         ("/not/here", "no such folder"),
     ],
 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -185,7 +186,7 @@ def comparison_figure(
             if depth == 0:
                 title_above(axes_row[0], shortened(case.about.get("explained", ""), tile_in))
             label = _in_two_lines(layer, tile_in + 0.12)
-            beside = {"transform": axes_row[0].transAxes, "rotation": 90, "ha": "right", "va": "center"}
+            beside: dict[str, Any] = {"transform": axes_row[0].transAxes, "rotation": 90, "ha": "right", "va": "center"}
             axes_row[0].text(-0.08, 0.5, label, fontsize=FONT_PT, multialignment="center", **beside)
             for axes, method in zip(axes_row[1:], methods, strict=True):
                 name = named.get((method, layer, image))

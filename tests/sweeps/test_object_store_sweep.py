@@ -1,4 +1,4 @@
-"""A sweep in a bucket, by the S3 protocol: its machine is lost in the middle, and another home goes on."""
+"""Sweeps in a bucket, by the S3 protocol: a machine is lost and another home goes on; nodes share nothing else."""
 
 import signal
 import subprocess
@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster_support import free_ports
+from cluster_support import free_ports, needs_namespaces, started_cluster
 from process_support import descendants
 from record_support import compare, records_of
 from tests_support import TINY, clean_environment, command, run_command, with_store
 
+from orchestrator.journal import EpochEnded, read_events
 from orchestrator.object_store import ObjectStore
 from orchestrator.open_sweep import state_of
 from trainables.data.phantom import write_stroke_phantom
+from trainables.evaluation.evaluation_files import METRICS_FILE
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 pytest.importorskip("s3fs", reason="needs the extra s3")
@@ -98,3 +100,25 @@ def test_another_home_goes_on_where_a_machine_was_lost(keys: dict[str, str], tmp
     assert sent == (folder / "journal.jsonl").read_bytes()
     assert run_command(second, "rm", "lost", "--yes").exit_code == 0
     assert store.keys() == []
+
+
+@needs_namespaces
+def test_nodes_share_nothing_but_a_bucket(keys: dict[str, str], tmp_path: Path) -> None:
+    data, root, driver = tmp_path / "set", tmp_path / "cluster", tmp_path / "driver"
+    data.mkdir()
+    write_stroke_phantom(data, train_patients=12, test_patients=6, image_px=64)
+    with started_cluster(root, **keys) as cluster:
+        worker = cluster.add("worker-1", 1, [driver, data], **keys)
+        budget = ["--trials", 2, "--epochs", 2, "--finalists", 1, "--seeds", 2, "--witness", "--id", "apart", "--json"]
+        place = ["--address", cluster.address, "--storage", "s3://lab/apart", "--data", data]
+        line = ["sweep", "stroke_hybrid", *TINY, *map(str, budget), *place]
+        done = run_command(with_store(driver), *line, timeout_s=1500, **cluster.environment)
+    assert done.exit_code == 0, done.stderr
+    folder = driver / "sweeps" / "apart"
+    assert compare(records_of(folder, driver), 2, 2) == []
+    events, _ = read_events(folder / "journal.jsonl")
+    assert {event.node for event in events if isinstance(event, EpochEnded)} == {"worker-1"}
+    state = state_of(folder)
+    assert (folder / "finalists" / f"{state.winner:04d}" / METRICS_FILE).is_file()
+    assert len(state.retrained("seed")[state.winner]) == 2
+    assert not list((worker.home / "cache" / "stored" / "apart" / "trials").iterdir()), "the worker's disk is free"

@@ -13,7 +13,7 @@ from tests_support import TINY, clean_environment, command, run_command, with_ph
 from orchestrator.journal import EpochEnded, read_events
 
 pytestmark = [pytest.mark.sweep, needs_namespaces]
-TRIALS, EPOCHS = 5, 6
+TRIALS, EPOCHS = 8, 5
 BUDGET = ["--trials", str(TRIALS), "--epochs", str(EPOCHS), "--finalists", "1", "--set", "scheduler.name=none"]
 WITHIN_S = 420
 

@@ -19,7 +19,7 @@ from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial import MICRO_BATCH
 from orchestrator.tuning.trial_files import TrialFiles
-from orchestrator.tuning.trial_log import KILLED, LOG, MOST_TIMES_KILLED, NODE_DIED, SILENT, cause_of_death, size_bytes
+from orchestrator.tuning.trial_log import KILLED, LOG, MOST_TIMES_KILLED, NODE_LOST, SILENT, cause_of_death, size_bytes
 from trainables.training.disk import says_disk_full
 
 if TYPE_CHECKING:
@@ -131,7 +131,9 @@ class JournalRecorder(Callback):
         cause = cause_of_death(self._files.folder(number) / LOG, self._said_bytes.get(number, 0))
         was_killed = any(words in text for words in KILLED)
         if not cause and was_killed and self._times_killed[number] < MOST_TIMES_KILLED:
-            self._times_killed[number] += NODE_DIED not in text  # machines come and go on a cluster
+            self._times_killed[number] += not any(
+                words in text for words in NODE_LOST
+            )  # machines come and go on a cluster
             self._searcher.go_on(number)
             return
         self._searcher.give_up(number)

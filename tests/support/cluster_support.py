@@ -72,7 +72,6 @@ class StartedCluster:
 
     root: Path
     port: int
-    dashboard_port: int
     token: Path
     ray: Path  # its sessions; a socket's path may have 107 letters
     nodes: dict[str, StartedNode] = field(default_factory=dict)
@@ -108,7 +107,7 @@ class StartedCluster:
         if self.nodes:
             line.append(f"--address={self.address}")
         else:
-            line += ["--head", f"--port={self.port}", f"--dashboard-port={self.dashboard_port}"]
+            line += ["--head", f"--port={self.port}", "--include-dashboard=false"]
             line += [f"--ray-client-server-port={free_ports(1)[0]}", f"--temp-dir={self.ray}"]
         hide = "".join(f"mount -t tmpfs none {shlex.quote(str(folder))} && " for folder in hidden)
         script = f"hostname {name} && {hide}exec {shlex.join(line)}"
@@ -140,9 +139,8 @@ def started_cluster(root: Path, **environment: str) -> Iterator[StartedCluster]:
     token = root / "token"
     token.write_text(secrets.token_hex(32))
     token.chmod(0o600)
-    port, dashboard = free_ports(2)
     ray = Path(tempfile.mkdtemp(prefix="ray-"))
-    cluster = StartedCluster(root, port, dashboard, token, ray)
+    cluster = StartedCluster(root, free_ports(1)[0], token, ray)
     try:
         cluster.add("head", 0, [], **environment)
         yield cluster

@@ -84,7 +84,7 @@ def _is_held(entry: Path) -> bool:
 
 
 def _paths(cache: Path) -> Iterator[Path]:
-    for kind in ("development", "test", "facts", "audits"):
+    for kind in ("development", "test", "facts", "audits", "shipped", "stored"):
         yield from (cache / kind).glob("*")
     yield from cache.glob("staging-*")
 

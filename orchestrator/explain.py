@@ -14,7 +14,7 @@ from orchestrator.inspecting.asked_cases import AskedCases
 from orchestrator.inspecting.judged_cases import JudgedCases, judge_cases, lesion_masks
 from orchestrator.new_folder import check_new_folder, new_folder
 from orchestrator.promotion.evidence import FOLDER
-from orchestrator.promotion.explanation_verdicts import explainer_warnings
+from orchestrator.promotion.explanation_verdicts import explainer_verdicts, explainer_warnings
 from orchestrator.test_ledger import EXPLAIN
 from orchestrator.test_predictions import note_predictions
 from trainables.data.unlabelled import UnlabelledImage
@@ -142,7 +142,8 @@ def explain_images(request: ExplainRequest, progress: "Progress") -> ExplainedIm
                     further = [] if no_cross else drawn_note(explained, len(cases))
                 if side_by_side:
                     masks = lesion_masks(judged.cases, packaged.view)
-                    compared = write_comparison(part, explained, side_by_side, cases, masks, colormap)
+                    verdicts, _ = explainer_verdicts(folder / FOLDER, digest)
+                    compared = write_comparison(part, explained, side_by_side, cases, masks, verdicts, colormap)
     return ExplainedImages(
         name=found.name,
         version=found.version,

@@ -42,22 +42,26 @@ class Forecast:
         )
 
 
-def forecast(plan: SweepPlan, checked: Mapping[str, ArchitectureChecked], slots: int, gpus: int) -> Forecast:
-    """Return what the trials of a plan take on so many slots, each architecture with its share of them."""
+def forecast(
+    plan: SweepPlan, checked: Mapping[str, ArchitectureChecked], at_once: Mapping[str, int], gpus: int
+) -> Forecast:
+    """Return what the trials of a plan take, of each architecture so many at once, and each with its share of them."""
     budget, usual = plan.budget, 0.0
     for name in plan.architectures:
-        usual += budget.trials / len(plan.architectures) * checked[name].epoch_s
+        usual += budget.trials / len(plan.architectures) * checked[name].epoch_s / at_once[name]
     share = usual_epochs(plan.scheduler, budget) / budget.epochs
-    most_s = usual * budget.epochs / slots
+    most_s = usual * budget.epochs
     if budget.time_s is not None:
         most_s = min(most_s, budget.time_s)
     return Forecast(
         trials=budget.trials,
         most_epochs=budget.trials * budget.epochs,
-        usual_s=min(most_s, usual * budget.epochs * share / slots),
+        usual_s=min(most_s, usual * budget.epochs * share),
         most_s=most_s,
         gpus=gpus,
-        disk_bytes=max(least_disk_bytes(event.total_parameters, slots, budget) for event in checked.values()),
+        disk_bytes=max(
+            least_disk_bytes(event.total_parameters, at_once[name], budget) for name, event in checked.items()
+        ),
     )
 
 

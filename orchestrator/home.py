@@ -60,6 +60,11 @@ class Home:
         """Hold one folder per training in the foreground."""
         return self.root / "trainings"
 
+    @property
+    def submitted(self) -> Path:
+        """Hold what is known of sweeps that were submitted to clusters, two files each."""
+        return self.root / "submitted"
+
     def require_shape(self) -> None:
         """Raise BadInput where a file is in the place of one of the folders, or a folder in that of the ledger."""
         for path in (
@@ -71,19 +76,48 @@ class Home:
         if self.test_ledger.is_dir():
             raise BadInput(f"ORCHESTRATE_HOME={self.root}: {self.test_ledger.name} in it is a folder; move it away")
 
-    def new_sweep(self, name: str, sweep_id: str | None = None) -> Path:
+    def new_sweep(self, name: str, sweep_id: str | None = None, storage: Path | None = None) -> Path:
         """Create the folder of a new sweep; its name is the sweep's id, unique even for two starts in one second.
 
-        Raises BadInput for a given id that is taken.
+        It is in `storage` where that is given, and known here by a link. Raises BadInput for a given id that is taken.
         """
-        folder = self.sweeps / (sweep_id or _unique(name))
+        folder = (storage or self.sweeps) / (sweep_id or _unique(name))
         try:
             if sweep_id is not None:
                 self.check_new_sweep(sweep_id)
             folder.mkdir(parents=True)
+            if storage is not None:
+                self.link_sweep(folder)
         except FileExistsError:
             raise _taken(sweep_id) from None
         return folder
+
+    def link_sweep(self, folder: Path) -> None:
+        """Let a sweep be known here whose folder is elsewhere. Raises FileExistsError for another one of its id."""
+        link = self.sweeps / folder.name
+        self.sweeps.mkdir(parents=True, exist_ok=True)
+        if not (link.is_symlink() and link.resolve() == folder.resolve()):
+            link.symlink_to(folder.absolute(), target_is_directory=True)
+
+    def adopt_sweep(self, sweep_id: str, storage: Path) -> None:
+        """Know a sweep here that another machine began in a storage. Raises BadInput for another one of its id."""
+        check_sweep_id(sweep_id)
+        folder = storage / sweep_id
+        if not folder.is_dir():
+            return
+        try:
+            self.link_sweep(folder)
+        except FileExistsError:
+            there = self.sweeps / sweep_id
+            raise BadInput(
+                f"--storage {storage}: has a sweep {sweep_id}, and so has {there}; name another id"
+            ) from None
+
+    def forget_sweep(self, sweep_id: str) -> None:
+        """Remove the link to a sweep whose folder, elsewhere, is gone."""
+        link = self.sweeps / sweep_id
+        if link.is_symlink() and not link.exists():
+            link.unlink()
 
     def check_new_sweep(self, sweep_id: str) -> None:
         """Raise BadInput for an id that is no plain name, or that a sweep has already."""
@@ -99,7 +133,7 @@ class Home:
             raise BadInput(f"{journal}: is no file; put back the journal of the sweep, or move its folder away")
         if not SWEEP_ID.fullmatch(sweep_id) or not journal.is_file():
             raise BadInput(unknown_name("sweep", sweep_id, [known.name for known in self.sweep_folders()]))
-        return folder
+        return folder.resolve() if folder.is_symlink() else folder  # nodes know the place itself
 
     def training_folder(self, name: str) -> Path:
         """Return where one training in the foreground goes; names may hold slashes."""
@@ -130,6 +164,11 @@ def is_name_of_sweeps(name: str) -> bool:
 
 def _unique(name: str) -> str:
     return f"{name}-{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def new_sweep_id(name: str) -> str:
+    """Return the id of a sweep that is started elsewhere, as `Home.new_sweep` would make it."""
+    return _unique(name)
 
 
 def check_sweep_id(sweep_id: str | None) -> None:

@@ -108,6 +108,7 @@ class EpochEnded(_Event):
     epoch: int
     metrics: Metrics
     stop_reason: Words = ""  # why training ends with this epoch, where that is before the last one
+    node: Words = ""  # that it was trained on, where that is not the driver's
 
 
 class MicroBatchLimited(_Event):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from orchestrator.errors import BadInput
 
+MOST_NAME_CHARACTERS = 40  # of up to 4 bytes each
+
 
 def check_new_folder(flag: str, folder: Path) -> None:
     """Raise BadInput for a folder that holds something, is a file, or whose parent does not exist."""
@@ -25,7 +27,8 @@ def check_new_folder(flag: str, folder: Path) -> None:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Yield a folder to write to; it takes its place when the block ends well and leaves nothing where it does not."""
     folder = folder.absolute()
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.part-", dir=folder.parent) as beside:
+    part_of = folder.name[:MOST_NAME_CHARACTERS]  # a name that may stand there may be as long as any
+    with tempfile.TemporaryDirectory(prefix=f".{part_of}.part-", dir=folder.parent) as beside:
         part = Path(beside) / folder.name
         part.mkdir()
         yield part

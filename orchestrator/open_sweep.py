@@ -4,11 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import BadInput
 from orchestrator.journal import Event, JournalWriter, SweepStarted, read_events
 from orchestrator.sweep_lock import STOP_REQUEST, owned
 from orchestrator.sweep_state import SweepState, replay
+
+if TYPE_CHECKING:
+    from orchestrator.stored_sweep import StoredSweep
 
 JOURNAL = "journal.jsonl"
 
@@ -29,6 +33,7 @@ class OpenSweep:
     def __init__(self, folder: Path, watch: SweepWatch) -> None:
         path = folder / JOURNAL
         self.folder = folder
+        self.stored: StoredSweep | None = None  # where its storage is an object store
         self.past: list[Event] = read_events(path)[0] if path.exists() else []
         self._state = replay(self.past) if self.past else None
         self._watch = watch

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.errors import BadInput
 from orchestrator.open_sweep import JOURNAL, state_of
+from orchestrator.stored_sweep import remove_stored
 from orchestrator.sweep_lock import living_owner, owned
 from orchestrator.sweep_state import SweepState
 from orchestrator.tracking.outcome import outcome_files, read_outcome
@@ -53,13 +54,14 @@ def what_would_go(folder: Path) -> Removal:
 
 
 def remove_sweep(removal: Removal) -> None:
-    """Remove a sweep's folder, and what removals that were broken off left; it is out of every list at once.
+    """Remove a sweep's folder, its copy in a store, and what removals that were broken off left: out of every list.
 
-    Raises BadInput where somebody runs it, or sends it to a store.
+    Raises BadInput where somebody runs it, or sends it to a store, and where its object store does not answer.
     """
     folder = removal.folder
     with owned(folder):
         _require_unlocked(folder)
+        remove_stored(folder)
         going = folder.parent / f".removed-{secrets.token_hex(4)}"
         folder.rename(going)
         (going / "journal.jsonl").unlink(missing_ok=True)

@@ -4,17 +4,18 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cluster_sweep import let_go_where_it_fails, ready_cluster
 from orchestrator.errors import BadInput
 from orchestrator.inspecting.machine import git_state, versions
 from orchestrator.journal import SweepResumed
 from orchestrator.more_epochs import trials_with_more_epochs, why_it_stays
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened, require_original
 from orchestrator.plan import SweepPlan
+from orchestrator.preflight import check_architectures, with_packed_slots
+from orchestrator.stored_sweep import go_on_storing, require_no_limit, sending
 from orchestrator.sweep import (
     carry_out,
-    check_architectures,
     told_if_broken_off,
-    with_packed_slots,
     write_code_state,
     write_data_report_once,
 )
@@ -37,6 +38,7 @@ class ResumeRequest:
 
     sweep_id: str
     machine: SweepRequest
+    address: str | None = None  # of another cluster than before, or local
     trials: int | None = None
     epochs: int | None = None
     max_disk_bytes: int | None = None
@@ -51,23 +53,30 @@ def resume_sweep(request: ResumeRequest, progress: "Progress", watch: SweepWatch
     """
     began_s = time.monotonic()
     folder = request.machine.home.sweep_folder(request.sweep_id)
+    stored = go_on_storing(folder)
     with opened(folder, watch) as sweep:
         if not sweep.past:
             raise BadInput(f"{folder.name}: nothing was started before it ended; run the sweep again")
         require_original(folder, sweep.state, "resume")
         asked = _raised(sweep, request, kept_request(folder, request.machine))
+        if stored is not None:
+            asked = replace(asked, store=stored.store)
+            require_no_limit(asked)
         state = sweep.state
         if _is_done(sweep, asked):
             return SweepResult(folder, state, time.monotonic() - began_s)
-        planned = plan_sweep(asked, progress)
-        require_same_plan(folder.name, state.plan, planned.plan)
-        require_same_device(folder.name, state, planned)
-        checked = check_architectures(planned, known=state)
-        planned = with_packed_slots(planned, asked, [*state.checked.values(), *checked])
+        with let_go_where_it_fails(asked.address):
+            planned = plan_sweep(asked, progress)
+            require_same_plan(folder.name, state.plan, planned.plan)
+            require_same_device(folder.name, state, planned)
+            if planned.nodes:
+                planned = ready_cluster(planned, asked, asked.store or folder.parent)
+            checked = check_architectures(planned, known=state)
+            planned = with_packed_slots(planned, asked, [*state.checked.values(), *checked])
         _forget_what_was_lost(sweep)
         keep_request(folder, asked, planned.images)
         sweep.append(_resumed(planned, state))
-        with told_if_broken_off(sweep):
+        with sending(sweep, stored), told_if_broken_off(sweep):
             for event in checked:
                 sweep.append(event)
             write_what_is_shown(sweep, planned)
@@ -107,6 +116,7 @@ def _raised(sweep: OpenSweep, request: ResumeRequest, kept: SweepRequest) -> Swe
         trials=request.trials or budget.trials,
         epochs=request.epochs or budget.epochs,
         max_disk_bytes=request.max_disk_bytes or kept.max_disk_bytes,
+        address=request.address or kept.address,
     )
 
 

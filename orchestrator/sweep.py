@@ -1,26 +1,29 @@
 """The main job on one page: data -> plan -> preflight -> trials -> finalists -> winner, each step in the journal."""
 
 import errno
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cache_upkeep import collect_garbage, held
-from orchestrator.errors import BadInput, DiskFull, Interrupted, NoUsableTrial, OrchestratorError
-from orchestrator.forecast import Forecast, forecast, least_disk_bytes
-from orchestrator.inspecting.architectures import batch_growth, check_architecture
+from orchestrator.cluster_sweep import let_go_where_it_fails, nodes_in_words, ready_cluster
+from orchestrator.errors import DiskFull, Interrupted, NoUsableTrial, OrchestratorError
+from orchestrator.forecast import Forecast, forecast
 from orchestrator.inspecting.data import require_unchanged, write_data_report, write_unreadable
-from orchestrator.inspecting.machine import git_diff, git_state, gpu_memory_mib, hardware, versions
+from orchestrator.inspecting.machine import git_diff, git_state, hardware, versions
 from orchestrator.journal import ArchitectureChecked, SweepEnded, SweepStarted, WinnerChosen
 from orchestrator.late_registration import note_registration
 from orchestrator.open_sweep import OpenSweep, SweepWatch, opened
 from orchestrator.own_tasks import keep_task
+from orchestrator.preflight import check_architectures, with_packed_slots
 from orchestrator.ranking import choose_finalists, choose_winner
 from orchestrator.seeds import SeedPath, child_seed
+from orchestrator.stored_sweep import begin_storing, check_storage, sending
 from orchestrator.sweep_folder import CODE
 from orchestrator.sweep_planning import PlannedSweep, plan_sweep
 from orchestrator.sweep_report import report_what_there_is, write_report_or_none
@@ -69,25 +72,29 @@ class PreparedSweep:
     def forecast(self) -> Forecast:
         """Return what its trials will take."""
         by_name = {event.architecture: event for event in self.checked}
-        slots = self.planned.slots
-        return forecast(self.planned.plan, by_name, slots.count, slots.gpus)
+        plan, slots = self.planned.plan, self.planned.slots
+        return forecast(plan, by_name, {name: slots.at_once(name) for name in plan.architectures}, slots.gpus)
 
 
 def prepare(request: SweepRequest, progress: "Progress") -> PreparedSweep:
     """Plan a sweep and let its architectures take a few steps. Raises BadInput before anything is trained."""
+    check_storage(request)
     collect_garbage(request.home.cache, request.max_cache_bytes)
-    planned = plan_sweep(request, progress)
-    if request.task_text:
-        keep_task(request.home, planned.plan.task, request.task_text)
-    checked = check_architectures(planned)
-    return PreparedSweep(request, with_packed_slots(planned, request, checked), checked)
+    with let_go_where_it_fails(request.address):
+        planned = plan_sweep(request, progress)
+        if request.task_text:
+            keep_task(request.home, planned.plan.task, request.task_text)
+        if planned.nodes:
+            planned = ready_cluster(planned, request, request.store or request.storage or request.home.sweeps)
+        checked = check_architectures(planned)
+        return PreparedSweep(request, with_packed_slots(planned, request, checked), checked)
 
 
 def start(prepared: PreparedSweep, watch: SweepWatch) -> SweepResult:
     """Run a prepared sweep to its registered winner. Raises as `run_sweep`."""
     began_s = time.monotonic()
     request, planned = prepared.request, prepared.planned
-    folder = request.home.new_sweep(planned.plan.sweep, request.sweep_id)
+    folder = request.home.new_sweep(planned.plan.sweep, request.sweep_id, request.storage)
     plan = planned.plan
     asked = replace(request, preset=plan.preset, weights=plan.weights, warm_points=plan.warm_points)
     keep_request(folder, asked, planned.images)
@@ -95,9 +102,11 @@ def start(prepared: PreparedSweep, watch: SweepWatch) -> SweepResult:
         sweep.append(_started(folder.name, planned))
         if request.warm_start:
             sweep.tell(warm_sentence(plan.warm_points))
-        with told_if_broken_off(sweep):
+        with sending(sweep, begin_storing(folder, request.store)), told_if_broken_off(sweep):
             for event in prepared.checked:
                 sweep.append(event)
+            if planned.nodes:
+                sweep.tell(f"cluster {request.address}: {nodes_in_words(planned)}")
             sweep.tell(prepared.forecast.sentence)
             write_code_state(folder / CODE)
             write_data_report_once(folder / "data", planned)
@@ -107,7 +116,6 @@ def start(prepared: PreparedSweep, watch: SweepWatch) -> SweepResult:
 
 def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) -> None:
     """Do what the journal says is still to be done, from the first trial to the registered winner."""
-    from orchestrator.tuning.local_ray import local_ray
     from orchestrator.tuning.runner import evaluate_finalists, run_trials, train_again
     from orchestrator.tuning.stopping import Stopping
     from orchestrator.tuning.trial_files import TrialFiles
@@ -115,7 +123,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
     plan, folder = planned.plan, sweep.folder
     setup, test = _write_inputs(sweep, planned, request)
     stopping = Stopping(plan.budget.time_s, sweep.state.spent_s)
-    files = TrialFiles(folder / "trials", sweep.state, request.max_disk_bytes)
+    files = TrialFiles(folder / "trials", sweep.state, request.max_disk_bytes, sweep.stored)
     arrays = [*planned.data.development.arrays.values(), *planned.data.test.arrays.values()]
     sending = SyncProcess(folder, request.home, request.tracking_uri, sweep.tell)
     with (
@@ -123,7 +131,7 @@ def carry_out(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) ->
         _synced(sending, sweep.stop_request, stopping) as sync,
         told_if_broken_off(sweep),
     ):
-        with local_ray(planned.slots, stopping, sweep.stop_request, lambda reason: _last_words(sweep, reason)):
+        with _ray(planned, request.address, stopping, sweep):
             run_trials(sweep, setup, planned.slots, stopping, files)
             require_unchanged(planned.data, folder, request.home.test_ledger)
             finalists = choose_finalists(sweep.state)
@@ -161,6 +169,20 @@ def _note_late_registration(sweep: OpenSweep, request: SweepRequest) -> None:
     with suppress(DiskFull, KeyboardInterrupt):  # the sweep is over: `orchestrate sync` does the same later
         if note_registration(sweep, read_outcome(outcome_file(sweep.folder, request.home, request.tracking_uri))):
             SyncProcess(sweep.folder, request.home, request.tracking_uri, sweep.tell).close(SEND_REPORT_S)
+
+
+def _ray(planned: PlannedSweep, address: str, stopping: "Stopping", sweep: OpenSweep) -> "AbstractContextManager[None]":
+    """Return the Ray that trials run on: one of our own, or a cluster's."""
+    from orchestrator.tuning.cluster import attached_ray
+    from orchestrator.tuning.local_ray import local_ray
+
+    def last_words(reason: str) -> None:
+        _last_words(sweep, reason)
+
+    if not planned.nodes:
+        return local_ray(planned.slots, stopping, sweep.stop_request, last_words)
+    left = planned.plan.budget.trials - sum(trial.has_ended for trial in sweep.state.trials.values())
+    return attached_ray(address, planned.slots, left, stopping, sweep.stop_request, last_words)
 
 
 @contextmanager
@@ -229,6 +251,7 @@ def _write_inputs(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest
         development=folder / "development.csv",
         development_digest=digest_rows(data.development.rows),
         arrays=data.development.arrays,
+        array_digests=data.development.array_digests() if planned.nodes else {},
         pretrained=plan.weights == "pretrained",
         epochs=plan.budget.epochs,
         metric=plan.metric,
@@ -241,12 +264,17 @@ def _write_inputs(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest
         epoch_timeout_s=plan.budget.epoch_timeout_s,
         forecast_epoch_s={name: event.epoch_s for name, event in sweep.state.checked.items()},
         witness=request.witness,
+        store=sweep.stored.store.uri if sweep.stored else "",
+        token=secrets.token_hex(8),
     )
     write_unreadable(folder, data)
-    (folder / "trial_setup.json").write_text(setup.model_dump_json(indent=2))
+    setup.file.write_text(setup.model_dump_json(indent=2))
     explaining = explanation_settings(plan.preset == "quick", child_seed(plan.seed, SeedPath.EXPLANATION))
-    test = TestData.write(folder / "test.csv", data, request.home.test_ledger, folder.name, explaining)
-    return folder / "trial_setup.json", test
+    ledger, is_shipped = request.home.test_ledger, bool(planned.nodes)
+    test = TestData.write(folder / "test.csv", data, ledger, folder.name, explaining, is_shipped)
+    if sweep.stored:
+        sweep.stored.put_inputs([setup.development, test.rows, setup.file])
+    return setup.file, test
 
 
 def write_data_report_once(folder: Path, planned: PlannedSweep) -> None:
@@ -267,7 +295,7 @@ def _started(sweep_id: str, planned: PlannedSweep) -> SweepStarted:
         device=planned.slots.device,
         versions=versions(),
         git=git_state(),
-        hardware=hardware(),
+        hardware=hardware() | ({"nodes": nodes_in_words(planned)} if planned.nodes else {}),
     )
 
 
@@ -278,42 +306,6 @@ def write_code_state(path: Path) -> None:
         path.write_text(difference[:MOST_DIFF_CHARACTERS] + "\n", encoding="utf-8")
     else:
         path.unlink(missing_ok=True)
-
-
-def check_architectures(planned: PlannedSweep, known: SweepState | None = None) -> list[ArchitectureChecked]:
-    """Build every architecture that is not known yet and let it take a few steps. Raises BadInput."""
-    plan, device = planned.plan, planned.slots.device
-    pretrained = plan.weights == "pretrained"
-    return [
-        check_architecture(name, space, plan.classes, pretrained, planned.data.development, device)
-        for name, space in plan.architectures.items()
-        if known is None or name not in known.checked
-    ]
-
-
-def with_packed_slots(planned: PlannedSweep, request: SweepRequest, checked: list[ArchitectureChecked]) -> PlannedSweep:
-    """Return the plan with slots as large as its largest architecture needs, where the user left that open.
-
-    Raises BadInput where the trials of so many slots need more disk than they may have.
-    """
-    from orchestrator.tuning.resources import find_slots, fitting_share
-
-    slots = planned.slots
-    spaces = planned.plan.architectures
-    peaks_mib = [
-        event.peak_memory_mib * batch_growth(event.architecture, spaces[event.architecture])
-        for event in checked
-        if event.peak_memory_mib is not None
-    ]
-    if slots.gpus and request.slots is None and request.gpu_share is None and peaks_mib:
-        slots = find_slots(None, slots.gpus, fitting_share(max(peaks_mib), gpu_memory_mib()))
-    need_bytes = max(least_disk_bytes(event.total_parameters, slots.count, planned.plan.budget) for event in checked)
-    if request.max_disk_bytes is not None and need_bytes > request.max_disk_bytes:
-        raise BadInput(
-            f"--max-disk: {slots.count} trials at once need {need_bytes / 2**20:.0f} MiB for their states and weights; "
-            "give more, or take fewer --slots"
-        )
-    return replace(planned, slots=slots)
 
 
 def _why_no_trial(state: SweepState) -> str:

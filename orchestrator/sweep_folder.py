@@ -7,7 +7,7 @@ from orchestrator.errors import BadInput
 CODE, CODE_RESUMED = "code.patch", "code_resumed.patch"  # how the code differed from its commit, at first and last
 FOLDERS = ("trials", "finalists", "data", "report", "ray")
 FILES = (
-    *("lock", "owner.json*", "stop_requested", "journal.*", "request.json*", "sync-*", "sync.log"),
+    *("lock", "owner.json*", "stop_requested", "journal.*", "request.json*", "store.json", "sync-*", "sync.log"),
     *("development.csv", "test.csv", "trial_setup.json", CODE, CODE_RESUMED),
 )
 

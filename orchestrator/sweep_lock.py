@@ -21,6 +21,7 @@ LOCK, OWNER = "lock", "owner.json"
 STOP_REQUEST = "stop_requested"  # while it is there, the sweep ends and its trials keep every epoch
 LOCK_AGAIN_S = (0.05, 0.05, 0.1, 0.1, 0.0)
 HEARTBEAT_S = 5.0
+LOOK_S = 1.0
 STALE_S = 60.0
 MOST_AHEAD_S = 3600.0
 
@@ -58,8 +59,9 @@ def owned(folder: Path) -> Iterator[None]:
         if not _lock(file):
             raise _refused(folder)
         other = _read(folder)
-        if other is not None and other.host != socket.gethostname() and other.is_beating:
-            raise _refused(folder)  # a file system that carries no locks between machines
+        is_elsewhere = other is not None and other.host != socket.gethostname()
+        if is_elsewhere and not _is_silent(folder):  # a file system may carry no locks between machines
+            raise _refused(folder)
         ended = threading.Event()
         beating = threading.Thread(target=_beat, args=(folder, ended), name="heartbeat", daemon=True)
         (folder / STOP_REQUEST).unlink(missing_ok=True)
@@ -71,6 +73,16 @@ def owned(folder: Path) -> Iterator[None]:
             ended.set()
             beating.join()
             (folder / OWNER).unlink(missing_ok=True)
+
+
+def _is_silent(folder: Path) -> bool:
+    """Tell whether an owner on another machine is dead: within seconds where it beats, else once it should have."""
+    first = _read(folder)
+    while (now := _read(folder)) is not None and now.is_beating:
+        if now != first:
+            return False
+        time.sleep(LOOK_S)
+    return True
 
 
 def _lock(file: BufferedIOBase) -> bool:

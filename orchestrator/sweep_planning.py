@@ -16,7 +16,7 @@ from orchestrator.plan import DataKind, DataSummary, SweepPlan, WarmPoint
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.space import Space, defaults
 from orchestrator.sweep_file import SweepFile
-from orchestrator.sweep_request import SweepRequest
+from orchestrator.sweep_request import LOCAL, SweepRequest
 from orchestrator.sweep_sections import MOST, Search
 from orchestrator.warm_start import WarmPoints, warm_points
 from trainables.catalog import TASKS, Task, Weights, architecture, default_hyperparameters
@@ -24,6 +24,7 @@ from trainables.data.records import is_phantom
 from trainables.evaluation.metrics import METRICS, ORDERED_METRICS, TWO_CLASS_METRICS
 
 if TYPE_CHECKING:
+    from orchestrator.tuning.cluster import Node
     from orchestrator.tuning.resources import Slots
     from trainables.data.decoding import Progress
     from trainables.data.prepare import PreparedData
@@ -38,6 +39,8 @@ class PlannedSweep:
     images: Path
     data: "PreparedData"
     slots: "Slots"
+    nodes: "tuple[Node, ...]" = ()  # of the cluster; none where the sweep runs on this machine alone
+    cards_mib: tuple[float, ...] = ()  # memory of each GPU of the nodes
 
 
 def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
@@ -45,11 +48,9 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
     request.load("quick")  # every fault of the file before torch is imported
     if request.metric is not None:
         check_metric_name(request.metric)
-    from orchestrator.tuning.resources import find_slots
-
-    gpus = count_gpus()
-    find_slots(request.slots, gpus, request.gpu_share)
-    file = _resolve(request.load(request.preset or ("full" if gpus else "quick")), request)
+    slots, nodes = _room(request)
+    gpus = slots.gpus
+    file = with_budget(request.load(request.preset or ("full" if gpus else "quick")), request)
     task = TASKS[file.task]
     check_metric(request.metric, task)
     architectures.check_weights(file.architectures, pretrained=False)  # names are known before data are read
@@ -85,7 +86,20 @@ def plan_sweep(request: SweepRequest, progress: "Progress") -> PlannedSweep:
         published_scores=file.published,
         warm_points=warm,
     )
-    return PlannedSweep(plan, folder, data, find_slots(request.slots, gpus, request.gpu_share))
+    return PlannedSweep(plan, folder, data, slots, nodes)
+
+
+def _room(request: SweepRequest) -> "tuple[Slots, tuple[Node, ...]]":
+    """Return the slots of this machine, or those of a cluster's nodes."""
+    if request.address == LOCAL:
+        from orchestrator.tuning.resources import find_slots
+
+        return find_slots(request.slots, count_gpus(), request.gpu_share), ()
+    from orchestrator.tuning.cluster import attach
+    from orchestrator.tuning.cluster_slots import slots_of_nodes
+
+    nodes = tuple(attach(request.address))
+    return slots_of_nodes(nodes, request.slots, request.gpu_share), nodes
 
 
 def _warm_points(
@@ -132,8 +146,8 @@ def _prepare(
     return prepare_data(task, folder, whence, views, split, request.home, who, progress)
 
 
-def _resolve(file: SweepFile, request: SweepRequest) -> SweepFile:
-    """Lay the command line's budget over the file."""
+def with_budget(file: SweepFile, request: SweepRequest) -> SweepFile:
+    """Lay the budget that was asked for over the file's. Raises BadInput for one that cannot be."""
     for flag, count in (("--folds", request.folds), ("--seeds", request.seeds)):
         if count < 1:
             raise BadInput(f"{flag} {count}: expected a whole number of at least 1")

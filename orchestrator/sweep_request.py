@@ -14,15 +14,17 @@ from orchestrator.cache_upkeep import MAX_CACHE_BYTES
 from orchestrator.chosen_architectures import Choice
 from orchestrator.errors import BadInput
 from orchestrator.home import Home
+from orchestrator.object_store import ObjectStore
 from orchestrator.plan import WarmPoint
 from orchestrator.sweep_file import SweepFile
 from orchestrator.sweep_sections import Allocation, Preset
 from trainables.catalog import Weights
 
 FILE = "request.json"
+LOCAL = "local"
 _IMAGES = "images"
 # taken anew each time: settings, maybe a password; a task file is kept elsewhere
-_OF_THE_MACHINE = ("home", "tracking_uri", "max_cache_bytes", "task_text")
+_OF_THE_MACHINE = ("home", "tracking_uri", "max_cache_bytes", "task_text", "storage", "store")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,9 @@ class SweepRequest:
     gpu_share: float | None = None  # of one GPU for each trial; None: what the largest architecture needs
     max_disk_bytes: int | None = None
     sweep_id: str | None = None
+    address: str = LOCAL  # of the Ray cluster that it runs on
+    storage: Path | None = None  # where its folder is, for all nodes; None: in the home
+    store: ObjectStore | None = None  # where all of it is for other machines; its folder is in the home then
     witness: bool = False  # see TrialSetup
     warm_start: bool = False
     warm_points: Mapping[str, tuple[WarmPoint, ...]] | None = None  # once they are found: a resumed sweep has the same

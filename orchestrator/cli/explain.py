@@ -83,7 +83,7 @@ def _methods(given: str | None) -> list[str]:
     names = [name.strip() for name in (given or "").split(",")]
     if given is not None and not all(names):
         raise BadInput(f"--compare {given!r}: expected methods such as gradcam,eigencam, or cams")
-    return [] if given is None else list(QUICK_CAMS) if names == ["cams"] else names
+    return [] if given is None else [one for name in names for one in (QUICK_CAMS if name == "cams" else [name])]
 
 
 def _class_weights(given: str | None) -> dict[str, float]:
@@ -133,3 +133,6 @@ def _show_compared(explained: "ExplainedImages") -> None:
         table.add_row(one.method, one.layer, *cells, f"{one.blank} of {one.images}")
     results().print(table)
     results().print("each: the map / a random map / the centre, mean over the images where the map shows something")
+    for said in dict.fromkeys(one.tests for one in explained.compared):
+        named = ", ".join(f"{one.method} at {one.layer}" for one in explained.compared if one.tests == said)
+        results().print(f"{said}: {named}", soft_wrap=True)

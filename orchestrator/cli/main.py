@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from orchestrator.cli import (
+    cluster,
     data,
     doctor,
     evaluate,
@@ -27,6 +28,7 @@ from orchestrator.cli import (
     resume,
     running,
     streams,
+    submit,
     sweeps,
     sync,
     train,
@@ -36,6 +38,7 @@ from orchestrator.errors import DiskFull, Interrupted, OrchestratorError
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command("sweep")(sweeps.sweep)
 app.command("resume")(resume.resume)
+app.command("submit", context_settings=submit.PASSES_ON)(submit.submit)
 app.command("status")(running.status)
 app.command("logs")(running.logs)
 app.command("stop")(running.stop)
@@ -53,6 +56,7 @@ app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("explain")(explain.explain)
 app.command("init")(init.init)
+app.add_typer(cluster.app, name="cluster")
 app.add_typer(data.app, name="data")
 app.command("gc")(data.gc)
 app.command("rm")(remove.remove)
@@ -106,3 +110,7 @@ def _fail(message: str, exit_code: int) -> NoReturn:
 def _end(exit_code: int | str | None) -> NoReturn:
     streams.let_go()
     sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

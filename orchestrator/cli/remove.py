@@ -23,6 +23,7 @@ def remove(
     if yes:
         for one in going:
             remove_sweep(one)
+            home.forget_sweep(one.folder.name)
     if as_json:
         print_json({"removed": yes, "sweeps": [_json(one) for one in going]})
         return

@@ -1,4 +1,7 @@
-"""`orchestrate status`, `logs` and `stop`: a sweep that another terminal started, or that nobody runs any more."""
+"""`orchestrate status`, `logs` and `stop`: a sweep that another terminal started, or that nobody runs any more.
+
+One that runs on a cluster is asked there: `elsewhere.py`.
+"""
 
 import time
 from pathlib import Path
@@ -9,21 +12,29 @@ import typer
 from orchestrator.errors import BadInput
 
 STOP_WITHIN_S = 30.0
+Address = Annotated[
+    str | None, typer.Option(help="of the cluster it was submitted to; else known", metavar="http://HEAD:8265")
+]
 
 
 def status(
     sweep_id: Annotated[str, typer.Argument(metavar="SWEEP_ID")],
+    address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Say how far a sweep is, and whether anybody runs it."""
-    from orchestrator.cli import environment
+    from orchestrator.cli import elsewhere, environment
     from orchestrator.cli.console import print_json, results, visible
     from orchestrator.open_sweep import state_of
     from orchestrator.ranking import format_metric, rank_trials
     from orchestrator.sweep_lock import living_owner
     from orchestrator.words import in_words
 
-    folder = environment.home_to_read().sweep_folder(sweep_id)
+    home = environment.home_to_read()
+    if elsewhere.is_elsewhere(home, sweep_id, address):
+        elsewhere.status(home, sweep_id, address, as_json)
+        return
+    folder = home.sweep_folder(sweep_id)
     state, owner = state_of(folder), living_owner(folder)
     plan, metric = state.plan, state.plan.metric
     counts = {name: 0 for name in ("waiting", "running", "completed", "pruned", "failed", "interrupted")}
@@ -59,10 +70,11 @@ def status(
         )
     for trial in state.trials.values():
         if trial.state == "running":
+            where = f", on {visible(trial.epochs[-1].node)}" if trial.epochs and trial.epochs[-1].node else ""
             since_s = time.time() - (trial.epochs[-1].time if trial.epochs else trial.started_at)
             console.print(
                 f"trial {trial.number} {trial.architecture}: epoch {trial.last_epoch} of {plan.budget.epochs}, "
-                f"{in_words(since_s)} ago"
+                f"{in_words(since_s)} ago{where}"
             )
         elif trial.state == "failed":
             console.print(f"trial {trial.number} failed: {visible(trial.reason)}", soft_wrap=True)
@@ -74,13 +86,18 @@ def logs(
     sweep_id: Annotated[str, typer.Argument(metavar="SWEEP_ID")],
     trial: Annotated[int | None, typer.Option(help="one trial's; else those of all that failed")] = None,
     lines: Annotated[int, typer.Option(help="of each log at most, from its end", min=1)] = 50,
+    address: Address = None,
 ) -> None:
     """Show what the processes of trials printed: warnings, tracebacks, the stacks of a hang or crash."""
-    from orchestrator.cli import environment
+    from orchestrator.cli import elsewhere, environment
     from orchestrator.cli.console import messages, results
     from orchestrator.open_sweep import state_of
 
-    folder = environment.home_to_read().sweep_folder(sweep_id)
+    home = environment.home_to_read()
+    if elsewhere.is_elsewhere(home, sweep_id, address):
+        elsewhere.logs(home, sweep_id, address, trial, lines)
+        return
+    folder = home.sweep_folder(sweep_id)
     state = state_of(folder)
     if trial is not None and trial not in state.trials:
         raise BadInput(f"--trial {trial}: {sweep_id} has {len(state.trials)} trials so far, numbered from 0")
@@ -93,13 +110,17 @@ def logs(
         messages().print(f"no trial of {sweep_id} has failed; --trial N shows the log of any")
 
 
-def stop(sweep_id: Annotated[str, typer.Argument(metavar="SWEEP_ID")]) -> None:
+def stop(sweep_id: Annotated[str, typer.Argument(metavar="SWEEP_ID")], address: Address = None) -> None:
     """End a sweep as Ctrl-C would, from another terminal: every finished epoch is kept, and it can be resumed."""
-    from orchestrator.cli import environment
+    from orchestrator.cli import elsewhere, environment
     from orchestrator.cli.console import messages
     from orchestrator.sweep_lock import STOP_REQUEST, living_owner
 
-    folder = environment.home_to_read().sweep_folder(sweep_id)
+    home = environment.home_to_read()
+    if elsewhere.is_elsewhere(home, sweep_id, address):
+        elsewhere.stop(home, sweep_id, address)
+        return
+    folder = home.sweep_folder(sweep_id)
     owner = living_owner(folder)
     if owner is None:
         raise BadInput(f"{sweep_id}: nobody runs it; orchestrate status {sweep_id} says how it ended")

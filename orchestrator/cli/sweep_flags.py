@@ -1,11 +1,17 @@
 """Flags of `orchestrate sweep` and `resume`: texts in, values out."""
 
 import math
+import os
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.flags import one_of
 from orchestrator.errors import BadInput
 from orchestrator.sweep_sections import PRESETS, Preset
+
+if TYPE_CHECKING:
+    from orchestrator.object_store import ObjectStore
 
 GPU_SHARES = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -45,6 +51,10 @@ def gpu_share(value: str) -> float | None:
         share = GPU_SHARES[value] if value in GPU_SHARES else float(value)
     except ValueError:
         share = math.nan
+    if share > 1:
+        raise BadInput(
+            f"--gpus-per-trial {value}: a trial trains on one GPU; give auto or one of {', '.join(GPU_SHARES)}"
+        )
     if share not in GPU_SHARES.values():
         raise BadInput(f"--gpus-per-trial {value}: expected auto or one of {', '.join(GPU_SHARES)}")
     return share
@@ -60,6 +70,23 @@ def max_disk_bytes(value: str | None) -> int | None:
     if size == 0:
         raise BadInput(f"--max-disk={value}: expected more than nothing, e.g. 20GiB; leave it out for no limit")
     return size
+
+
+def storage_of(value: str | None) -> "Path | ObjectStore | None":
+    """Return the folder or object store that holds a sweep, None where the flag was left out. Raises BadInput."""
+    if value is None:
+        return None
+    kind, sign, rest = value.partition("://")
+    if sign and kind != "file":
+        from orchestrator.object_store import object_store
+
+        return object_store(value)
+    folder = Path(rest if sign else value).absolute()
+    if not folder.is_dir():
+        raise BadInput(f"--storage {value}: no such folder; make it, on a file system that all nodes share")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(f"--storage {value}: cannot be written; name another folder, or give this user the right")
+    return folder
 
 
 def seconds(value: str) -> float:

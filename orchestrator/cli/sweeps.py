@@ -5,13 +5,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.flags import one_of, settings
-from orchestrator.cli.sweep_flags import gpu_share, max_disk_bytes, names, preset_of, seconds, slots_of
-from orchestrator.errors import BadInput
+from orchestrator.cli.sweep_flags import gpu_share, max_disk_bytes, names, preset_of, seconds, slots_of, storage_of
 from orchestrator.sweep_sections import ALLOCATIONS
 
 if TYPE_CHECKING:
@@ -62,9 +62,23 @@ def sweep(
         str | None, typer.Option(help="for states and weights of trials, e.g. 20GiB", metavar="SIZE")
     ] = None,
     sweep_id: Annotated[str | None, typer.Option("--id", help="the sweep's id; else its name and the time")] = None,
-    address: Annotated[str, typer.Option(help="local: a Ray of its own on this machine")] = "local",
+    address: Annotated[
+        str,
+        typer.Option(
+            help="local: a Ray of its own; else a cluster's, from one of its machines", metavar="local|auto|HOST:PORT"
+        ),
+    ] = "local",
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="where all nodes of a cluster have the sweep: a shared folder, or a bucket", metavar="DIR|URI"
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved plan and stop")] = False,
     witness: Annotated[bool, typer.Option("--witness", hidden=True)] = False,
+    task_files: Annotated[  # own tasks that the sweep files name; `submit` says it
+        list[str] | None, typer.Option("--task-file", hidden=True)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Run a sweep: trials, finalists, the winner registered."""
@@ -74,9 +88,9 @@ def sweep(
     from orchestrator.sweep_request import SweepRequest
 
     name, text = (None, "") if task is None else task_named(environment.home(), task)
+    own_texts = dict(task_named(environment.home(), file) for file in task_files or [])
     asked = asked_sweeps(sweeps or [], name, every_task)
-    if address != "local":
-        raise BadInput(f"--address {address}: clusters are not built yet; leave the flag out or say local")
+    place = storage_of(storage)
     request_values = {
         "preset": preset_of(preset),
         "slots": slots_of(slots),
@@ -89,6 +103,9 @@ def sweep(
         "exclude": names("--exclude", exclude),
         "time_budget_s": None if time_budget is None else seconds(time_budget),
         "sweep_id": sweep_id,
+        "address": address,
+        "storage": place if isinstance(place, Path) else None,
+        "store": None if isinstance(place, Path) else place,
     }
     from orchestrator.cli.console import messages
     from orchestrator.home import check_sweep_id
@@ -101,7 +118,7 @@ def sweep(
         SweepRequest(
             name=one.name,
             task=one.task,
-            task_text=text,
+            task_text=own_texts.get(one.load("quick").task, text) if own_texts else text,
             files=one.files,
             home=environment.home(),
             data=data,
@@ -125,7 +142,7 @@ def sweep(
     if dry_run:
         _plan(requests, as_json)
     elif len(requests) == 1:
-        _run(requests[0], as_json)
+        _run_or_go_on(requests[0], as_json)
     else:
         _run_together(requests, as_json)
 
@@ -144,6 +161,25 @@ def _plan(requests: "list[SweepRequest]", as_json: bool) -> None:
         return
     for one in planned:
         show_plan(one.plan, one.slots.count)
+
+
+def _run_or_go_on(request: "SweepRequest", as_json: bool) -> None:
+    from orchestrator.cli.console import messages
+    from orchestrator.cli.resume import go_on
+    from orchestrator.resume import ResumeRequest
+    from orchestrator.same_id import is_begun, require_same_request
+    from orchestrator.stored_sweep import adopt_stored_sweep, is_stored
+
+    if request.sweep_id is not None and request.storage is not None:
+        request.home.adopt_sweep(request.sweep_id, request.storage)
+    if request.sweep_id is not None and request.store is not None and is_stored(request.store, request.sweep_id):
+        adopt_stored_sweep(request.home, request.sweep_id, request.store)
+    if request.sweep_id is None or not is_begun(request.home, request.sweep_id):
+        _run(request, as_json)
+        return
+    require_same_request(request)
+    messages().print(f"there is a sweep {request.sweep_id}, and it was asked for just so: it goes on")
+    go_on(ResumeRequest(sweep_id=request.sweep_id, machine=request, address=request.address), as_json)
 
 
 def _run(request: "SweepRequest", as_json: bool) -> None:

@@ -101,8 +101,8 @@ def _ports() -> Check:
 def _ray_address() -> Check:
     address = os.environ.get("RAY_ADDRESS")
     if address:
-        return Check("RAY_ADDRESS", None, f"{address}: is passed over, sweeps start a Ray of their own")
-    return Check("RAY_ADDRESS", True, "not set: sweeps start a Ray of their own")
+        return Check("RAY_ADDRESS", None, f"{address}: is passed over: a sweep takes --address")
+    return Check("RAY_ADDRESS", True, "not set: sweeps start a Ray of their own, or take --address")
 
 
 def _kaggle() -> Check:

@@ -1,5 +1,6 @@
 """Hardware, versions, the checkout: what a result depends on besides data and settings. Imports torch late."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from orchestrator.errors import BadInput
 from trainables.errors import first_line
 
 GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/proc/driver/nvidia"), Path("/dev/kfd"), Path("/dev/dxg"))
+PACKED_FROM = Path(__file__).with_name("packed_from.json")  # in the code that a cluster was sent
+MOST_DIFF_CHARACTERS = 1_000_000
 
 
 def count_gpus() -> int:
@@ -23,12 +26,12 @@ def count_gpus() -> int:
     return torch.cuda.device_count()
 
 
-def gpu_memory_mib() -> float:
-    """Return the memory of the smallest GPU."""
+def gpu_memories_mib() -> list[float]:
+    """Return the memory of each GPU."""
     import torch
 
-    sizes = [torch.cuda.get_device_properties(index).total_memory for index in range(torch.cuda.device_count())]
-    return float(min(sizes)) / 2**20
+    indices = range(torch.cuda.device_count())
+    return [float(torch.cuda.get_device_properties(index).total_memory) / 2**20 for index in indices]
 
 
 def gpu_names() -> list[str]:
@@ -63,7 +66,10 @@ def hardware() -> dict[str, str]:
 
 
 def git_state() -> dict[str, str]:
-    """Return commit and dirty flag of the checkout this code runs from; empty where it is of none."""
+    """Return commit and dirty flag of the checkout this code runs from, or was packed from; empty where of none."""
+    if PACKED_FROM.is_file():
+        state: dict[str, str] = json.loads(PACKED_FROM.read_text(encoding="utf-8"))["git"]
+        return state
     if _git("ls-files", "--error-unmatch", __file__) is None:  # another project's, with this one installed in it
         return {}
     commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
@@ -72,7 +78,15 @@ def git_state() -> dict[str, str]:
 
 def git_diff() -> str:
     """Return what of the tracked files of that checkout differs from its commit; empty where there is none."""
+    if PACKED_FROM.is_file():
+        return str(json.loads(PACKED_FROM.read_text(encoding="utf-8"))["diff"])
     return (_git("diff", "HEAD") or "") if git_state() else ""
+
+
+def packed_from() -> tuple[str, bytes]:
+    """Return the name and content of a file that says, in a packed copy of this code, what it was packed from."""
+    said = {"git": git_state(), "diff": git_diff()[:MOST_DIFF_CHARACTERS]}
+    return f"orchestrator/inspecting/{PACKED_FROM.name}", json.dumps(said).encode()
 
 
 def _git(*arguments: str) -> str | None:

@@ -21,8 +21,12 @@ class ClusterRoom:
         """Return the number of trials that may run at once, on nodes that joined since as well."""
         now_s = time.monotonic()
         if now_s - self._asked_at_s > HOLDS_S:
-            there, share = ray.cluster_resources(), self._slots.gpu_share
-            by_cpu = int(there.get("CPU", 1))
-            self._found = min(by_cpu, int(there.get("GPU", 0) / share + 1e-6)) if share else by_cpu
+            held = sum(_held(node["Resources"], self._slots) for node in ray.nodes() if node["Alive"])
+            self._found = min(held, self._slots.most or held)
             self._asked_at_s = now_s
         return self._found
+
+
+def _held(resources: dict[str, float], slots: Slots) -> int:
+    by_cpu, share = int(resources.get("CPU", 0)) // slots.cpus_each, slots.gpu_share
+    return min(by_cpu, int(resources.get("GPU", 0) / share + 1e-6)) if share else by_cpu

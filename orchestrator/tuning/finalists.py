@@ -9,6 +9,7 @@ import ray
 
 from orchestrator.journal import FinalistEvaluated
 from orchestrator.tuning.hang_guard import ended_if_hanging, judging_limit_s
+from orchestrator.tuning.stored_trials import TrialPlace, keep_results, results_here, setup_here, test_data_here
 from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trial import judge_trial, train_weights_again
 from orchestrator.tuning.trial_log import MOST_TIMES_KILLED, in_log
@@ -30,8 +31,16 @@ def submit_finalist(
 
 
 def _evaluate(config: TrialConfig, setup: TrialSetup, test: TestData, folder: Path) -> FinalistEvaluated:
+    setup = setup_here(setup)
+    place = TrialPlace(setup, config)
+    place.begin(with_states=False)
     with in_log(setup.trial_folder(config)):
-        return evaluate_finalist(config, setup, test, folder)
+        results = results_here(folder, setup)
+        event = evaluate_finalist(config, setup, test_data_here(test, setup), results)
+        place.keep(is_last=True)  # weights may have been trained again
+        keep_results(results, setup)
+    place.leave()
+    return event
 
 
 def evaluate_finalist(config: TrialConfig, setup: TrialSetup, test: TestData, folder: Path) -> FinalistEvaluated:

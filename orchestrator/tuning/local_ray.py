@@ -3,25 +3,19 @@
 import logging
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import ray
 
 from orchestrator.errors import Interrupted
+from orchestrator.tuning.ray_watch import own_handlers, watched
 from orchestrator.tuning.resources import Slots
 from orchestrator.tuning.stopping import Stopping
 from trainables.errors import first_line
 
 OBJECT_STORE_BYTES = 200 * 2**20  # images go by memory map, so Ray's store carries only small results
-WATCH_S = 0.25
-LOST_GRACE_S = 12.0  # a lost Ray leaves calls that never return; those who made them have so long
-SHUTDOWN_S = 2.0  # our own end of Ray looks like its loss for a moment
-STOPPING_GRACE_S = 14.0  # a Ray that was asked to end with its driver takes long to be lost
 CORE_PROCESSES = ("gcs_server", "raylet")
 STARTS = 3  # Ray gives its node 30 s; on a machine that is busy for a moment a later start is in time
 
@@ -43,40 +37,25 @@ ENVIRONMENT = {
 def local_ray(
     slots: Slots, stopping: Stopping, stop_request: Path, last_words: Callable[[str], None]
 ) -> Iterator[None]:
-    """Start a Ray of our own on this machine, and end it with the block.
+    """Start a Ray of our own on this machine, and end it with the block; what is heard meanwhile: see `watched`.
 
-    The first Ctrl-C or SIGTERM, the file `stop_request`, and the loss of Ray ask `stopping` for the end. A second
-    signal ends this process at once, and so does a lost Ray that lets no call return: after `last_words`, which hears
-    the reason. Ray's processes follow. Raises Interrupted where Ray does not start.
+    Ray's processes end with this one. Raises Interrupted where Ray does not start.
     """
     os.environ.update(ENVIRONMENT)
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # what ends a trial is told by the journal, in one line
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    previous = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}  # nohup
+    handlers = own_handlers()
     _start(slots)
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if stopping.requested:
-            _end_at_once(core)
-        stopping.request("user")
-        stop_request.touch()
-
     core = core_processes()
-    # ray.init replaces the SIGTERM handler, so ours come after it
-    for number in previous:
-        signal.signal(number, on_signal)
-    ended = threading.Event()
-    watch = threading.Thread(
-        target=_watch, args=(core, stopping, stop_request, last_words, ended), name="watch over Ray", daemon=True
-    )
-    watch.start()
-    try:
-        yield
-    finally:
-        ray.shutdown()
-        ended.set()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+
+    def lost() -> str:
+        name = lost_process(core)
+        return f"its {name} ended" if name else ""
+
+    with watched(stopping, stop_request, last_words, lost, lambda: _kill(core), handlers):
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _start(slots: Slots) -> None:
@@ -124,33 +103,6 @@ def lost_process(core: dict[int, str]) -> str:
         if state in "ZX":
             return name
     return ""
-
-
-def _watch(
-    core: dict[int, str],
-    stopping: Stopping,
-    stop_request: Path,
-    last_words: Callable[[str], None],
-    ended: threading.Event,
-) -> None:
-    lost_at_s: float | None = None
-    while not ended.wait(WATCH_S):
-        if not stopping.requested and stop_request.exists():
-            stopping.request("user")
-        lost = lost_process(core)
-        if lost and lost_at_s is None:
-            lost_at_s = time.monotonic()
-            stopping.request("ray", f"its {lost} ended")
-        lost_for_s = 0.0 if lost_at_s is None else time.monotonic() - lost_at_s
-        too_late = lost_for_s > SHUTDOWN_S and stopping.requested_for_s > STOPPING_GRACE_S
-        if lost_for_s > LOST_GRACE_S or too_late:
-            last_words(stopping.reason)
-            _end_at_once(core)
-
-
-def _end_at_once(core: dict[int, str]) -> None:
-    _kill(core)
-    os._exit(Interrupted.exit_code)
 
 
 def _kill(core: dict[int, str]) -> None:

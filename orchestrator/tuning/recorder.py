@@ -1,5 +1,6 @@
 """Ray Tune's events -> journal lines; an epoch that the journal holds already is not told twice."""
 
+import socket
 import time
 from collections import Counter
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
+from ray.tune.result import HOSTNAME
 
 from orchestrator.errors import DiskFull
 from orchestrator.journal import EpochEnded, Event, MicroBatchLimited, TrialEnd, TrialEnded, TrialStarted
@@ -17,7 +19,7 @@ from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
 from orchestrator.tuning.trial import MICRO_BATCH
 from orchestrator.tuning.trial_files import TrialFiles
-from orchestrator.tuning.trial_log import KILLED, LOG, MOST_TIMES_KILLED, SILENT, cause_of_death, size_bytes
+from orchestrator.tuning.trial_log import KILLED, LOG, MOST_TIMES_KILLED, NODE_LOST, SILENT, cause_of_death, size_bytes
 from trainables.training.disk import says_disk_full
 
 if TYPE_CHECKING:
@@ -76,8 +78,15 @@ class JournalRecorder(Callback):
         if EPOCH not in result or result[EPOCH] != state.trials[number].last_epoch + 1:
             return  # told already, or one before it found no room: then all are told again when the sweep is resumed
         metrics = {name: value for name, value in result.items() if name.startswith(METRIC_SECTIONS)}
+        host = result.get(HOSTNAME, "")
         self._append(
-            EpochEnded(trial=number, epoch=result[EPOCH], metrics=metrics, stop_reason=result.get(STOPPED) or "")
+            EpochEnded(
+                trial=number,
+                epoch=result[EPOCH],
+                metrics=metrics,
+                stop_reason=result.get(STOPPED) or "",
+                node="" if host == socket.gethostname() else host,
+            )
         )
         self._note_limit(number, metrics.get(MICRO_BATCH))
         self._look_at_limit()
@@ -98,8 +107,7 @@ class JournalRecorder(Callback):
         elif number in self._stop_reasons:
             self._end(number, "pruned", self._stop_reasons[number])
         elif self._stopping.out_of_time and not self._stopping.requested:
-            budget_s = self._stopping.time_budget_s
-            self._end(number, "pruned", f"epoch {last.get(EPOCH, 0)}: the time budget of {budget_s:g} s is spent")
+            self._end(number, "pruned", f"epoch {last.get(EPOCH, 0)}: {self._stopping.out_of_time_reason}")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Record that a trial's process died, with the last line of what Ray knows; not where Ray itself is lost.
@@ -123,7 +131,9 @@ class JournalRecorder(Callback):
         cause = cause_of_death(self._files.folder(number) / LOG, self._said_bytes.get(number, 0))
         was_killed = any(words in text for words in KILLED)
         if not cause and was_killed and self._times_killed[number] < MOST_TIMES_KILLED:
-            self._times_killed[number] += 1
+            self._times_killed[number] += not any(
+                words in text for words in NODE_LOST
+            )  # machines come and go on a cluster
             self._searcher.go_on(number)
             return
         self._searcher.give_up(number)
@@ -136,6 +146,7 @@ class JournalRecorder(Callback):
     def _end(self, number: int, state: TrialEnd, reason: str) -> None:
         reason = without_folders(reason)[:MOST_CHARACTERS]
         state, reason = end_of(self._sweep.state.trials[number], state, reason)
+        self._files.bring(number)
         self._append(TrialEnded(trial=number, state=state, reason=reason))
         self._files.trial_ended(number)
         self._look_at_limit()

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import BadInput
 
@@ -14,17 +15,33 @@ MEMORY_MARGIN = 1.25  # configurations of a search space differ in what they tak
 
 @dataclass(frozen=True)
 class Slots:
-    """`count` trials at once, each with `threads` CPU threads and `gpu_share` of one GPU."""
+    """`count` trials at once, each with `threads` CPU threads and `gpu_share` of one GPU.
+
+    Each takes `cpus_each` of the CPUs that Ray counts; there are never more than `most`, whatever nodes join. Where
+    architectures differ in size, `shares` has each one's own, and the count is that of the smallest, the share that of
+    the largest.
+    """
 
     count: int
     threads: int
     gpu_share: float
     gpus: int
+    cpus_each: int = 1
+    most: int | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def device(self) -> str:
         """Return the device that trials train on."""
         return "cuda" if self.gpu_share > 0 else "cpu"
+
+    def share(self, architecture: str) -> float:
+        """Return what a trial of an architecture gets of one GPU."""
+        return self.shares.get(architecture, self.gpu_share)
+
+    def at_once(self, architecture: str) -> int:
+        """Return how many trials of an architecture run at once."""
+        return min(self.count, round(self.gpus / self.shares[architecture])) if self.shares else self.count
 
 
 def find_slots(requested: int | None, gpus: int, gpu_share: float | None = None) -> Slots:
@@ -61,8 +78,22 @@ def share_of(count: int, gpus: int) -> float:
     return max(fitting)
 
 
-def fitting_share(peak_mib: float, gpu_memory_mib: float) -> float:
-    """Return the smallest of GPU_SHARES whose memory holds a trial with some room to spare; a whole GPU otherwise."""
+def packed_slots(peaks_mib: Mapping[str, float], cards_mib: Sequence[float], divide: Callable[[float], Slots]) -> Slots:
+    """Divide GPUs, given by the memory of each, so that every architecture gets what its own peak needs.
+
+    `divide` gives the slots of trials that are all of one share.
+    """
+    shares = {name: fitting_share(peak_mib, cards_mib) for name, peak_mib in peaks_mib.items()}
+    slots = divide(min(shares.values()))
+    largest = max(shares.values())
+    return replace(slots, gpu_share=largest, shares=shares) if largest > slots.gpu_share else slots
+
+
+def fitting_share(peak_mib: float, cards_mib: Sequence[float]) -> float:
+    """Return the smallest of GPU_SHARES whose memory holds a trial with some room to spare; a whole GPU otherwise.
+
+    A trial may come to any card, so that the smallest one decides.
+    """
     need_mib = peak_mib * MEMORY_MARGIN + CONTEXT_MIB
-    holding = [share for share in GPU_SHARES if need_mib <= share * gpu_memory_mib]
+    holding = [share for share in GPU_SHARES if need_mib <= share * min(cards_mib)]
     return min(holding, default=1.0)

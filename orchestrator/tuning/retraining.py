@@ -11,6 +11,7 @@ from orchestrator.journal_values import Metrics
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.sweep_state import validation_metrics
 from orchestrator.tuning.hang_guard import guarded
+from orchestrator.tuning.stored_trials import TrialPlace, setup_here
 from orchestrator.tuning.trial import begin_or_begin_anew
 from orchestrator.tuning.trial_log import MOST_TIMES_KILLED, in_log
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
@@ -33,20 +34,27 @@ def at_place(config: TrialConfig, index: int) -> TrialConfig:
 
 
 def _train_again(config: TrialConfig, setup: TrialSetup) -> Retrained:
+    setup = setup_here(setup)
+    place = TrialPlace(setup, config)
+    place.begin()
     with in_log(setup.trial_folder(config)):
-        return train_again(config, setup)
+        retrained = train_again(config, setup)
+    place.leave()
+    return retrained
 
 
 def train_again(config: TrialConfig, setup: TrialSetup) -> Retrained:
     """Return the metrics of the best epoch; no metric where training broke down. Keeps no file."""
-    best = evaluated(config, 0, {})
+    best, place = evaluated(config, 0, {}), TrialPlace(setup, config)
     try:
         for record in guarded(begin_or_begin_anew(config, setup), setup, config.architecture):
             if record.is_best:
                 best = evaluated(config, record.epoch, validation_metrics(record.metrics))
+            place.keep()
     except (TrainingFailed, torch.OutOfMemoryError):
         best = evaluated(config, 0, {})
     shutil.rmtree(setup.trial_folder(config), ignore_errors=True)
+    place.forget()
     return best
 
 

@@ -1,8 +1,9 @@
 """The trials of a sweep through ray.tune.Tuner, then its finalists, on one Ray."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,19 @@ from orchestrator.sweep_state import TrialState
 from orchestrator.tuning.cluster_room import ClusterRoom
 from orchestrator.tuning.faults import fault_of_task
 from orchestrator.tuning.finalists import submit_finalist
+from orchestrator.tuning.packing import Group, fits, part_of_time
 from orchestrator.tuning.recorder import LOSS_SHOWS_AFTER_S, JournalRecorder, end_of
 from orchestrator.tuning.resources import Slots
 from orchestrator.tuning.retraining import Retrained, at_place, evaluated, submit_retraining
 from orchestrator.tuning.scheduler import FairScheduler
 from orchestrator.tuning.searcher import OptunaSearcher
 from orchestrator.tuning.stopping import Stopping
+from orchestrator.tuning.stored_trials import bring_finalist
 from orchestrator.tuning.test_data import TestData
 from orchestrator.tuning.trainable import TrialActor
 from orchestrator.tuning.trial_files import TrialFiles
 from orchestrator.tuning.trial_log import LOG, cause_of_death, size_bytes
-from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+from orchestrator.tuning.trial_setup import TrialConfig, read_setup, setup_for_nodes
 from trainables.errors import first_line
 from trainables.evaluation.trial_files import BEST_WEIGHTS
 from trainables.models import holds_weights
@@ -41,16 +44,36 @@ POLL_S = 0.5
 def run_trials(
     sweep: OpenSweep, setup: Path, slots: Slots, stopping: Stopping, files: TrialFiles, trainable: type = TrialActor
 ) -> None:
-    """Run what the plan has left to try; what happens is in the journal.
+    """Run what the plan has left to try, in one fit for each size of trials; what happens is in the journal.
 
-    Trials that were interrupted, or have new epochs to train, go on first. Raises Interrupted or DiskFull where the
-    sweep was to end before its budget was spent.
+    Trials that were interrupted, or have new epochs to train, go on first in their fit. Raises Interrupted or DiskFull
+    where the sweep was to end before its budget was spent.
     """
+    for group in fits(sweep.state, slots):
+        if slots.shares:
+            sweep.tell(group.sentence)
+        stopping.allot(part_of_time(sweep.state, slots, group))
+        _fit(sweep, setup, group, replace(slots, gpu_share=group.gpu_share), stopping, files, trainable)
+    if stopping.out_of_time:  # one whose process was killed just before had no time to go on
+        for trial in [trial for trial in sweep.state.trials.values() if not trial.has_ended]:
+            _end(sweep, files, trial, "pruned", "the time budget is spent")
+
+
+def _fit(
+    sweep: OpenSweep,
+    setup: Path,
+    group: Group,
+    slots: Slots,
+    stopping: Stopping,
+    files: TrialFiles,
+    trainable: type,
+) -> None:
+    """Run what a group of architectures has left to try. Raises as `run_trials`."""
     scheduler = FairScheduler(sweep.state, sweep.past)
     going_on = _going_on(sweep, files, scheduler.stop_reasons)
-    searcher = OptunaSearcher(sweep, setup, going_on, stopping, ClusterRoom(slots))
+    searcher = OptunaSearcher(sweep, setup_for_nodes(setup), going_on, stopping, ClusterRoom(slots), group)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": 1, "gpu": slots.gpu_share}),
+        tune.with_resources(trainable, {"cpu": slots.cpus_each, "gpu": slots.gpu_share}),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
@@ -81,13 +104,11 @@ def run_trials(
             raise
         raise Interrupted(f"Ray was lost: {first_line(error)}") from error
     raise_if_asked_to_end(stopping)
-    if stopping.out_of_time:  # one whose process was killed just before had no time to go on
-        for trial in [trial for trial in sweep.state.trials.values() if not trial.has_ended]:
-            _end(sweep, files, trial, "pruned", "the time budget is spent")
 
 
 def _end(sweep: OpenSweep, files: TrialFiles, trial: TrialState, state: TrialEnd, reason: str) -> None:
     state, reason = end_of(trial, state, reason)
+    files.bring(trial.number)
     sweep.append(TrialEnded(trial=trial.number, state=state, reason=reason))
     files.trial_ended(trial.number)
 
@@ -124,12 +145,16 @@ def evaluate_finalists(
 
     One whose weights are lost is evaluated again, too, once they are trained again.
     """
-    shared = TrialSetup.model_validate_json(setup.read_text())
+    shared = read_setup(str(setup))
     waiting: dict[Any, _Task] = {}
     new = []
     for trial in trials:
         assert trial.best is not None
         config = TrialConfig.of(trial, setup).model_copy(update={"best_epoch": trial.best.epoch})
+        results = folder / f"{trial.number:04d}"
+        if sweep.stored is not None:
+            known = results if trial.number in sweep.state.finalists else None
+            sweep.stored.need(partial(bring_finalist, shared, config, known))
         if not holds_weights(shared.trial_folder(config) / BEST_WEIGHTS):
             to = f"to its best epoch, {config.best_epoch}"
             sweep.tell(f"trial {trial.number}: its weights are missing or damaged: it is trained again {to}")
@@ -138,8 +163,8 @@ def evaluate_finalists(
         own = shared.model_copy(update={"epochs": epochs_to_repeat(sweep.past, trial) or shared.epochs})
         log = shared.trial_folder(config) / LOG
         said_bytes = size_bytes(log)
-        task = submit_finalist(config, own, test, folder / f"{trial.number:04d}", slots.gpu_share)
-        waiting[task] = _Task(log, said_bytes)
+        task = submit_finalist(config, own, test, results, slots.share(trial.architecture))
+        waiting[task] = _Task(log, said_bytes, bring=partial(bring_finalist, shared, config, results))
         new.append(trial)
     _record(waiting, sweep, stopping)
     return new
@@ -158,7 +183,7 @@ def train_again(
 
     The search's own training is that of the first fold. It is none of the seeds: it was chosen for its score.
     """
-    shared = TrialSetup.model_validate_json(setup.read_text())
+    shared = read_setup(str(setup))
     waiting: dict[Any, _Task] = {}
     for trial in trials:
         assert trial.best is not None
@@ -171,7 +196,7 @@ def train_again(
                 own = at_place(config, index)
                 log = shared.trial_folder(own) / LOG
                 said_bytes = size_bytes(log)
-                task = submit_retraining(own, shared, slots.gpu_share)
+                task = submit_retraining(own, shared, slots.share(trial.architecture))
                 waiting[task] = _Task(log, said_bytes, evaluated(own, 0, {}))
     _record(waiting, sweep, stopping)
 
@@ -180,12 +205,13 @@ def train_again(
 class _Task:
     """Where a task says what it does, and what the journal has of a retraining whose process dies each time.
 
-    `said_bytes` of the log were there before.
+    `said_bytes` of the log were there before. `bring`: fetches what the task left, where the sweep is in a store.
     """
 
     log: Path
     said_bytes: int = 0
     broken_down: Retrained | None = None
+    bring: Callable[[], None] | None = None
 
 
 def _record(waiting: dict[Any, _Task], sweep: OpenSweep, stopping: Stopping) -> None:
@@ -207,6 +233,8 @@ def _record(waiting: dict[Any, _Task], sweep: OpenSweep, stopping: Stopping) -> 
                 time.sleep(LOSS_SHOWS_AFTER_S)
                 raise_if_asked_to_end(stopping)
                 event = _without_process(task, error, sweep)
+            if sweep.stored is not None and task.bring is not None:
+                sweep.stored.need(task.bring)
             sweep.append(event)
 
 

@@ -6,7 +6,7 @@ report that led to the stop; this searcher asks, reports and tells by itself.
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from orchestrator.plan import SweepPlan
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.space import Scalar, defaults, searched
 from orchestrator.sweep_state import SweepState
+from orchestrator.tuning.packing import Group, free_numbers
 from orchestrator.tuning.stopping import Stopping
 from orchestrator.tuning.studies import Studies, Suggestion
 from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
@@ -39,21 +40,31 @@ class OptunaSearcher(Searcher):
     """Suggests as many trials at once as `limit` says, which is asked anew each time so that joining nodes are used.
 
     A trial's number is its identity: sampler and training seeds derive from it. `going_on` are trials of the journal
-    that train further; they come first. One whose process died is undecided until `go_on` or `give_up` is called.
+    that train further; they come first. One whose process died is undecided until `go_on` or `give_up` is called. Of
+    both only those of `group` are suggested, where there is one.
     """
 
     def __init__(
-        self, sweep: OpenSweep, setup: Path, going_on: Iterable[int], stopping: Stopping, limit: Callable[[], int]
+        self,
+        sweep: OpenSweep,
+        setup: Path | str,
+        going_on: Sequence[int],
+        stopping: Stopping,
+        limit: Callable[[], int],
+        group: Group | None = None,
     ) -> None:
         plan = sweep.state.plan
         super().__init__(metric=f"val/{plan.metric}", mode=plan.direction)
         self._metric_name = f"val/{plan.metric}"
         self._sweep, self._setup, self._stopping, self._limit = sweep, setup, stopping, limit
         self._studies = Studies(plan, sweep.folder / DASHBOARD)
-        self._going_on = deque(going_on)
-        replay_into(self._studies, sweep.past, plan, set(self._going_on))
+        replay_into(self._studies, sweep.past, plan, set(going_on))
+        self._group = group or Group(tuple(plan.architectures))
+        own = self._group.architectures
+        self._going_on = deque(number for number in going_on if sweep.state.trials[number].architecture in own)
         self._numbers: dict[str, int] = {}  # Ray's id -> trial
-        self._next = max(sweep.state.trials, default=-1) + 1
+        self._free = free_numbers(sweep.state, self._group)
+        self._next = next(self._free, None)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is text
         """Return the next configuration, None while every slot is taken, FINISHED when the budget is spent."""
@@ -114,14 +125,15 @@ class OptunaSearcher(Searcher):
         """Ask for one more trial and write it down; return False where the budget or the space is spent."""
         state = self._sweep.state
         plan = state.plan
-        if self._next >= plan.budget.trials:
+        if self._next is None:
             return False
         self._give_up_what_fails_alike(state)
         number = self._next
-        suggestion = self._studies.ask(number, [name for name in plan.architectures if name not in state.given_up])
+        left = [name for name in self._group.architectures if name not in state.given_up]
+        suggestion = self._studies.ask(number, left)
         if suggestion is None:
             return False
-        self._next += 1
+        self._next = next(self._free, None)
         self._sweep.append(
             TrialSuggested(
                 trial=number,

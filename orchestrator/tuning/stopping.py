@@ -24,7 +24,8 @@ class Stopping(tune.Stopper):
 
     def __init__(self, time_budget_s: float | None = None, spent_s: float = 0.0) -> None:
         self.time_budget_s = time_budget_s
-        self._deadline_s = None if time_budget_s is None else time.monotonic() + time_budget_s - spent_s
+        self._end_s = None if time_budget_s is None else time.monotonic() + time_budget_s - spent_s
+        self._deadline_s = self._end_s  # of what runs now
         self._requested_at_s: float | None = None
         self.cause: Cause | None = None
         self.detail = ""
@@ -37,8 +38,19 @@ class Stopping(tune.Stopper):
 
     @property
     def out_of_time(self) -> bool:
-        """Tell whether the time budget is spent."""
+        """Tell whether the time budget is spent, or what runs now has had its part of it."""
         return self._deadline_s is not None and time.monotonic() >= self._deadline_s
+
+    @property
+    def out_of_time_reason(self) -> str:
+        """Return in words that the time budget is spent, or a part of it."""
+        part = "" if self._deadline_s == self._end_s else "its part of "
+        return f"{part}the time budget of {self.time_budget_s:g} s is spent"
+
+    def allot(self, part: float) -> None:
+        """Give what runs from now on a part of the time that is left."""
+        if self._end_s is not None:
+            self._deadline_s = self._end_s - (1 - part) * max(0.0, self._end_s - time.monotonic())
 
     @property
     def reason(self) -> str:

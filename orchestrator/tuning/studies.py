@@ -17,6 +17,7 @@ from orchestrator.plan import SweepPlan
 from orchestrator.points import grid
 from orchestrator.seeds import SeedPath, child_seed
 from orchestrator.space import Choice, Fixed, FloatRange, IntRange, Parameter, Scalar, Space, defaults, is_active
+from orchestrator.tuning.packing import turn_of
 
 ARCHITECTURE = "architecture"  # the parameter by which one study chooses among several
 TRIAL = "orchestrate.trial"  # user attribute in the file that optuna-dashboard opens
@@ -59,7 +60,7 @@ class Studies:
             return None
         first = [name for name in names if self._counts[name] < len(self._points[name])]
         if not self._shared:
-            turn = list(self._plan.architectures)[number % len(self._plan.architectures)]
+            turn = turn_of(number, self._plan)
             name = turn if turn in names else names[number % len(names)]
         elif first:
             name = min(first, key=lambda one: self._counts[one])

@@ -1,5 +1,7 @@
 """The only way to the test images: a line in the ledger, then rows and pixels as they were planned."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ from trainables.explain.settings import ExplanationSettings
 
 if TYPE_CHECKING:
     from trainables.data.prepare import PreparedData
+
+    FindMask = Callable[..., np.ndarray | None]
 
 
 class TestData(BaseModel):
@@ -31,12 +35,19 @@ class TestData(BaseModel):
     who: str
     root: Path  # of the set: a phantom there knows where its lesions are
     explaining: ExplanationSettings
+    is_shipped: bool = False  # images, ledger and masks are on the driver's machine, this may be another
 
     @classmethod
     def write(
-        cls, path: Path, data: "PreparedData", ledger: Path, who: str, explaining: ExplanationSettings
+        cls,
+        path: Path,
+        data: "PreparedData",
+        ledger: Path,
+        who: str,
+        explaining: ExplanationSettings,
+        is_shipped: bool = False,
     ) -> "TestData":
-        """Write the rows to `path`; the ledger will name `who`."""
+        """Write the rows to `path`; the ledger will name `who`. `is_shipped`: it may be opened on any node."""
         write_rows(path, data.test.rows)
         return cls(
             rows=path,
@@ -48,22 +59,33 @@ class TestData(BaseModel):
             who=who,
             root=data.examined.data_set.root,
             explaining=explaining,
+            is_shipped=is_shipped,
         )
 
     def open(self, model: str, view: str, why: str) -> tuple[list[SplitRow], np.ndarray]:
         """Return rows and images_NMHW after a line in the ledger. Raises DataError where either was changed."""
         rows = read_rows(self.rows, self.rows_digest)
-        if digest_file(self.arrays[view]) != self.array_digests[view]:
-            raise DataError(f"{self.arrays[view]}: the decoded test images were changed since the plan")
-        record_test_read(
-            self.ledger,
-            TestRead(
-                test_digest=self.test_digest,
-                images=len(rows),
-                purpose="evaluation",
-                who=self.who,
-                model=model,
-                why=why,
-            ),
+        read = TestRead(
+            test_digest=self.test_digest, images=len(rows), purpose="evaluation", who=self.who, model=model, why=why
         )
-        return rows, open_cases(self.arrays[view], len(rows))
+        array = self.arrays[view]
+        if self.is_shipped:
+            from orchestrator.tuning.shipping import note_on_driver, on_this_node
+
+            note_on_driver(self.ledger, read)
+            array = on_this_node(array, self.array_digests[view])
+        else:
+            record_test_read(self.ledger, read)
+        if digest_file(array) != self.array_digests[view]:
+            raise DataError(f"{array}: the decoded test images were changed since the plan")
+        return rows, open_cases(array, len(rows))
+
+    def lesion_masks(self) -> "FindMask":
+        """Return what finds the mask of an image, see LesionMasks.find."""
+        if self.is_shipped:
+            from orchestrator.tuning.shipping import mask_from_driver
+
+            return partial(mask_from_driver, self.root)
+        from trainables.explain.masks import LesionMasks
+
+        return LesionMasks(self.root).find

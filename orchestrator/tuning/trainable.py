@@ -11,9 +11,10 @@ from ray import tune
 
 from orchestrator.tuning.faults import reason_of
 from orchestrator.tuning.hang_guard import ended_if_hanging, epoch_limit_s
+from orchestrator.tuning.stored_trials import TrialPlace, setup_of
 from orchestrator.tuning.trial import begin_or_begin_anew
 from orchestrator.tuning.trial_log import WITNESS, speak_into
-from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+from orchestrator.tuning.trial_setup import TrialConfig
 from trainables.errors import TrainingFailed
 from trainables.training.disk import WRITING_FAULTS, is_disk_full
 from trainables.training.run import EpochRecord
@@ -36,6 +37,8 @@ def _free_gpu() -> None:
 class TrialActor(tune.Trainable):
     """Train the trial of the current config; nothing of the previous one is left after `reset_config`."""
 
+    _place: TrialPlace | None = None
+
     def setup(self, config: dict[str, Any]) -> None:
         """Begin the first trial of this actor."""
         self._begin(TrialConfig.model_validate(config))
@@ -47,6 +50,17 @@ class TrialActor(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train one epoch and report it; a trial whose numbers broke down ends with the reason as its result."""
+        result = self._train_epoch()
+        assert self._place is not None
+        self._place.keep(is_last=bool(result["done"]))
+        return result
+
+    def cleanup(self) -> None:
+        """Leave the last trial."""
+        if self._place is not None:
+            self._place.leave()
+
+    def _train_epoch(self) -> dict[str, Any]:
         try:
             with ended_if_hanging(self._timeout_s()):  # Tune has no limit
                 record = next(self._epochs, None)
@@ -78,11 +92,14 @@ class TrialActor(tune.Trainable):
         """Do nothing, as there is nothing to load."""
 
     def _begin(self, config: TrialConfig) -> None:
-        self._config, self._setup = config, TrialSetup.model_validate_json(config.setup.read_text())
         self._epochs: Iterator[EpochRecord] = iter(())  # the model and images of the last trial go
+        self.cleanup()
+        self._config, self._setup = config, setup_of(config)
         self._epoch_s: list[float] = []
         self._folder = self._setup.trial_folder(config)
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._place = TrialPlace(self._setup, config)
+        self._place.begin()
         speak_into(self._folder)
         if self._setup.device == "cuda":
             _free_gpu()

@@ -42,7 +42,7 @@ def begin_training(config: TrialConfig, setup: TrialSetup, watch: BatchWatch | N
     folder.mkdir(parents=True, exist_ok=True)
     view = View.of(config.hyperparameters)
     rows = read_rows(setup.development, setup.development_digest)
-    data = load_development(_of_fold(rows, config), setup.arrays[view.name], setup.device)
+    data = load_development(_of_fold(rows, config), setup.images(view.name), setup.device)
     task = setup.task_record
     run = TrainingRun(
         architecture=config.architecture,
@@ -145,15 +145,13 @@ def judge_trial(
         task,
         model,
         f"{task.name}, {name}",
-        SideImages.of(rows, open_cases(setup.arrays[view.name], len(rows)), "validation"),
+        SideImages.of(rows, open_cases(setup.images(view.name), len(rows)), "validation"),
         None if test is None else SideImages(*test.open(name, view.name, why)),
         None if test is None else _explaining(config, test, view),
     )
 
 
 def _explaining(config: TrialConfig, test: TestData, view: View) -> "Explaining":
-    from trainables.explain.masks import LesionMasks
     from trainables.judging import Explaining
 
-    find = partial(LesionMasks(test.root).find, view=view)
-    return Explaining(config.architecture, test.explaining, find)
+    return Explaining(config.architecture, test.explaining, partial(test.lesion_masks(), view=view))

@@ -144,7 +144,10 @@ def cells(means: Means, figures: list[str]) -> str:
 
 def off(judged: Judged, own: Explanation) -> str:
     shown = [place for place, map_hw in enumerate(own.maps_BHW) if not is_blank(map_hw)]
-    gaps = [peak(own, place, SIDE_PX) - middle(judged.side.masks[judged.cases[place]]) for place in shown]
+    gaps = [
+        peak(own.on_image(place, (SIDE_PX, SIDE_PX))) - middle(judged.side.masks[judged.cases[place]])
+        for place in shown
+    ]
     return "{:+5.0f}{:+4.0f}".format(*np.median(gaps, axis=0)) if gaps else f"{'-':>9}"
 
 

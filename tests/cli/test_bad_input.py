@@ -68,6 +68,7 @@ def in_process(home: Path) -> Orchestrate:
         ([*SWEEP, "--architectures", ""], "--architectures : expected names"),
         ([*SWEEP, "--time-budget", "soon"], "--time-budget soon: expected a time such as 90m or 2h"),
         ([*SWEEP, "--gpus-per-trial", "1/3"], "--gpus-per-trial 1/3: expected auto or one of 1, 1/2, 1/4, 1/8"),
+        ([*SWEEP, "--gpus-per-trial", "2"], "--gpus-per-trial 2: a trial trains on one GPU; give auto or one of 1"),
         ([*SWEEP, "--gpus-per-trial", "1/2"], "--gpus-per-trial 0.5: there is no GPU here"),
         ([*SWEEP, "--max-disk", "much"], "--max-disk=much: expected a size such as 20GiB"),
         (
@@ -202,13 +203,12 @@ def test_a_full_disk_is_told_before_anything_starts(tmp_path: Path) -> None:
 
 
 def test_pretrained_weights_without_network_are_told_before_anything_starts(
-    orchestrate: Orchestrate, tmp_path: Path
+    orchestrate_here: Orchestrate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_phantom(tmp_path / "home")
-    done = orchestrate(
-        *SWEEP, "--weights", "pretrained", "--set", "resnet=resnet18",
-        HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "empty"),
-    )  # fmt: skip
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty"))
+    done = orchestrate_here(*SWEEP, "--weights", "pretrained", "--set", "resnet=resnet18")
     assert done.exit_code == 2
     assert "pretrained weights of resnet18 cannot be had" in done.stderr
     assert "--weights random" in done.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from set_support import write_images, write_table
-from tests_support import Finished, Orchestrate, with_phantom
+from tests_support import Finished, Orchestrate
 
 from orchestrator.errors import BadInput
 from orchestrator.inspecting.data import write_phantom
@@ -192,9 +192,9 @@ def test_the_folder_that_the_user_is_in_is_not_replaced(
 
 
 def test_a_page_that_cannot_be_written_is_blamed_on_its_own_flag(orchestrate_here: Orchestrate, tmp_path: Path) -> None:
-    with_phantom(tmp_path / "home")
+    PHANTOMS["tumor_binary"](tmp_path / "set", 8, 0)
     (tmp_path / "file").write_text("")
-    done = orchestrate_here("data", "check", "stroke", "--data", "phantom", "--out", tmp_path / "file")
+    done = orchestrate_here("data", "check", "tumor_binary", "--data", tmp_path / "set", "--out", tmp_path / "file")
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "--out: " in done.stderr

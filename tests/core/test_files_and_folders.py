@@ -11,7 +11,7 @@ from orchestrator.errors import BadInput
 from orchestrator.history import all_sweeps
 from orchestrator.home import Home, open_home
 from orchestrator.inspecting.new_folder import whole_folder
-from orchestrator.new_folder import check_new_folder
+from orchestrator.new_folder import check_new_folder, new_folder
 from orchestrator.sweep_lock import owned
 
 
@@ -90,3 +90,11 @@ def test_a_new_folder_is_not_made_in_place_of_the_one_the_user_is_in(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match=r"^--out \.: is the folder that you are in"):
         check_new_folder("--out", Path())
+
+
+def test_a_new_folder_may_have_any_name_that_a_file_system_takes(tmp_path: Path) -> None:
+    for name in ("n" * 255, "脑" * 85):
+        with new_folder(tmp_path / name) as part:
+            (part / "file").touch()
+        assert (tmp_path / name / "file").is_file()
+    assert len(list(tmp_path.iterdir())) == 2

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import sweep_lock
 from orchestrator.errors import BadInput
 from orchestrator.sweep_lock import living_owner, owned
 
@@ -62,14 +63,20 @@ def test_who_looks_at_a_sweep_just_now_keeps_nobody_from_resuming_it(tmp_path: P
         gone.join()
 
 
-def test_one_on_another_machine_counts_while_its_heart_beats(tmp_path: Path) -> None:
+def test_one_on_another_machine_counts_while_its_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def beat(age_s: float) -> None:
         about = {"pid": 1, "host": "elsewhere", "beat": time.time() - age_s}
         (tmp_path / "owner.json").write_text(json.dumps(about))
 
     beat(10)
     assert living_owner(tmp_path) is not None
+    monkeypatch.setattr(sweep_lock.time, "sleep", lambda wait_s: beat(9))
     with pytest.raises(BadInput, match="is run by process 1 on elsewhere"), owned(tmp_path):
+        pass
+    monkeypatch.undo()
+    monkeypatch.setattr(sweep_lock, "LOOK_S", 0.01)
+    beat(sweep_lock.STALE_S - 0.05)  # a head that died a minute ago: the next one waits until that is sure
+    with owned(tmp_path):
         pass
     beat(100)
     assert living_owner(tmp_path) is None

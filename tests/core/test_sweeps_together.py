@@ -21,6 +21,7 @@ from orchestrator.sweep_lock import STOP_REQUEST
 from orchestrator.sweep_planning import PlannedSweep
 from orchestrator.sweep_request import SweepRequest
 from orchestrator.sweeps_together import requests_of_each, run_all
+from orchestrator.tuning.resources import Slots
 from trainables import catalog
 
 
@@ -95,7 +96,7 @@ def prepared(name: str, epoch_s: float) -> PreparedSweep:
         )
         for one in plan.architectures
     ]
-    slots = SimpleNamespace(count=2, gpus=0)
+    slots = Slots(2, 1, 0.0, 0)
     request = SweepRequest(name=name, home=Home(Path()))
     return PreparedSweep(request, PlannedSweep(plan, Path(), None, slots), checked)  # type: ignore[arg-type]
 

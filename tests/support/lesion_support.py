@@ -1,7 +1,7 @@
 """Stroke phantoms as arrays, held out with masks or drawn twice with the lesion moved, and what learns from them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from trainables.data.records import ImageRecord
 from trainables.data.split_rows import SplitRow
 from trainables.data.views import View
 from trainables.evaluation.trial_files import BEST_WEIGHTS
-from trainables.explain.engine import Explanation, explain
+from trainables.explain.engine import explain
 from trainables.explain.explainers import Explainer
 from trainables.explain.localisation import TIE_FRACTION
 from trainables.explain.masks import LesionMasks, shrink_mask
@@ -53,9 +53,9 @@ class MovedLesions:
     masks_P2HW: np.ndarray
 
 
-def training_data(folder: Path, side_px: int) -> DevelopmentData:
+def training_data(folder: Path, side_px: int, patients: int = TRAIN_PATIENTS) -> DevelopmentData:
     """Return the training part of a phantom, which is written where it is missing."""
-    images_NHW, records = _read(folder, side_px, "training")
+    images_NHW, records = _read(folder, side_px, "training", patients)
     number = [int(str(record.patient_id).rpartition("_")[2]) for record in records]
     validates_N = torch.tensor([one // 2 % VALIDATES_EVERY == 0 for one in number])
     return DevelopmentData(
@@ -102,10 +102,16 @@ def middle(marked_HW: np.ndarray) -> np.ndarray:
     return np.argwhere(marked_HW).mean(axis=0)
 
 
-def peak(found: Explanation, place: int, side_px: int) -> np.ndarray:
-    """Return row and column of a map's maximum on the image, of several the middle."""
-    map_HW = found.on_image(place, (side_px, side_px))
+def peak(map_HW: np.ndarray) -> np.ndarray:
+    """Return row and column of a map's maximum, of several the middle."""
     return middle(map_HW >= map_HW.max() - TIE_FRACTION * (map_HW.max() - map_HW.min()))
+
+
+def both_peaks_follow(maps_2HW: Sequence[np.ndarray], masks_2HW: np.ndarray) -> bool:
+    """Say whether the peaks of both maps of a head are nearer to its lesion than to where it is the other time."""
+    lesions = [middle(mask_HW) for mask_HW in masks_2HW]
+    gaps = [[np.linalg.norm(peak(map_HW) - lesion) for lesion in lesions] for map_HW in maps_2HW]
+    return bool(gaps[0][0] < gaps[0][1] and gaps[1][1] < gaps[1][0])
 
 
 def follows(model: nn.Module, explainer: Explainer, moved: MovedLesions, target: int = 1) -> float:
@@ -116,14 +122,15 @@ def follows(model: nn.Module, explainer: Explainer, moved: MovedLesions, target:
     nearer = []
     for images_2HW, masks_2HW in zip(moved.images_P2HW, moved.masks_P2HW, strict=True):
         found = explain(model, to_input(torch.from_numpy(images_2HW)[:, None]), [target] * 2, explainer)
-        lesions, side_px = [middle(mask_HW) for mask_HW in masks_2HW], images_2HW.shape[-1]
         if (found.logits_BK.argmax(axis=1) == target).all():
-            gaps = [[np.linalg.norm(peak(found, place, side_px) - one) for one in lesions] for place in (0, 1)]
-            nearer.append(gaps[0][0] < gaps[0][1] and gaps[1][1] < gaps[1][0])
+            maps_2HW = [found.on_image(place, masks_2HW.shape[1:]) for place in (0, 1)]
+            nearer.append(both_peaks_follow(maps_2HW, masks_2HW))
     return float(np.mean(nearer)) if nearer else float("nan")
 
 
-def trained(name: str, hyperparameters: Mapping[str, Any], epochs: int, keep: Path) -> nn.Module:
+def trained(
+    name: str, hyperparameters: Mapping[str, Any], epochs: int, keep: Path, patients: int = TRAIN_PATIENTS
+) -> nn.Module:
     """Return a network trained from random weights on the phantom in `keep`, or the one that was kept there."""
     folder = keep / name.replace("/", "_")
     finished = folder / "finished"
@@ -140,7 +147,7 @@ def trained(name: str, hyperparameters: Mapping[str, Any], epochs: int, keep: Pa
             device="cpu",
             folder=folder,
         )
-        for record in train(run, training_data(keep / "phantom", hyperparameters["image_px"])):
+        for record in train(run, training_data(keep / "phantom", hyperparameters["image_px"], patients)):
             told = ", ".join(f"{key} {record.metrics[key]:.3f}" for key in ("train/loss", "val/auroc", "perf/epoch_s"))
             print(f"{name} epoch {record.epoch}: {told}", flush=True)
         finished.touch()
@@ -149,11 +156,13 @@ def trained(name: str, hyperparameters: Mapping[str, Any], epochs: int, keep: Pa
     return model.eval()
 
 
-def _read(folder: Path, side_px: int, side: str) -> tuple[np.ndarray, list[ImageRecord]]:
+def _read(
+    folder: Path, side_px: int, side: str, patients: int = TRAIN_PATIENTS
+) -> tuple[np.ndarray, list[ImageRecord]]:
     if not folder.exists():
         write_stroke_phantom(
             folder,
-            train_patients=TRAIN_PATIENTS,
+            train_patients=patients,
             test_patients=TEST_PATIENTS,
             slices_per_modality=1,
             image_px=CANVAS_PX,

@@ -1,5 +1,6 @@
 """Processes of a command under test, found by their parents; Linux."""
 
+import os
 from pathlib import Path
 
 
@@ -47,3 +48,9 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def pids_naming(text: str) -> list[int]:
+    """Return the processes whose command line holds a text, but this one."""
+    every = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
+    return [pid for pid in every if pid != os.getpid() and text in titled(pid)]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from tests_support import SECRET, Finished, clean_environment, run_command, run_here
+from tests_support import SECRET, Finished, clean_environment, run_here
 
 from orchestrator.home import Home
 from orchestrator.journal import read_events
@@ -197,7 +197,7 @@ def test_predict_gives_the_probabilities_of_the_finalist(demo: tuple[Path, Finis
     finalist = home / "sweeps" / state.started.sweep_id / "finalists" / f"{state.winner:04d}"
     expected = {row["path"]: row for row in csv.DictReader((finalist / "stroke_classification_results.csv").open())}
     (phantom,) = (home / "phantoms").iterdir()
-    done = run_command(home, "predict", "stroke_phantom", phantom / "deep" / "test")
+    done = run_here(home, "predict", "stroke_phantom", phantom / "deep" / "test")
     assert done.exit_code == 0
     assert f"stroke_phantom version 1 ({demo[1].json['registered']['aliases'][0]})" in done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from set_support import write_table
 from tests_support import Finished, run_here, with_store
+from without_ray import without_ray
 
 from orchestrator.cli.show import show_result
 from orchestrator.home import Home
@@ -35,7 +36,8 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def swept(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
     home = tmp_path_factory.mktemp("swept") / "home"
-    done = run_here(with_store(home), *SMALL, *FASTER, "--data", pairs, "--json")
+    with without_ray():
+        done = run_here(with_store(home), *SMALL, *FASTER, "--data", pairs, "--json")
     assert done.exit_code == 0, done.stderr
     return home, done
 

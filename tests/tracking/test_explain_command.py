@@ -273,7 +273,11 @@ def test_panels_say_what_the_evidence_holds_against_their_explainers(
         "beats False",
         *unknown("ViT attention"),
     ]
-    (own,) = notes
+    compared = explained(scan, compare=["hirescam", "gradcam"], out=tmp_path / "compared").compared
+    assert {(one.method, one.layer): one.tests for one in compared} == {
+        ("hirescam", "cnn.layer2"): "do not rely on it", ("gradcam", "cnn.layer2"): "not known",
+    }  # fmt: skip
+    own = notes[0]
     assert [note for note in own if note in done.warnings] == done.warnings
     assert any(note.startswith("ResNet fine: HiResCAM at cnn.layer2, ") for note in own), "what each map is"
 
@@ -301,6 +305,7 @@ def test_methods_are_held_side_by_side(command: Command, tmp_path: Path, scan: P
         assert len(list(csv.DictReader(table))) == 2 * 3
     shown = command("stroke", scan, *asked[:4], "--out", tmp_path / "other")
     assert "deletion (lower is better)" in shown.stdout and "eigencam" in shown.stdout
+    assert shown.stdout.splitlines()[-1] == "not known: gradcam at cnn.layer2, eigencam at cnn.layer2"
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,17 @@ import pytest
 import torch
 from explain_support import BlobNet, blob_images
 from figure_support import check_readable
+from matplotlib.figure import Figure
 
 from trainables.catalog import architecture, default_hyperparameters
+from trainables.configs.generic_cnn import GENERIC_EXPLAINERS
 from trainables.errors import ExplanationError
 from trainables.explain.case_panels import Case
 from trainables.explain.class_grid import Tile, grid_figure, mistakes_of_each_class, random_of_each_class
 from trainables.explain.comparison import comparison_figure, explainers_to_compare, write_comparison
 from trainables.explain.explained import Explained
-from trainables.explain.explainers import Explainer
+from trainables.explain.explainers import QUICK_CAMS, Explainer
+from trainables.explain.map_warnings import MapVerdict
 from trainables.explain.proof import MapScores
 from trainables.models import build_model
 
@@ -82,7 +85,7 @@ def test_methods_are_scored_beside_controls_and_pointing_needs_a_lesion(tmp_path
     masks = {(0, 0): np.zeros((32, 32), bool)}
     masks[0, 0][8:12, 20:24] = True  # the blob of cell (2, 5)
     explainers = [Explainer(name, "features", name) for name in ("gradcam", "eigencam")]
-    compared = write_comparison(tmp_path, blobs, explainers, cases(5), masks)
+    compared = write_comparison(tmp_path, blobs, explainers, cases(5), masks, {})
     assert [(one.method, one.layer, one.images, one.blank) for one in compared] == [
         ("gradcam", "features", 5, 0), ("eigencam", "features", 5, 0)
     ]  # fmt: skip
@@ -108,13 +111,41 @@ def test_the_figure_has_a_row_for_each_image_and_layer_and_the_deletion_above_ea
         for one in explainers
         for n in range(2)
     ]  # fmt: skip
-    figure = comparison_figure(blobs.images_NMHW, cases(2), maps, scores)
+    figure = comparison_figure(blobs.images_NMHW, cases(2), maps, scores, {})
     check_readable(figure, width_cm=16)
     layers = len({one.layer for one in maps.values()})
     assert len(figure.axes) == 2 * layers * 2
     assert figure.axes[0].get_title() == "stroke"
-    assert figure.axes[1].get_title() == "Grad-CAM\n0.10"
-    assert figure.axes[-1].get_title() == "0.20"
+    assert figure.axes[1].get_title() == "Grad-CAM\n0.10\nnot known"
+    assert figure.axes[-1].get_title() == "0.20\nnot known"
+
+
+def test_each_map_says_whether_maps_of_its_method_at_its_layer_passed_their_tests(
+    tmp_path: Path, blobs: Explained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr("trainables.explain.comparison.save", lambda figure, path: drawn.append(figure))
+    verdicts = {
+        "CNN": MapVerdict(False, "CNN is not surely better than its controls, do not rely on it: -", False, "edges"),
+        "CNN fine": MapVerdict(True, "CNN fine beats its controls", True, "it depends on the model"),
+    }
+    recorded = replace(blobs, architecture=replace(blobs.architecture, explainers=GENERIC_EXPLAINERS))
+    explainers = explainers_to_compare(recorded, ["gradcam", "hirescam", *QUICK_CAMS], "features.1")
+    compared = write_comparison(tmp_path, recorded, explainers, cases(1), {}, verdicts)
+    assert {one.method: one.tests for one in compared} == {
+        "gradcam": "do not rely on it", "hirescam": "beats its controls",
+    } | dict.fromkeys(("gradcam++", "layercam", "xgradcam", "eigencam"), "not known")  # fmt: skip
+    (figure,) = drawn
+    check_readable(figure, width_cm=16)
+    titles = [" ".join(axes.get_title().split()) for axes in figure.axes]
+    assert titles[1].startswith("Grad-CAM ") and titles[1].endswith(" do not rely on it")
+    assert titles[2].startswith("HiResCAM ") and titles[2].endswith(" beats its controls")
+    assert all(title.endswith(" not known") for title in titles[3:])
+    below = " ".join(figure.texts[-1].get_text().split())
+    assert "Beats its controls: better than maps that know nothing of the model, and changed when" in below
+    assert "Not known: to be better than maps that know nothing of the model, or to change when" in below
+    assert "Grad-CAM at features.1 (CNN) is not surely better than its controls, do not rely on it: -" in below
+    assert "Grad-CAM at features.1: edges" in below and "HiResCAM at" not in below
 
 
 def test_every_method_is_tried_at_every_layer_of_the_record_or_at_the_one_asked_for(blobs: Explained) -> None:

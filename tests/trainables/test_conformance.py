@@ -125,10 +125,10 @@ def test_it_can_be_exported(name: str) -> None:
     model, given = smoke_model(name).eval(), images(name)
     any_batch = tuple({0: torch.export.Dim("batch", min=2)} for _ in given)
     with torch.no_grad():
-        exported = torch.export.export(model, given, dynamic_shapes=any_batch)
+        exported = torch.export.export(model, given, dynamic_shapes=any_batch).module()
     for num_cases in (8, 5):
         few = tuple(x_B1HW[:num_cases] for x_B1HW in given)
-        assert torch.allclose(exported.module()(*few), logits(model, few), atol=1e-5)
+        assert torch.allclose(exported(*few), logits(model, few), atol=1e-5)
 
 
 def test_an_image_is_judged_the_same_alone_and_in_grey_or_colour(name: str) -> None:

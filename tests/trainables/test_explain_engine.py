@@ -173,6 +173,48 @@ def test_a_compiled_model_is_explained_as_the_module_that_it_was_made_from() -> 
     assert hasattr(part.cnn, "_orig_mod"), "still compiled"
 
 
+def test_a_model_may_keep_what_a_pass_gave_it() -> None:
+    class Keeps(BlobNet):
+        def forward(self, x_BCHW: Tensor) -> Tensor:
+            self.seen_BCHW = self.features(x_BCHW)
+            self.all_seen = {"doubled": 2 * self.seen_BCHW}
+            return self.head(self.seen_BCHW.mean(dim=(2, 3)))
+
+    keeps, blob = Keeps(), blob_images((2, 5))
+    nn.utils.weight_norm(keeps.head)  # keeps the weight that it computed
+    keeps(blob)
+    kept, before = keeps.seen_BCHW, state_of(keeps)
+    found = explain(keeps, blob, [1], Explainer("gradcam"))
+    assert np.unravel_index(found.maps_BHW[0].argmax(), found.grid) == (2, 5)
+    assert keeps.seen_BCHW is kept and kept.requires_grad and state_of(keeps) == before
+
+
+@pytest.mark.parametrize("method", ["gradcam", "scorecam", "ablationcam", "occlusion"])
+def test_a_model_may_change_what_it_is_given_in_place(method: str) -> None:
+    class Scales(BlobNet):
+        def forward(self, x_BCHW: Tensor) -> Tensor:
+            return super().forward(x_BCHW.mul_(2) if self.in_place else 2 * x_BCHW)
+
+    maps = []
+    for in_place in (False, True):
+        scales, blob = Scales(), blob_images((2, 5))
+        scales.in_place = in_place
+        maps.append(explain(scales, blob, [1], Explainer(method)).maps_BHW)
+        assert torch.equal(blob, blob_images((2, 5)))
+    assert np.array_equal(*maps) and maps[0].max() > 0
+
+
+@pytest.mark.parametrize("method", ["gradcam", "relevance", "rollout"])
+def test_numbers_may_be_float64_by_default(method: str, model: nn.Module) -> None:
+    x_BCHW = images(1)
+    expected = explain(model, x_BCHW, [1], fitting(method)).maps_BHW
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert np.array_equal(explain(model, x_BCHW, [1], fitting(method)).maps_BHW, expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_autocast_within_the_model_gives_finite_maps() -> None:
     class InBfloat16(BlobNet):
         def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -250,6 +292,7 @@ class Odd(nn.Module):
     def forward(self, x_BCHW: Tensor) -> object:
         logits_BK = self.inner(x_BCHW)
         kinds = {"dict": {"logits": logits_BK}, "squeezed": logits_BK[:, 0], "nan": logits_BK * float("nan")}
+        kinds |= {"none": logits_BK[:, :0]}
         return kinds[self.kind]
 
 
@@ -263,11 +306,24 @@ class Odd(nn.Module):
             r"targets are int64 of shape \(2,\): expected a class index for each",
         ),
         ((BlobNet(), blob_images((1, 1)), [1.0]), "targets are float32"),
+        ((BlobNet(), blob_images((1, 1)), ["stroke"]), "targets are no numbers .*expected a class index for each of 1"),
+        ((BlobNet(), blob_images((1, 1)), None), "targets are no numbers"),
+        ((BlobNet(), blob_images((1, 1)), [2**70]), "targets are no numbers"),
+        ((BlobNet(), None, [1]), "images must be a tensor"),
+        ((BlobNet(), blob_images((1, 1)).numpy(), [1]), "images must be a tensor"),
+        ((lambda x_BCHW: x_BCHW, blob_images((1, 1)), [1]), "the model is a function: expected an nn.Module"),
+        ((BlobNet, blob_images((1, 1)), [1]), "the model is a type: expected an nn.Module"),
+        ((BlobNet().to("meta"), blob_images((1, 1)), [1]), "has shapes and no values"),
         ((BlobNet(), blob_images((1, 1))[0], [1]), r"float32 of shape \(1, 32, 32\): expected floats \[B, C, H, W\]"),
         ((BlobNet(), blob_images((1, 1)).byte(), [1]), "images are uint8"),
         ((BlobNet(), blob_images((1, 1)) / 0, [1]), "NaN or infinite"),
         ((BlobNet(), blob_images((1, 1)).repeat(1, 3, 1, 1), [1]), r"cannot take images of shape \(1, 3, 32, 32\)"),
         ((BlobNet(), (blob_images((1, 1)),) * 2, [1]), "cannot take images of shape .*, .*positional"),
+        ((BlobNet(), blob_images((1, 1)).to("meta"), [1]), "without values: expected floats"),
+        ((BlobNet(), blob_images((1, 1)).to_sparse(), [1]), r"\(torch.sparse_coo\): expected floats"),
+        ((nn.Sequential(nn.LazyConv2d(2, 3)), blob_images((1, 1)), [1]), "Sequential is not yet initialised: give it"),
+        ((Odd("none"), blob_images((1, 1)), [1]), r"the shape \(1, 0\) for 1 images: expected logits"),
+        ((Odd("other"), blob_images((1, 1)), [1]), "cannot take images of shape .*'other'"),
         ((Odd("dict"), blob_images((1, 1)), [1]), "gives a dict, not a tensor of logits: wrap it"),
         ((Odd("squeezed"), blob_images((1, 1)), [1]), r"the shape \(1,\) for 1 images: expected logits \[B, K\]"),
         ((Odd("nan"), blob_images((1, 1)), [1]), "logits are no numbers"),

@@ -12,7 +12,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainables.errors import ExplanationError
+from trainables.errors import ExplanationError, OneCell
 from trainables.explain.cams import _EIGEN, _FORMULAS
 from trainables.explain.capture import layer_pass
 from trainables.explain.channel_weights import CHANNELS_AT_ONCE, scorecam_weights_C
@@ -231,6 +231,47 @@ def test_a_solver_that_starts_at_random_ends_at_the_same_map() -> None:
         np.random.seed(seed)
         maps.append(explain(BlobNet(), x_BCHW, [1], Explainer("kpcacam")).maps_BHW)
     assert np.array_equal(*maps)
+
+
+@pytest.mark.parametrize("method", ["eigencam", "kpcacam", "eigengradcam", "segeigencam"])
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_a_component_of_what_is_no_number_is_refused(method: str, broken: float) -> None:
+    class ForgivesNumbers(BlobNet):
+        def forward(self, x_BCHW: Tensor) -> Tensor:
+            return self.head(torch.nan_to_num(self.features(x_BCHW), posinf=0).mean(dim=(2, 3)))
+
+    model = ForgivesNumbers()
+    with torch.no_grad():
+        model.features[0].bias[3] = broken
+    with pytest.raises(ExplanationError, match=f"{method} at layer features: it holds values that are no numbers"):
+        explain(model, blob_images((2, 5)), [1], Explainer(method, "features"))
+
+
+@pytest.mark.parametrize("method", ["eigencam", "kpcacam", "eigengradcam", "segeigencam"])
+@pytest.mark.parametrize("grey", [0.0, 0.5])
+def test_an_image_that_is_the_same_everywhere_has_no_component(method: str, grey: float) -> None:
+    found = explain(BlobNet(), torch.full((1, 1, 32, 32), grey), [1], Explainer(method))
+    assert found.no_positive_evidence_B.tolist() == [True]
+
+
+def test_an_image_of_one_cell_shows_no_place() -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(49, 2))
+    with pytest.raises(OneCell, match="occlusion hides cells of 4 px, and an image of 7 x 7 px has one"):
+        explain(model, torch.rand(1, 1, 7, 7), [1], Explainer("occlusion"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"method": None}, "method is a NoneType: expected its name"),
+        ({"layer": BlobNet().features[0]}, "layer is a Conv2d: expected its path in the model as text"),
+        ({"layer": ["features"]}, "layer is a list"),
+        ({"layer": "features.--1"}, "features has no '--1', but 0, 1"),
+    ],
+)
+def test_what_is_no_name_is_refused(asked: dict, words: str) -> None:
+    with pytest.raises(ExplanationError, match=words):
+        explain(BlobNet(), blob_images((1, 1)), [1], Explainer(**({"method": "gradcam"} | asked)))
 
 
 @pytest.mark.parametrize(

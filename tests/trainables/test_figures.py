@@ -189,9 +189,12 @@ def test_cells_of_the_confusion_matrix() -> None:
     ],
     ids=["one_right", "one_wrong", "all_right", "one_class", "all_alike", "odd_names"],
 )
-def test_every_degenerate_evaluation_is_drawn(probs_NK, labels_N, classes, tmp_path: Path) -> None:
+def test_every_degenerate_evaluation_is_drawn(
+    probs_NK, labels_N, classes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for figure in all_figures(probs_NK, labels_N, classes, "an $odd_{ title"):
         check_readable(figure)
+    monkeypatch.setattr("trainables.evaluation.figures.style.DPI", 40)  # nobody looks at these
     images_NHW = np.zeros((len(labels_N), 8, 20), dtype=np.uint8)
     evaluated = EvaluationArrays(probs_NK, labels_N, classes, probs_NK, images_NHW, ["$.png"] * len(labels_N))
     written = write_figures(tmp_path, evaluated, "t", {})

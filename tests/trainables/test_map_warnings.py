@@ -1,7 +1,7 @@
 """What panels warn of."""
 
 from trainables.explain.explainers import Explainer
-from trainables.explain.map_warnings import MapVerdict, idle_branch, of_any_class, verdict_warnings
+from trainables.explain.map_warnings import MapVerdict, idle_branch, of_any_class, verdict_warnings, verdict_words
 
 PASSED = MapVerdict(True, "CAM beats its controls", True, "depends")
 
@@ -20,6 +20,19 @@ def test_what_nobody_could_tell_is_no_pass() -> None:
     beside, noise = verdict_warnings(["CAM", "coarse", "new"], verdicts)
     assert beside.startswith("Not known to be better than maps") and beside.endswith(": new.")
     assert noise.startswith("Not known to change") and noise.endswith(": coarse, new.")
+
+
+def test_one_failed_test_is_no_pass_and_neither_is_one_that_was_not_made() -> None:
+    told = {
+        (False, True): "do not rely on it",
+        (True, False): "do not rely on it",
+        (False, None): "do not rely on it",
+        (None, True): "not known",
+        (True, None): "not known",
+        (True, True): "beats its controls",
+    }
+    assert {both: verdict_words(MapVerdict(both[0], "", both[1], "")) for both in told} == told
+    assert verdict_words(None) == "not known"
 
 
 def test_maps_of_no_class_are_named() -> None:

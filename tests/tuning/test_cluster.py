@@ -29,6 +29,7 @@ NAP_S = 10.0  # longer than an actor takes to start: Tune gives a trial that wai
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     for name, value in {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(["tests/support", *sys.path])}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # empty, it lets no node declare GPUs
     cluster = Cluster()
     yield cluster
     ray.shutdown()
@@ -54,8 +55,11 @@ def most_at_once(spans: list[tuple[float, float]]) -> int:
     return max(sum(begin <= at < end for begin, end in spans) for at, _ in spans)
 
 
-def plan_of(trials: int):
-    return make_plan(budget__trials=trials, budget__epochs=EPOCHS, algorithm="random", scheduler__name="none")
+def plan_of(trials: int, *architectures: str):
+    return make_plan(
+        budget__trials=trials, budget__epochs=EPOCHS, algorithm="random", scheduler__name="none",
+        architectures={name: {} for name in architectures},
+    )  # fmt: skip
 
 
 def test_a_node_that_joins_is_used(cluster: Cluster, tmp_path: Path) -> None:
@@ -77,3 +81,16 @@ def test_trials_share_a_gpu(cluster: Cluster, tmp_path: Path) -> None:
     with open_sweep(tmp_path / "sweep", plan_of(4)) as sweep:
         spans = run(sweep, Slots(count=2, threads=1, gpu_share=0.5, gpus=1))
     assert most_at_once(spans) == 2, "two halves of one GPU, though there are four CPUs"
+
+
+def test_trials_of_two_sizes_share_a_gpu_one_size_after_the_other(cluster: Cluster, tmp_path: Path) -> None:
+    join(cluster, cpus=4, gpus=1)
+    ray.init(address=cluster.address, log_to_driver=False)
+    slots = Slots(count=2, threads=1, gpu_share=1.0, gpus=1, shares={"baseline_cnn": 0.5, "resnet_vit": 1.0})
+    with open_sweep(tmp_path / "sweep", plan_of(4, "baseline_cnn", "resnet_vit")) as sweep:
+        run(sweep, slots)
+        trials = [sweep.state.trials[number] for number in range(4)]
+    assert [trial.architecture for trial in trials] == ["baseline_cnn", "resnet_vit"] * 2
+    small, large = ([(t.started_at, t.ended_at or 0.0) for t in trials[first::2]] for first in (0, 1))
+    assert (most_at_once(large), most_at_once(small)) == (1, 2)
+    assert max(end for _, end in large) <= min(begin for begin, _ in small), "the largest first"

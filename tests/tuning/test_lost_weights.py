@@ -1,7 +1,6 @@
 """A finalist whose weights are missing or damaged is trained again to its best epoch, and judged by what comes out."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -62,8 +61,10 @@ def config_of(setup: TrialSetup) -> TrialConfig:
 
 @pytest.mark.parametrize("damage", [None, b""])
 def test_lost_weights_come_back_the_same(
-    setup: TrialSetup, test_data: TestData, tmp_path: Path, damage: bytes | None
+    setup: TrialSetup, test_data: TestData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes | None
 ) -> None:
+    monkeypatch.setattr("trainables.evaluation.figures.style.save_quietly", lambda figure, path: None)
+    monkeypatch.setattr("trainables.judging._explain", lambda *about: None)
     config = config_of(setup)
     best = [record for record in begin_training(config, setup) if record.is_best][-1]
     config = config.model_copy(update={"best_epoch": best.epoch})
@@ -88,7 +89,8 @@ def test_who_was_evaluated_is_evaluated_again_only_without_weights(
     submitted: dict[int, tuple[int, int]] = {}
     told: list[str] = []
 
-    def submit(config: TrialConfig, own: TrialSetup, *about: object) -> None:
+    def submit(config: TrialConfig, own: TrialSetup, test: None, folder: Path, gpu_share: float) -> None:
+        assert gpu_share == 0.5, "that of its architecture"
         submitted[config.trial] = config.best_epoch, own.epochs
 
     monkeypatch.setattr(runner, "submit_finalist", submit)
@@ -111,10 +113,10 @@ def test_who_was_evaluated_is_evaluated_again_only_without_weights(
         (setup.trials / "0003" / "best.safetensors").write_bytes(content)
         (setup.trials / "0001" / "best.safetensors").write_bytes(content[:-1])
         monkeypatch.setattr(sweep, "tell", told.append)
+        slots = runner.Slots(8, 1, 1.0, 1, {"resnet_vit": 0.5})
         new = runner.evaluate_finalists(
-            list(sweep.state.trials.values()), tmp_path / "setup.json", None, tmp_path, SimpleNamespace(gpu_share=0.0),
-            sweep, Stopping(),
-        )  # fmt: skip
+            list(sweep.state.trials.values()), tmp_path / "setup.json", None, tmp_path, slots, sweep, Stopping()
+        )
     assert [trial.number for trial in new] == list(submitted) == [1, 2, 3]
     assert submitted == {1: (1, EPOCHS), 2: (1, 2), 3: (1, EPOCHS)}, "rates end where they did"
     assert told == [

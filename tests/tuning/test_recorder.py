@@ -128,6 +128,23 @@ def test_a_trial_that_is_killed_from_outside_goes_on_twice_at_most(sweep: OpenSw
     assert recorded.decided == [("goes on", 1), ("goes on", 1), ("failed", 1)]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The actor died because its node has died. Node Id: 5f\n",
+        "The actor c7 is unavailable: The actor is temporarily unavailable: RpcError: Socket closed rpc_code: 14.\n",
+    ],
+)
+def test_a_trial_goes_on_however_often_its_node_is_lost(sweep: OpenSweep, tmp_path: Path, words: str) -> None:
+    (tmp_path / "error.txt").write_text(words)
+    recorded = Recorded(sweep)
+    begin(sweep, 0)
+    for _ in range(4):
+        recorded.error(0, tmp_path / "error.txt")
+    assert recorded.decided == [("goes on", 0)] * 4
+    assert not sweep.state.trials[0].has_ended
+
+
 def test_a_crash_of_before_this_driver_is_no_fault_of_a_trial_that_is_killed_now(
     sweep: OpenSweep, tmp_path: Path
 ) -> None:

@@ -1,7 +1,6 @@
 """Finalists trained again, without Ray: what the journal lacks and no more, each with a seed of its own."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -54,7 +53,12 @@ def test_only_what_the_journal_lacks_is_trained(
         return (SeedEvaluated if over == "seed" else FoldEvaluated)(trial=trial, epoch=1, validation={}, **own)
 
     submitted: list[TrialConfig] = []
-    monkeypatch.setattr(runner, "submit_retraining", lambda config, setup, gpu_share: submitted.append(config))
+
+    def submit(config: TrialConfig, setup: TrialSetup, gpu_share: float) -> None:
+        assert gpu_share == 0.5, "that of its architecture"
+        submitted.append(config)
+
+    monkeypatch.setattr(runner, "submit_retraining", submit)
     monkeypatch.setattr(runner, "_record", lambda waiting, sweep, stopping: None)
     with open_sweep(tmp_path / "s", make_plan()) as sweep:
         for number in (0, 1):
@@ -63,7 +67,7 @@ def test_only_what_the_journal_lacks_is_trained(
         for known in (event(0, 0), event(0, 2)):
             sweep.append(known)
         trials = list(sweep.state.trials.values())
-        slots = SimpleNamespace(gpu_share=0.0)
+        slots = runner.Slots(8, 1, 1.0, 1, {"resnet_vit": 0.5})
         runner.train_again(trials, over, 4, tmp_path / "setup.json", slots, sweep, Stopping())
         again = sweep.state.retrained(over)
     last = [4] if over == "seed" else []  # the search's training was on fold 0; it is none of the four seeds

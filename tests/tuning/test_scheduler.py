@@ -232,7 +232,7 @@ def test_more_trials_than_gpus_hold_are_refused() -> None:
 
 @pytest.mark.parametrize(("peak_mib", "share"), [(1000, 0.125), (12_000, 0.25), (30_000, 0.5), (60_000, 1.0), (1e6, 1)])
 def test_a_trial_gets_the_smallest_share_of_a_gpu_that_holds_it(peak_mib: float, share: float) -> None:
-    assert fitting_share(peak_mib, 80_000) == share
+    assert fitting_share(peak_mib, [100_000, 80_000]) == share
 
 
 def test_a_process_that_is_free_goes_to_the_newest_trial(judged: Judged) -> None:

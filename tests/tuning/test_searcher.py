@@ -1,5 +1,7 @@
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import optuna
@@ -166,10 +168,17 @@ def test_a_metric_that_is_missing_is_not_reported(make) -> None:
     assert searched.told[0].intermediate_values == {EPOCHS: 0.6}
 
 
+@cache
+def undisturbed(algorithm: str) -> list[dict]:
+    plan = make_plan(search__algorithm=algorithm, budget__trials=16)
+    with TemporaryDirectory() as folder, open_sweep(Path(folder), plan) as sweep:
+        return Searched(sweep).run_through(16)
+
+
 @pytest.mark.parametrize("algorithm", ["tpe", "random", "cmaes", "gp"])
 def test_same_seed_same_proposals(make, algorithm: str) -> None:
     settings = {"search__algorithm": algorithm, "budget__trials": 16}
-    one = make(**settings).run_through(16)
+    one = undisturbed(algorithm)
     assert make(**settings).run_through(16) == one
     other = make(**settings, seed=1).run_through(16)
     assert [config["hyperparameters"] for config in other[1:]] != [config["hyperparameters"] for config in one[1:]]
@@ -181,13 +190,11 @@ def test_a_sweep_that_goes_on_proposes_what_an_undisturbed_one_would(
     tmp_path: Path, algorithm: str, after: int
 ) -> None:
     plan = make_plan(search__algorithm=algorithm, budget__trials=16)
-    with open_sweep(tmp_path / "whole", plan) as sweep:
-        whole = Searched(sweep).run_through(16)
     with open_sweep(tmp_path / "broken", plan) as sweep:
         before = Searched(sweep).run_through(after)
     with open_sweep(tmp_path / "broken") as sweep:
         rest = Searched(sweep).run_through(16 - after)
-    assert before + rest == whole
+    assert before + rest == undisturbed(algorithm)
 
 
 def test_an_interrupted_trial_comes_first_and_keeps_number_seed_and_epochs(tmp_path: Path) -> None:

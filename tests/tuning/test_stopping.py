@@ -55,6 +55,25 @@ def test_nothing_is_waited_for_where_nothing_runs_or_ray_is_gone(clock: Clock) -
     assert ends(idle) and ends(lost)
 
 
+def test_what_runs_has_its_part_of_the_time_that_is_left(clock: Clock) -> None:
+    asked, whole = Stopping(time_budget_s=100, spent_s=20), "the time budget of 100 s is spent"
+    asked.allot(0.25)
+    clock.now_s += 19
+    assert not asked.out_of_time
+    clock.now_s += 2
+    assert asked.out_of_time and asked("t", {})
+    assert asked.out_of_time_reason == f"its part of {whole}"
+    asked.allot(1.0)
+    assert not asked.out_of_time, "the next has all that is left"
+    clock.now_s += 59
+    assert asked.out_of_time and asked.out_of_time_reason == whole
+    asked.allot(0.5)
+    assert asked.out_of_time, "no part of nothing"
+    unlimited = Stopping()
+    unlimited.allot(0.0)
+    assert not unlimited.out_of_time
+
+
 @pytest.mark.parametrize(("cause", "raised"), [("user", Interrupted), ("disk", DiskFull)])
 def test_tune_is_left_without_its_own_clean_up(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, cause: str, raised: type

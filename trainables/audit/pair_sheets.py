@@ -58,7 +58,7 @@ def pair_preprocessing_figure(
         name_row(axes_RC[row, 0], sample.label)
     for number, head in enumerate(heads):
         for side, modality in enumerate(modalities):
-            axes_RC[0, 3 * number + side].set_title(f"{modality} {head}", fontsize=7, parse_math=False)
+            axes_RC[0, 3 * number + side].set_title(f"{modality} {head}", fontsize=7, y=1, parse_math=False)
     return figure
 
 

@@ -34,7 +34,7 @@ def show(axes: Axes, slice_HW: np.ndarray) -> None:
 
 def name_cell(axes: Axes, name: str) -> None:
     """Write a file's name above its cell."""
-    axes.set_title(_short(name), fontsize=6, pad=2, parse_math=False)  # names hold "$", too
+    axes.set_title(_short(name), fontsize=6, pad=2, y=1, parse_math=False)  # names hold "$", too
 
 
 def size_cell(axes: Axes, slice_HW: np.ndarray) -> None:

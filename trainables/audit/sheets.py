@@ -48,7 +48,7 @@ def draw_preprocessing_sheet(
             size_cell(axes_RC[row, column], cell_HW)
         name_row(axes_RC[row, 0], labels[row])
     for column, head in enumerate(heads):
-        axes_RC[0, column].set_title(head, fontsize=8)
+        axes_RC[0, column].set_title(head, fontsize=8, y=1)
     save_quietly(figure, path)
 
 

@@ -2,8 +2,9 @@
 
 BEST_WEIGHTS = "best.safetensors"
 BEST_VALIDATION = "best_validation.npz"
+EPOCH_WEIGHTS = "model_epoch_"
 
 
 def epoch_weights(epoch: int) -> str:
     """Return the name of the weights that are kept of one epoch, best or not."""
-    return f"model_epoch_{epoch:03d}.safetensors"
+    return f"{EPOCH_WEIGHTS}{epoch:03d}.safetensors"

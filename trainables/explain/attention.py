@@ -68,7 +68,7 @@ def attention_pass(subject: Subject, vit: Vit, target: int) -> AttentionPass:
                 f"{where}: attention has the shape {tuple(block.shape)}, and it has {num_tokens} tokens: "
                 "not from all to all (windows, or tokens left out); use gradcam"
             )
-        if not torch.allclose(block.detach().sum(dim=3), torch.ones((), device=block.device), atol=1e-3):
+        if not torch.allclose(block.detach().sum(dim=3), block.new_ones(()), atol=1e-3):
             raise ExplanationError(
                 f"{where}: rows of its attention do not sum to 1, so shares mean nothing; use gradcam"
             )

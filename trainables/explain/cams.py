@@ -31,6 +31,7 @@ from trainables.explain.capture import LayerPass, Score, layer_pass
 from trainables.explain.channel_weights import CHANNEL_WEIGHTS
 from trainables.explain.explainers import METHODS
 from trainables.explain.layers import SpatialLayer
+from trainables.explain.localisation import EVEN_FRACTION
 from trainables.explain.subject import Subject, class_score_B
 
 MAX_EIGEN_CELLS = 4096  # 64 x 64; the full decomposition takes 3 s there and holds cells x cells numbers
@@ -65,6 +66,10 @@ def cam_map(subject: Subject, layer: SpatialLayer, method: str, target: int) -> 
     if reason:
         raise ExplanationError(f"{method} at layer {layer.path}: {reason}")
     seen = layer_pass(subject, layer, _score(method, target), second_order=method == "shapleycam")
+    if method in _EIGEN:
+        _require_numbers(layer, method, seen)
+    if method == "kpcacam" and _is_even(layer.to_BCHW(seen.activations)):
+        return np.zeros(layer.grid, np.float32)
     if method in CHANNEL_WEIGHTS:
         weights_C = CHANNEL_WEIGHTS[method](subject, layer, seen, target)
         map_HW = torch.einsum("c,chw->hw", weights_C, layer.to_BCHW(seen.activations)[0]).cpu().numpy()
@@ -73,6 +78,19 @@ def cam_map(subject: Subject, layer: SpatialLayer, method: str, target: int) -> 
     if method in _EIGEN and _is_reversed(map_HW, layer, method, seen):
         map_HW = -map_HW
     return map_HW.clip(min=0)
+
+
+def _require_numbers(layer: SpatialLayer, method: str, seen: LayerPass) -> None:
+    """Refuse what the library would take for 0, or fail at."""
+    used = [seen.activations, seen.gradients] if METHODS[method].class_specific else [seen.activations]
+    if not all(bool(torch.isfinite(one).all()) for one in used):
+        raise ExplanationError(f"{method} at layer {layer.path}: it holds values that are no numbers; use another")
+
+
+def _is_even(maps_BCHW: Tensor) -> bool:
+    """Return whether all cells hold the same: of these kernel PCA's first component is what rounding left."""
+    spread = maps_BCHW.amax(dim=(2, 3)) - maps_BCHW.amin(dim=(2, 3))
+    return bool(spread.max() <= EVEN_FRACTION * maps_BCHW.abs().max())
 
 
 def _is_reversed(map_HW: np.ndarray, layer: SpatialLayer, method: str, seen: LayerPass) -> bool:

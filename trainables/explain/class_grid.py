@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, short_names, width_in, wrapped
 from trainables.evaluation.figures.most_wrong import surest_mistakes
-from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save
+from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, title_above
 from trainables.explain.display import display_maps
 from trainables.explain.engine import Explanation
 from trainables.explain.explained import Explained
@@ -159,7 +159,7 @@ def grid_figure(tiles: Sequence[Tile], classes: Sequence[str], heading: str) -> 
             axes.axis("off")
         for axes, tile in zip(axes_row, own, strict=False):
             draw_overlay(axes, tile.image_HW, tile.map_HW)
-            axes.set_title(f"true: {short[tile.true]}\npred.: {short[tile.predicted]}", fontsize=FONT_PT, pad=2)
+            title_above(axes, f"true: {short[tile.true]}\npred.: {short[tile.predicted]}")
     return figure
 
 

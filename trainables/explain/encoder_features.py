@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, wrapped
-from trainables.evaluation.figures.style import save, words_below
+from trainables.evaluation.figures.style import save, title_above, words_below
 from trainables.explain.cross_look import CrossLook
 from trainables.explain.panels import COLORMAP, SCALE_IN
 from trainables.explain.wide_figures import (
@@ -77,7 +77,7 @@ def features_figure(look: CrossLook, title: str, colormap: str = COLORMAP) -> Fi
 def _draw_map(axes: Axes, map_hw: np.ndarray, title: str, ends: tuple[float, float], colormap: str) -> None:
     axes.axis("off")
     axes.imshow(map_hw, cmap=colormap, vmin=ends[0], vmax=ends[1], interpolation="nearest")
-    axes.set_title(f"{title}\n{map_hw.mean():.3g}", fontsize=FONT_PT, pad=2)
+    title_above(axes, f"{title}\n{map_hw.mean():.3g}")
 
 
 def _draw_ends(axes: Axes, ends: tuple[float, float], label: str, colormap: str) -> None:

@@ -64,7 +64,11 @@ def explain(model: nn.Module, images: Images, targets_B: Targets, explainer: Exp
     not depend on what is in the batch.
     Raises ExplanationError, never a map that means nothing.
     """
-    device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
+    if not isinstance(model, nn.Module):
+        raise ExplanationError(f"the model is a {type(model).__name__}: expected an nn.Module, whose layers have paths")
+    device = next((one.device for one in model.state_dict().values() if isinstance(one, Tensor)), torch.device("cpu"))
+    if device.type == "meta":
+        raise ExplanationError("the model has shapes and no values (device meta): load its weights")
     with undisturbed(device):
         private = private_copy(model)
         cases = checked_images(images, device, explainer.image)

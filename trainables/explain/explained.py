@@ -1,6 +1,6 @@
 """A trained model and the images whose answers are to be explained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +84,11 @@ class Explained:
                 return 1 - asking
         there = " or ".join(f"{stack}.0.attention" for stack in stacks) or "there is none in this model"
         raise ExplanationError(f"{path or 'no layer'}: is no attention between images; {there}")
+
+    def of_record(self) -> Iterator[tuple[Explainer, Explanation]]:
+        """Yield the explainers of the record that can be used, each with its map of the first case."""
+        for known in self.usable(self.architecture.explainers)[0]:
+            yield known, self.maps([known], [0], [0])[known.name]
 
     def usable(self, explainers: Sequence[Explainer]) -> tuple[list[Explainer], list[str], list[str]]:
         """Return the explainers that work, which images of this size are too small for, and why others failed.

@@ -73,6 +73,8 @@ def method_named(spelling: str) -> str:
 
     Raises ExplanationError with the nearest names, or with the reason why a method of that name is not built.
     """
+    if not isinstance(spelling, str):
+        raise ExplanationError(f"method is a {type(spelling).__name__}: expected its name, e.g. 'gradcam'")
     name = re.sub(r"[^a-z0-9+]", "", spelling.lower()).replace("plusplus", "++")
     if name in METHODS or name == AUTO:
         return name
@@ -104,6 +106,10 @@ class Explainer:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "method", method_named(self.method))
+        if not isinstance(self.layer, str):  # grad-cam itself takes modules
+            raise ExplanationError(
+                f"layer is a {type(self.layer).__name__}: expected its path in the model as text, e.g. 'cnn.layer4.-1'"
+            )
         if self.method != "rollout" and (self.head_fusion, self.discard_fraction) != ("mean", 0.0):
             raise ExplanationError(
                 f"head_fusion and discard_fraction are rollout's, not of {self.method}: leave them out"

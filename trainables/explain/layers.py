@@ -112,7 +112,7 @@ def full_path(model: nn.Module, path: str) -> str:
     done: list[str] = []
     for part in path.split("."):
         names = [name for name, _ in module.named_children()]
-        if part.lstrip("-").isdecimal() and part.startswith("-") and int(part) >= -len(names):
+        if part.startswith("-") and part[1:].isdecimal() and int(part) >= -len(names):
             part = names[int(part)]
         if part not in names:
             where = ".".join(done) or "the model"

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from trainables.explain.explainers import AUTO, METHODS, Explainer
 
 IDLE_FRACTION = 0.05  # of both branches' parts in the answer: a branch with less of it hardly took part
+PASSED, FAILED, NOT_KNOWN = "beats its controls", "do not rely on it", "not known"
+WHAT_IT_MEANS: Mapping[str, str] = {
+    PASSED: "better than maps that know nothing of the model, and changed when the model's weights were noise",
+    NOT_KNOWN: "to be better than maps that know nothing of the model, or to change when the model's weights are noise",
+}
 LEAST_WHOLE = 0.01  # of a logit, both parts together: less is nothing that could be shared
 
 
@@ -19,13 +24,22 @@ class MapVerdict:
     of_noise: str
 
 
+def verdict_words(verdict: MapVerdict | None) -> str:
+    """Return in some words, for a small picture, whether a map passed its tests; None is of one that had none."""
+    told = (None, None) if verdict is None else (verdict.beats_controls, verdict.depends_on_model)
+    return FAILED if False in told else NOT_KNOWN if None in told else PASSED
+
+
+def verdict_failures(name: str, verdict: MapVerdict) -> list[str]:
+    """Return the tests that an explainer of this name failed."""
+    failed = [verdict.beside_controls] if verdict.beats_controls is False else []
+    return failed + ([f"{name}: {verdict.of_noise}"] if verdict.depends_on_model is False else [])
+
+
 def verdict_warnings(shown: Sequence[str], verdicts: Mapping[str, MapVerdict]) -> list[str]:
     """Return the tests that shown explainers failed, and of which of them nothing is known: that is no pass."""
     known = {name: verdicts[name] for name in shown if name in verdicts}
-    failed = []
-    for name, one in known.items():
-        failed += [one.beside_controls] if one.beats_controls is False else []
-        failed += [f"{name}: {one.of_noise}"] if one.depends_on_model is False else []
+    failed = [text for name, one in known.items() for text in verdict_failures(name, one)]
     unproved = [name for name in shown if name not in known or known[name].beats_controls is None]
     untested = [name for name in shown if name not in known or known[name].depends_on_model is None]
     unknown = [

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainables.errors import OneCell
+
 VARIANTS_AT_ONCE = 32
 CELLS = 14  # along each side; small images have cells of 4 px and fewer of them
 SMALLEST_CELL_PX = 4
@@ -15,10 +17,12 @@ def occlusion_map(score_B: Callable[[Tensor], Tensor], image_1CHW: Tensor, margi
     """Return drops_HW, signed: below 0 where hiding helps the class. Zeiler and Fergus 2014 (arXiv:1311.2901).
 
     The image is divided into cells; hidden is a cell with a margin on each side, by the mean of each channel, so that
-    neighbouring squares overlap while the map lies over the image as a grid does.
+    neighbouring squares overlap while the map lies over the image as a grid does. Raises OneCell for tiny images.
     """
     height, width = image_1CHW.shape[2:]
     rows, columns = _edges(height), _edges(width)
+    if len(rows) == len(columns) == 2:
+        raise OneCell(f"occlusion hides cells of {SMALLEST_CELL_PX} px, and an image of {height} x {width} px has one")
     fill_C11 = image_1CHW[0].mean(dim=(1, 2), keepdim=True)
     squares = [
         (_with_margin(rows, row, margin_cells), _with_margin(columns, column, margin_cells))

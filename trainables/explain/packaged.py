@@ -122,8 +122,7 @@ def explainers_for(explained: Explained, asked: Explainer | None) -> tuple[list[
         return _of_each_image(explained, asked)
     asked = replace(asked, image=explained.image_of(asked))
     found = explained.maps([asked], [0], [0])[asked.name]
-    for known in explained.usable(explained.architecture.explainers)[0]:
-        own = explained.maps([known], [0], [0])[known.name]
+    for known, own in explained.of_record():
         fusion = known.head_fusion, known.discard_fraction
         same_place = (own.method, own.layer, own.image) == (found.method, found.layer, found.image)
         if same_place and fusion == (asked.head_fusion, asked.discard_fraction):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from trainables.errors import ExplanationError
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, wrapped
-from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, say_instead, words_below
+from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, say_instead, title_above, words_below
 from trainables.explain.display import display_maps
 from trainables.explain.localisation import is_blank
 
@@ -126,7 +126,7 @@ def _views(panel: Panel) -> dict[str, np.ndarray | None]:
 def _draw_image(axes: Axes, image_HW: np.ndarray, title: str, tile_in: float) -> None:
     axes.axis("off")
     axes.imshow(image_HW, cmap="gray", vmin=0, vmax=255)
-    axes.set_title(wrapped(title, tile_in), fontsize=FONT_PT, pad=2)
+    title_above(axes, wrapped(title, tile_in))
 
 
 def _draw_scale(axes: Axes, colormap: str) -> None:

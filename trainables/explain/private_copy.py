@@ -5,6 +5,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,11 +27,14 @@ def private_copy(model: nn.Module) -> nn.Module:
         raise ExplanationError("a TorchScript model: its layers cannot be watched; give the nn.Module it was made from")
     with torch.inference_mode(False):  # the copies of inference tensors must be ordinary ones
         try:
-            private = copy.deepcopy(_plain(model))
+            private = copy.deepcopy(_plain(model), _detached(model))
         except (RuntimeError, TypeError) as error:
             raise ExplanationError(f"{type(model).__name__} cannot be copied ({first_line(error, 160)})") from error
         _remove_compilation(private)
-        return private.requires_grad_(False).float().eval()
+        try:
+            return private.requires_grad_(False).float().eval()
+        except ValueError as error:
+            raise ExplanationError(f"{type(model).__name__} is not yet initialised: give it a batch first") from error
 
 
 @contextmanager
@@ -65,6 +69,15 @@ def _seeded(device: torch.device) -> Iterator[None]:
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
+
+
+def _detached(model: nn.Module) -> dict[int, Any]:
+    """Return copies of what modules keep of a pass, as deepcopy's memo: it refuses tensors that have a graph."""
+    kept: list[Any] = []
+    for value in (value for module in model.modules() for value in vars(module).values()):
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+        kept += [value, *inner]
+    return {id(one): one.detach().clone() for one in kept if isinstance(one, torch.Tensor) and not one.is_leaf}
 
 
 def _plain(model: nn.Module) -> nn.Module:

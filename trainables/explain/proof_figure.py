@@ -18,6 +18,7 @@ from trainables.evaluation.figures.style import (
     save,
     say_instead,
     style_axes,
+    title_above,
     words_below,
 )
 from trainables.explain.proof import FIGURES
@@ -79,7 +80,7 @@ def proof_figure(summaries: Sequence[ExplainerSummary], title: str, further: Seq
 def _draw_figure(axes: Axes, summaries: Sequence[ExplainerSummary], name: str) -> None:
     style_axes(axes)
     better = "higher" if FIGURES[name] == "max" else "lower"
-    axes.set_title(f"{TITLES[name]}\n({better} is better)", fontsize=FONT_PT, pad=3)
+    title_above(axes, f"{TITLES[name]}\n({better} is better)", away_pt=3)
     axes.set_xlim(-0.05, 1.05)
     axes.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
     axes.grid(axis="x", color="0.9", linewidth=0.5)

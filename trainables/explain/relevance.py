@@ -27,7 +27,7 @@ def relevance_BNN(score: Tensor, blocks: Sequence[Tensor]) -> Tensor:  # noqa: N
         reason = first_line(error, 160)
         raise ExplanationError(f"the class's logit has no gradient by every block's attention ({reason})") from error
     num_tokens = blocks[0].shape[-1]
-    identity_NN = torch.eye(num_tokens, device=blocks[0].device)
+    identity_NN = torch.eye(num_tokens, dtype=torch.float32, device=blocks[0].device)
     relevance_BNN = identity_NN.expand(len(blocks[0]), -1, -1)
     for attention_BHNN, gradient_BHNN in zip(blocks, gradients, strict=True):
         change_BNN = (gradient_BHNN.float() * attention_BHNN.detach().float()).clamp(min=0).mean(dim=1)

@@ -36,13 +36,14 @@ class Subject:
 
     def logits_BK(self, x_BCHW: Tensor) -> Tensor:  # noqa: N802
         """Return float32 logits for variants of the image. Raises ExplanationError for what are no logits."""
-        given = [image.expand(len(x_BCHW), -1, -1, -1) for image in self.images]
-        given[self.index] = x_BCHW
+        variants = (image.expand(len(x_BCHW), -1, -1, -1) for image in self.images)
+        given = [x_BCHW if n == self.index else image for n, image in enumerate(variants)]
+        given = [image.clone() for image in given]  # a model may normalise what it is given in place
         output = self.model(*given)
         if not isinstance(output, Tensor):
             kind = type(output).__name__
             raise ExplanationError(f"the model gives a {kind}, not a tensor of logits: wrap it so that it gives these")
-        if output.ndim != 2 or len(output) != len(x_BCHW):
+        if output.ndim != 2 or len(output) != len(x_BCHW) or not output.shape[1]:
             raise ExplanationError(
                 f"the model gives the shape {tuple(output.shape)} for {len(x_BCHW)} images: "
                 "expected logits [B, K], or [B, 1] of a model with one logit"
@@ -67,12 +68,14 @@ def class_score_B(logits_BK: Tensor, target: int) -> Tensor:  # noqa: N802
 
 def checked_images(images: Images, device: torch.device, index: int) -> tuple[Tensor, ...]:
     """Return float32 images_BCHW, one per input of the model, as tensors of our own. Raises ExplanationError."""
-    given = (images,) if isinstance(images, Tensor) else tuple(images)
+    given = (images,) if isinstance(images, Tensor) else tuple(images) if isinstance(images, Sequence) else ()
     if not given or not all(isinstance(one, Tensor) for one in given):
         raise ExplanationError("images must be a tensor [B, C, H, W], or one for each image of a case")
     for one in given:
-        if one.ndim != 4 or not one.is_floating_point() or min(one.shape) < 1:
-            shape = f"{one.dtype} of shape {tuple(one.shape)}".removeprefix("torch.")
+        is_plain = one.layout == torch.strided and not one.is_meta
+        if one.ndim != 4 or not one.is_floating_point() or min(one.shape) < 1 or not is_plain:
+            kind = "" if is_plain else " without values" if one.is_meta else f" ({one.layout})"
+            shape = f"{one.dtype} of shape {tuple(one.shape)}{kind}".removeprefix("torch.")
             raise ExplanationError(f"images are {shape}: expected floats [B, C, H, W], at least one")
         if len(one) != len(given[0]):
             raise ExplanationError(f"cases have {len(given[0])} first and {len(one)} later images: each needs all")
@@ -86,7 +89,13 @@ def checked_images(images: Images, device: torch.device, index: int) -> tuple[Te
 
 def checked_targets(targets_B: Targets, num_cases: int) -> list[int]:
     """Return the class asked for of each case. Raises ExplanationError."""
-    targets = torch.as_tensor(targets_B)
+    try:
+        targets = torch.as_tensor(targets_B)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:  # whatever it is, torch has a word for it
+        reason = first_line(error, 160)
+        raise ExplanationError(
+            f"targets are no numbers ({reason}): expected a class index for each of {num_cases} images"
+        ) from error
     if targets.shape != (num_cases,) or targets.is_floating_point() or targets.dtype == torch.bool:
         given = f"{targets.dtype} of shape {tuple(targets.shape)}".removeprefix("torch.")
         raise ExplanationError(f"targets are {given}: expected a class index for each of {num_cases} images")
@@ -100,9 +109,9 @@ def checked_logits_BK(model: nn.Module, images: tuple[Tensor, ...], targets: Seq
         for one_case in zip(*(one.split(1) for one in images), strict=True):
             try:
                 rows.append(Subject(model, one_case).logits_BK(one_case[0]))
-            except (torch.OutOfMemoryError, ExplanationError):
+            except (torch.OutOfMemoryError, MemoryError, ExplanationError):
                 raise
-            except (ValueError, RuntimeError, TypeError, AssertionError) as error:
+            except Exception as error:  # the model's own code may raise anything
                 shapes = ", ".join(str(tuple(one.shape)) for one in one_case)
                 reason = first_line(error, 160)
                 raise ExplanationError(f"the model cannot take images of shape {shapes} ({reason})") from error

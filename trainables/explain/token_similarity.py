@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, shortened, wrapped
-from trainables.evaluation.figures.style import save, style_axes, words_below
+from trainables.evaluation.figures.style import save, style_axes, title_above, words_below
 from trainables.explain.cross_look import CrossLook
 from trainables.explain.wide_figures import TEXT_IN, WIDE_IN, wide_figure
 
@@ -102,7 +102,7 @@ def similarity_figure(look: CrossLook, stages: Mapping[str, TokenSimilarity], ti
     for axes, (stage, found) in zip(row, stages.items(), strict=True):
         image = axes.imshow(found.cosine_NN, cmap=DIVERGING, vmin=-1, vmax=1, interpolation="nearest")
         style_axes(axes)
-        axes.set_title(f"{stage} cross attention\n{_numbers(found)}", fontsize=FONT_PT, pad=3)
+        title_above(axes, f"{stage} cross attention\n{_numbers(found)}", away_pt=3)
         axes.set_xlabel(f"place in {second}, row by row", fontsize=FONT_PT, labelpad=1)
         axes.set_ylabel(f"place in {first}, row by row", fontsize=FONT_PT, labelpad=1)
     bar = figure.colorbar(image, ax=row, ticks=[-1, 0, 1])

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, wrapped
-from trainables.evaluation.figures.style import WIDTH_IN, new_figure
+from trainables.evaluation.figures.style import WIDTH_IN, new_figure, title_above
 from trainables.explain.localisation import to_image_grid
 from trainables.explain.panels import MOST_OPAQUE, SCALE_IN
 
@@ -47,7 +47,7 @@ def draw_image(axes: Axes, image_HW: np.ndarray, title: str, width_in: float) ->
     """Draw uint8 image_HW under its title."""
     axes.axis("off")
     axes.imshow(image_HW, cmap="gray", vmin=0, vmax=255)
-    axes.set_title(wrapped(title, width_in), fontsize=FONT_PT, pad=2)
+    title_above(axes, wrapped(title, width_in))
 
 
 def lay_over(axes: Axes, map_hw: np.ndarray, image_hw: tuple[int, int], highest: float, colormap: str) -> None:

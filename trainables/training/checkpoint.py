@@ -19,6 +19,7 @@ from trainables.training.learner import Learner
 from trainables.training.run import EpochRecord, TrainingRun
 
 KEPT_STATES = 2
+STATES = "state_epoch_"
 AFFORDABLE_SHARE = 0.02  # of the time: a state that costs less is written more often than it must be
 FIRST_COST_S = 0.1  # before the first one is written
 
@@ -40,12 +41,12 @@ class Progress:
 
 def state_files(folder: Path) -> list[Path]:
     """Return the states that a trial's folder holds, the newest first."""
-    found = {int(match[1]): path for path in folder.glob("state_epoch_*.pt") if (match := _NAME.fullmatch(path.name))}
+    found = {int(match[1]): path for path in folder.glob(f"{STATES}*.pt") if (match := _NAME.fullmatch(path.name))}
     return [found[epoch] for epoch in sorted(found, reverse=True)]
 
 
 _FAULTS = (RuntimeError, EOFError, KeyError, TypeError, ValueError, OSError)
-_NAME = re.compile(r"state_epoch_(\d+)\.pt")
+_NAME = re.compile(rf"{STATES}(\d+)\.pt")
 
 
 class Checkpoint:
@@ -93,7 +94,7 @@ class Checkpoint:
         if not (is_due or wanted or time.monotonic() - self._written_at_s >= wait_s):
             return
         began_s = time.monotonic()
-        path = self._folder / f"state_epoch_{progress.epoch:04d}.pt"
+        path = self._folder / f"{STATES}{progress.epoch:04d}.pt"
         part = path.with_suffix(".part")
         torch.save({"of": self._of, "learner": learner.state(), "progress": asdict(progress)}, part)
         put_in_place(part, path)

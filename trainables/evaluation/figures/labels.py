@@ -2,6 +2,7 @@
 
 from bisect import bisect
 from collections.abc import Sequence
+from functools import lru_cache
 
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
@@ -21,6 +22,7 @@ def metric_title(metric: str) -> str:
     return METRIC_TITLES.get(metric, metric.replace("_", " "))
 
 
+@lru_cache(maxsize=4096)  # the figures of an evaluation share title and names
 def width_in(text: str) -> float:
     """Return how wide one line is at FONT_PT."""
     with quiet_glyphs():

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from matplotlib.figure import Figure
 
-from trainables.evaluation.figures.labels import FONT_PT, LINE_IN, short_names, shortened, width_in
-from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, say_instead
+from trainables.evaluation.figures.labels import LINE_IN, short_names, shortened, width_in
+from trainables.evaluation.figures.style import WIDTH_IN, new_figure, save, say_instead, title_above
 
 COLUMNS = 3
 MOST_SHOWN = 12
@@ -61,7 +61,7 @@ def most_wrong_figure(
             f"probability {probs_NK[index, predicted]:.2f}",
             shortened(PurePosixPath(names[index]).name, TILE_IN),
         )
-        axes.set_title("\n".join(lines), fontsize=FONT_PT, pad=2)
+        title_above(axes, "\n".join(lines))
     return figure
 
 

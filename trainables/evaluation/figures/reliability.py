@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from trainables.evaluation.calibration import ECE_BINS, expected_calibration_error
 from trainables.evaluation.figures.labels import FONT_PT
-from trainables.evaluation.figures.style import BLUE, GREY, SKY, new_figure, save, say_instead, style_axes
+from trainables.evaluation.figures.style import BLUE, GREY, SKY, new_figure, save, say_instead, style_axes, title_above
 
 
 def draw_reliability(
@@ -36,7 +36,7 @@ def reliability_figure(
         style_axes(lower)
         _draw_panel(upper, lower, panel_probs_NK, labels_N)
         ece = expected_calibration_error(panel_probs_NK, labels_N)
-        upper.set_title(name + ("ECE –" if ece is None else f"ECE {ece:.3f}"), fontsize=FONT_PT, pad=5)
+        title_above(upper, name + ("ECE –" if ece is None else f"ECE {ece:.3f}"), away_pt=5)
     lowest = np.floor(ECE_BINS / probs_NK.shape[1]) / ECE_BINS
     ticks = [0.5, 0.75, 1] if probs_NK.shape[1] == 2 else [0.25, 0.5, 0.75, 1]
     grid[0, 0].set(xlim=(lowest, 1), ylim=(0, 1), yticks=[0, 0.25, 0.5, 0.75, 1])

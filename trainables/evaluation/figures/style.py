@@ -39,6 +39,12 @@ def style_axes(axes: Axes) -> None:
     axes.spines[["left", "bottom"]].set_linewidth(0.5)
 
 
+def title_above(axes: Axes, title: str, away_pt: float = 2.5) -> None:
+    """Write above the axes, which have nothing of their own there."""
+    # without y, matplotlib measures every letter of the axes six times a figure to find a free height
+    axes.set_title(title, fontsize=FONT_PT, pad=away_pt, y=1)
+
+
 def say_instead(axes: Axes, reason: str) -> None:
     """Write into the axes why nothing is drawn there."""
     axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center", fontsize=FONT_PT)

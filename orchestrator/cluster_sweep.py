@@ -1,0 +1,79 @@
+"""What a sweep on several machines needs beyond one on this machine alone: checked before its first trial."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from orchestrator.errors import BadInput
+from orchestrator.inspecting.architectures import check_architecture
+from orchestrator.journal import ArchitectureChecked
+from orchestrator.object_store import ObjectStore
+from orchestrator.shared_path import network_type
+from orchestrator.space import Space
+from orchestrator.sweep_planning import PlannedSweep
+from orchestrator.sweep_request import LOCAL, SweepRequest
+
+
+def ready_cluster(planned: PlannedSweep, request: SweepRequest, storage: Path | ObjectStore) -> PlannedSweep:
+    """Return the plan with what its nodes' GPUs hold, once every node is found fit and can ask this machine for images.
+
+    `storage` holds the sweep's folder. Raises BadInput that names a node at fault, and for an embedded MLflow store on
+    a network file system, where SQLite's write-ahead log does not work.
+    """
+    from orchestrator.tuning.node_checks import check_nodes
+    from orchestrator.tuning.shipping import serve_driver_files
+
+    kind = network_type(request.home.mlflow)
+    if request.tracking_uri is None and kind:
+        raise BadInput(
+            f"ORCHESTRATE_HOME={request.home.root}: is on {kind}, where the embedded MLflow store cannot be; set "
+            "MLFLOW_TRACKING_URI to a server's http(s) address, or ORCHESTRATE_HOME to this machine's own disk and "
+            "--storage to the shared one"
+        )
+    arrays = [*planned.data.development.arrays.values(), *planned.data.test.arrays.values()]
+    reports = check_nodes(planned.nodes, storage, list(planned.plan.architectures), arrays)
+    serve_driver_files()
+    return replace(planned, cards_mib=tuple(mib for report in reports for mib in report.cards_mib))
+
+
+@contextmanager
+def let_go_where_it_fails(address: str) -> Iterator[None]:
+    """Let the cluster go that planning attached to, where the sweep does not come to its first trial."""
+    try:
+        yield
+    except BaseException:
+        if address != LOCAL:
+            from orchestrator.tuning.cluster import detach
+
+            detach()
+        raise
+
+
+def check_on_cluster(planned: PlannedSweep, spaces: dict[str, Space]) -> list[ArchitectureChecked]:
+    """Let architectures take their first steps where trials run, see check_architecture. Raises BadInput."""
+    from orchestrator.tuning.preflight import check_on_nodes
+
+    plan = planned.plan
+    pretrained, device = plan.weights == "pretrained", planned.slots.device
+    checks = [
+        partial(check_architecture, name, space, plan.classes, pretrained, device=device)
+        for name, space in spaces.items()
+    ]
+    return check_on_nodes(checks, planned.data.development, planned.slots)
+
+
+def nodes_in_words(planned: PlannedSweep) -> str:
+    """Return "3 nodes (2 x 8 CPUs and 1 GPU, 1 x 16 CPUs)"."""
+    alike = Counter((node.cpus, node.gpus) for node in planned.nodes)
+    kinds = [
+        f"{count} x {_counted(cpus, 'CPU')}" + (f" and {_counted(gpus, 'GPU')}" if gpus else "")
+        for (cpus, gpus), count in alike.items()
+    ]
+    return f"{_counted(len(planned.nodes), 'node')} ({', '.join(kinds)})"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,99 @@
+"""A sweep on a real Ray cluster with a token: a node dies midway, another joins, no disk is shared but the storage."""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from cluster_support import StartedCluster, needs_namespaces, started_cluster
+from record_support import compare, records_of
+from tests_support import TINY, clean_environment, command, run_command, with_phantom, with_store
+
+from orchestrator.journal import EpochEnded, read_events
+
+pytestmark = [pytest.mark.sweep, needs_namespaces]
+TRIALS, EPOCHS = 8, 5
+BUDGET = ["--trials", str(TRIALS), "--epochs", str(EPOCHS), "--finalists", "1", "--set", "scheduler.name=none"]
+WITHIN_S = 420
+
+
+def sweep_arguments(cluster: StartedCluster, sweep_id: str, *more: str) -> list[str]:
+    own = ["--address", cluster.address, "--storage", str(cluster.root / "shared"), "--id", sweep_id]
+    return ["sweep", "stroke_hybrid", *TINY, *BUDGET, *own, *more]
+
+
+def epochs_in(journal: Path) -> list[EpochEnded]:
+    events = read_events(journal)[0] if journal.exists() else []
+    return [event for event in events if isinstance(event, EpochEnded)]
+
+
+def test_a_node_dies_and_another_joins(tmp_path: Path) -> None:
+    elsewhere, shared = tmp_path / "elsewhere", tmp_path / "shared"
+    elsewhere.mkdir()
+    shared.mkdir()
+    with started_cluster(tmp_path) as cluster:
+        head = with_phantom(with_store(cluster.nodes["head"].home))
+        first = cluster.add("worker-1", 1, [head])
+        second = cluster.add("worker-2", 1, [head, first.home])
+        journal = shared / "one" / "journal.jsonl"
+        process = subprocess.Popen(
+            command(*sweep_arguments(cluster, "one", "--witness", "--json")),
+            env=clean_environment(head, **cluster.environment), cwd=elsewhere, text=True,
+            stdout=subprocess.PIPE, stderr=(tmp_path / "driver.log").open("w"),
+        )  # fmt: skip
+        deadline = time.monotonic() + WITHIN_S
+        while {event.node for event in epochs_in(journal)} < {"worker-1", "worker-2"}:
+            assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "driver.log").read_text()
+            time.sleep(0.2)
+        second.kill()
+        third = cluster.add("worker-3", 1, [head, first.home])
+        process.communicate(timeout=WITHIN_S)
+        assert process.returncode == 0, (tmp_path / "driver.log").read_text()
+        told = epochs_in(journal)
+        by_node = {name: {event.trial for event in told if event.node == name} for name in cluster.nodes}
+        assert by_node["worker-3"], f"the node that joined was not used: {by_node}"
+        assert not by_node["head"]
+        found = records_of(shared / "one", head)
+        assert compare(found, TRIALS, EPOCHS) == []
+        assert found.most_redone()[0] <= 1 or found.most_redone()[1] <= 60
+        shipped = [list((node.home / "cache" / "shipped").glob("*/images.npy")) for node in (first, third)]
+        assert all(len(arrays) >= 1 for arrays in shipped), "each node has its own copy of the images"
+        ledger = [line for line in (head / "test_reads.jsonl").read_text().splitlines() if '"evaluation"' in line]
+        assert len(ledger) == 1, "the finalist's read of test images is noted where the driver is"
+        assert not list(first.home.rglob("test_reads.jsonl")) + list(third.home.rglob("test_reads.jsonl"))
+        masks = found.state.finalists[found.state.winner or 0].further
+        assert any("pointing" in name for name in masks), "masks of the phantom reached the node"
+
+
+@pytest.mark.faults
+def test_what_is_wrong_with_a_cluster_is_one_line(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    with started_cluster(tmp_path) as cluster:
+        head = with_phantom(with_store(cluster.nodes["head"].home))
+
+        def refused(*more: str, **environment: str) -> str:
+            done = run_command(head, *sweep_arguments(cluster, "two", *more), **environment)
+            assert done.exit_code == 2, done.stderr
+            assert "Traceback" not in done.stderr
+            return " ".join(done.stderr.split())
+
+        assert "none of its nodes has a CPU for trials" in refused(**cluster.environment)
+        worker = cluster.add("worker-1", 1, [head, shared])
+        said = refused(**cluster.environment)
+        assert f"--storage {shared}: is not shared with node worker-1" in said
+        assert "another token" in refused(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0" * 64)
+        assert "another token" in refused(RAY_AUTH_MODE="disabled")
+        assert "no node of the cluster has a GPU" in refused("--gpus-per-trial", "1", **cluster.environment)
+        assert "have 1 CPUs for trials" in refused("--slots", "4", **cluster.environment)
+        worker.kill()
+        code = Path(__file__).parents[2]
+        other = tmp_path / "other_code"
+        for package in ("orchestrator", "trainables"):
+            shutil.copytree(code / package, other / package)
+        (other / "trainables" / "errors.py").open("a").write("# another version\n")
+        stale = cluster.add("worker-2", 1, [head], PYTHONPATH=str(other))
+        assert "node worker-2 (127.0.0.1): runs another version of this project" in refused(**cluster.environment)
+        stale.kill()
+        assert not (head / "sweeps").exists() and not list(shared.iterdir()), "nothing was begun"

@@ -71,7 +71,8 @@ def _fit(
     """Run what a group of architectures has left to try. Raises as `run_trials`."""
     scheduler = FairScheduler(sweep.state, sweep.past)
     going_on = _going_on(sweep, files, scheduler.stop_reasons)
-    searcher = OptunaSearcher(sweep, setup_for_nodes(setup), going_on, stopping, ClusterRoom(slots), group)
+    place = setup_for_nodes(setup, sweep.stored.store.uri if sweep.stored else "")
+    searcher = OptunaSearcher(sweep, place, going_on, stopping, ClusterRoom(slots), group)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": slots.cpus_each, "gpu": slots.gpu_share}),
         tune_config=tune.TuneConfig(

@@ -84,9 +84,8 @@ def read_setup(where: str) -> TrialSetup:
     return TrialSetup.model_validate_json(ObjectStore(folder).read(name) or b"")
 
 
-def setup_for_nodes(file: Path) -> str:
-    """Return where the processes of trials read what the driver wrote to a file."""
-    store = read_setup(str(file)).store
+def setup_for_nodes(file: Path, store: str) -> str:
+    """Return where the processes of trials read a file that the driver wrote; `store`: the sweep's, if it has one."""
     return f"{store}/{file.name}" if store else str(file)
 
 

@@ -89,7 +89,6 @@ def in_process(home: Path) -> Orchestrate:
         ([*SWEEP, "--set", "image_px=100"], "multiple of 16"),
         ([*SWEEP, "--set", "image_px={int: [32, 64], default: 32}"], "use choice"),
         ([*SWEEP, "--data", "nowhere"], "--data: nowhere: no such folder"),
-        ([*SWEEP, "--address", "auto"], "not built yet"),
         ([*SWEEP, "--folds", "0"], "--folds 0: expected a whole number of at least 1"),
         ([*SWEEP, "--seeds", "0"], "--seeds 0: expected a whole number of at least 1"),
         ([*SWEEP, "--folds", "500"], "ask for fewer folds"),

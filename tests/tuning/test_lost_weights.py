@@ -113,7 +113,7 @@ def test_who_was_evaluated_is_evaluated_again_only_without_weights(
         (setup.trials / "0003" / "best.safetensors").write_bytes(content)
         (setup.trials / "0001" / "best.safetensors").write_bytes(content[:-1])
         monkeypatch.setattr(sweep, "tell", told.append)
-        slots = runner.Slots(8, 1, 1.0, 1, {"resnet_vit": 0.5})
+        slots = runner.Slots(8, 1, 1.0, 1, shares={"resnet_vit": 0.5})
         new = runner.evaluate_finalists(
             list(sweep.state.trials.values()), tmp_path / "setup.json", None, tmp_path, slots, sweep, Stopping()
         )

@@ -31,7 +31,7 @@ SPACE = {
 }
 NAMES = ("generic_cnn", "resnet_vit", "baseline_cnn")
 ALIKE = Slots(1, 1, 0.0, 0)
-PACKED = Slots(8, 1, 1.0, 1, {"generic_cnn": 0.125, "resnet_vit": 1.0, "baseline_cnn": 0.125})
+PACKED = Slots(8, 1, 1.0, 1, shares={"generic_cnn": 0.125, "resnet_vit": 1.0, "baseline_cnn": 0.125})
 
 
 class Tuner:
@@ -173,7 +173,7 @@ def test_a_grid_at_its_end_leaves_the_rest_to_other_sizes(tmp_path: Path) -> Non
     more = {"batch_size": Choice(choices=(8, 16, 32, 64, 128), default=16)}
     plan = plan.model_copy(update={"architectures": {"resnet_vit": more, "baseline_cnn": few}})
     with open_sweep(tmp_path / "s", plan) as sweep:
-        found = run(sweep, Slots(8, 1, 1.0, 1, {"resnet_vit": 1.0, "baseline_cnn": 0.5}))
+        found = run(sweep, Slots(8, 1, 1.0, 1, shares={"resnet_vit": 1.0, "baseline_cnn": 0.5}))
     assert [name for name, *_ in found.values()].count("resnet_vit") == 5
     assert Tuner.fits == [(1.0, [0, 2, 4, 6]), (0.5, [1, 3]), (1.0, [5]), (0.5, [])]
 
@@ -202,7 +202,7 @@ def test_a_time_budget_is_shared_by_sizes_and_what_one_leaves_the_others_get(tmp
 def test_the_smallest_card_decides_what_each_architecture_gets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources.os, "sched_getaffinity", lambda process: range(12))
     slots = packed_slots({"large": 14_000.0, "small": 1000.0}, [80_000.0, 40_000.0], partial(find_slots, None, 2))
-    assert slots == Slots(12, 1, 0.5, 2, {"large": 0.5, "small": 0.125})
+    assert slots == Slots(12, 1, 0.5, 2, shares={"large": 0.5, "small": 0.125})
     assert (slots.at_once("large"), slots.at_once("small")) == (4, 12)
     one_card = packed_slots({"large": 14_000.0, "small": 1000.0}, [80_000.0], partial(find_slots, None, 1))
     assert one_card.shares == {"large": 0.25, "small": 0.125}

@@ -67,7 +67,7 @@ def test_only_what_the_journal_lacks_is_trained(
         for known in (event(0, 0), event(0, 2)):
             sweep.append(known)
         trials = list(sweep.state.trials.values())
-        slots = runner.Slots(8, 1, 1.0, 1, {"resnet_vit": 0.5})
+        slots = runner.Slots(8, 1, 1.0, 1, shares={"resnet_vit": 0.5})
         runner.train_again(trials, over, 4, tmp_path / "setup.json", slots, sweep, Stopping())
         again = sweep.state.retrained(over)
     last = [4] if over == "seed" else []  # the search's training was on fold 0; it is none of the four seeds

@@ -133,7 +133,7 @@ def test_the_driver_works_in_its_own_folder(
     folder = tmp_path / "driver" / "trials" / "0000"
     assert (folder / BEST_WEIGHTS).read_bytes() == store.read("trials/0000/best.safetensors")
     assert not (tmp_path / "driver home").exists()
-    assert setup_for_nodes(setup.file) == f"{store.uri}/trial_setup.json"
+    assert setup_for_nodes(setup.file, store.uri) == f"{store.uri}/trial_setup.json"
 
 
 def test_a_retraining_leaves_nothing(

@@ -52,7 +52,7 @@ def test_a_node_like_the_driver_is_fit(asked: Answered, tmp_path: Path) -> None:
         ({"unknown": ["tiny_net"]}, "does not know architecture tiny_net; install the package that brings it"),
         ({"read": "No such file or directory"}, "is not shared with node worker-7"),
         ({"weights": "architectures.vit: no weights here"}, "architectures.vit: no weights here"),
-        ({"free_bytes": 5}, "5 bytes free in"),
+        ({"free_bytes": 5}, "0 MiB free in"),
     ],
 )
 def test_one_that_is_not_is_named(asked: Answered, changes: dict[str, Any], words: str) -> None:

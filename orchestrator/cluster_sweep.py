@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.errors import BadInput
-from orchestrator.inspecting.architectures import check_architecture
+from orchestrator.inspecting.architectures import check_architecture, check_weights
 from orchestrator.journal import ArchitectureChecked
 from orchestrator.object_store import ObjectStore
 from orchestrator.shared_path import network_type
@@ -23,7 +23,7 @@ def ready_cluster(planned: PlannedSweep, request: SweepRequest, storage: Path | 
     `storage` holds the sweep's folder. Raises BadInput that names a node at fault, and for an embedded MLflow store on
     a network file system, where SQLite's write-ahead log does not work.
     """
-    from orchestrator.tuning.node_checks import check_nodes
+    from orchestrator.tuning.node_checks import Needs, check_nodes
     from orchestrator.tuning.shipping import serve_driver_files
 
     kind = network_type(request.home.mlflow)
@@ -33,8 +33,13 @@ def ready_cluster(planned: PlannedSweep, request: SweepRequest, storage: Path | 
             "MLFLOW_TRACKING_URI to a server's http(s) address, or ORCHESTRATE_HOME to this machine's own disk and "
             "--storage to the shared one"
         )
-    arrays = [*planned.data.development.arrays.values(), *planned.data.test.arrays.values()]
-    reports = check_nodes(planned.nodes, storage, list(planned.plan.architectures), arrays)
+    plan, parts = planned.plan, (planned.data.development, planned.data.test)
+    arrays: dict[Path, str] = {}
+    for part in parts:
+        digests = part.array_digests()
+        arrays |= {path: digests[view] for view, path in part.arrays.items()}
+    has_weights = partial(check_weights, plan.architectures, pretrained=True) if plan.weights == "pretrained" else None
+    reports = check_nodes(planned.nodes, storage, Needs(tuple(plan.architectures), arrays, has_weights))
     serve_driver_files()
     return replace(planned, cards_mib=tuple(mib for report in reports for mib in report.cards_mib))
 

@@ -96,6 +96,7 @@ class Home:
         """Let a sweep be known here whose folder is elsewhere. Raises FileExistsError for another one of its id."""
         link = self.sweeps / folder.name
         self.sweeps.mkdir(parents=True, exist_ok=True)
+        self.forget_sweep(folder.name)
         if not (link.is_symlink() and link.resolve() == folder.resolve()):
             link.symlink_to(folder.absolute(), target_is_directory=True)
 

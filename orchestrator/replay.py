@@ -149,13 +149,13 @@ def _until_it_fails(
 
 def _warning_of(replayed: Replay, folder: Path) -> str:
     """Return what may befall this process, where a trial took its own along; empty where it did not."""
-    from orchestrator.tuning.trial_log import CRASHED, HANGING, KILLED, LOG, SILENT
+    from orchestrator.tuning.trial_log import CRASHED, HANGING, KILLED, LOG, NODE_LOST, SILENT
     from orchestrator.tuning.trial_setup import trial_folder
 
     then = replayed.fault_then
     if then.startswith(HANGING):
         return f"then: {then}; nothing ends this one: where no epoch comes for as long, Ctrl-C does"
-    if then.startswith((CRASHED, SILENT)) or any(words in then for words in KILLED):
+    if then.startswith((CRASHED, SILENT)) or any(words in then for words in (KILLED, *NODE_LOST)):
         log = trial_folder(folder / "trials", replayed.trial) / LOG
         return f"then: {then}; if it dies again, so does this command, without another word; what was said then: {log}"
     return ""

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 NETWORK_TYPES = {
-    "9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.juicefs", "fuse.sshfs", "fuse.s3fs",
+    "9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.gcsfuse", "fuse.glusterfs", "fuse.juicefs",
+    "fuse.mount-s3", "fuse.rclone", "fuse.s3fs", "fuse.sshfs",
     "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "orangefs", "panfs", "smb3", "smbfs", "virtiofs", "wekafs",
 }  # fmt: skip
 MOUNTS = Path("/proc/self/mountinfo")

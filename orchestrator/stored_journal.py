@@ -14,6 +14,10 @@ def segment_name(number: int) -> str:
     return f"{FOLDER}/{number:08d}.jsonl"
 
 
+class TakenOverError(Exception):
+    """Another machine goes on with the sweep: what this one has to add has no place any more."""
+
+
 class StoredJournal:
     """Sends a journal's new lines as the next segment. All methods raise StoreFault."""
 
@@ -23,11 +27,14 @@ class StoredJournal:
         self._next = b""  # kept until it is surely there: a write whose answer was lost is repeated as it was
 
     def send(self) -> None:
-        """Write the lines that are not there yet; nothing where there are none."""
+        """Write the lines that are not there yet; nothing where there are none. Raises TakenOverError."""
         for _ in range(2):  # what an earlier try left, then what came since
             self._next = self._next or self.unsent()
             if self._next:
-                self._store.write(segment_name(self._segments + 1), self._next)
+                name = segment_name(self._segments + 1)
+                if self._store.read(name) not in (None, self._next):
+                    raise TakenOverError
+                self._store.write(name, self._next)
                 self._segments += 1
                 self._sent_bytes += len(self._next)
                 self._next = b""

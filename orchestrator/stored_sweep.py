@@ -17,9 +17,9 @@ from orchestrator.errors import BadInput, Interrupted
 from orchestrator.home import Home, check_sweep_id
 from orchestrator.object_store import ObjectStore, StoreFault, patiently
 from orchestrator.open_sweep import JOURNAL, OpenSweep
-from orchestrator.stored_journal import StoredJournal, brought_up_to_date, has_journal
+from orchestrator.stored_journal import StoredJournal, TakenOverError, brought_up_to_date, has_journal
 from orchestrator.sweep_folder import CODE, CODE_RESUMED
-from orchestrator.sweep_lock import OWNER, Owner, owned
+from orchestrator.sweep_lock import OWNER, STOP_REQUEST, Owner, owned
 from orchestrator.sweep_request import FILE as REQUEST
 from orchestrator.sweep_request import SweepRequest
 
@@ -45,6 +45,7 @@ class StoredSweep:
         self._sent: dict[str, bytes] = {}
         self._owned_at_s = 0.0
         self._fault: StoreFault | None = None
+        self._is_taken_over = False
         self._sending = threading.Lock()
 
     @property
@@ -71,6 +72,8 @@ class StoredSweep:
     def send(self, tell: Callable[[str], None]) -> None:
         """Send what is new."""
         with self._sending:
+            if self._is_taken_over:
+                return
             try:
                 self._beat()
                 self._journal.send()
@@ -79,6 +82,10 @@ class StoredSweep:
                 while self._jobs:
                     self._jobs[0]()
                     self._jobs.popleft()
+            except TakenOverError:
+                self._is_taken_over = True
+                tell(f"storage {self.store.uri}: another machine goes on with this sweep, so it ends here")
+                (self._folder / STOP_REQUEST).touch()
             except StoreFault as fault:
                 if self._fault is None:
                     tell(
@@ -98,6 +105,8 @@ class StoredSweep:
         self._owned_at_s = time.monotonic()
         if not is_waiting:
             self.send(tell)
+        if self._is_taken_over:
+            return
         unsent = self._journal.unsent().count(b"\n")
         if unsent:
             again = f"orchestrate resume {self._folder.name} on this machine sends them"
@@ -108,6 +117,9 @@ class StoredSweep:
 
     def _beat(self) -> None:
         if time.monotonic() - self._owned_at_s >= OWNER_S or not self._owned_at_s:
+            other = _owner_in(self.store)
+            if other is not None and other.host != socket.gethostname() and other.is_beating:
+                raise TakenOverError
             self.store.write(OWNER, json.dumps(asdict(_this_process())).encode())
             self._owned_at_s = time.monotonic()
 
@@ -229,12 +241,16 @@ def remove_stored(folder: Path) -> None:
 
 
 def _require_unowned(store: ObjectStore, sweep_id: str) -> None:
-    try:
-        owner = _OWNER.validate_json(store.read(OWNER) or b"")
-    except ValueError:
-        return
-    if owner.host != socket.gethostname() and owner.is_beating:  # on this machine the folder's lock tells
+    owner = _owner_in(store)
+    if owner is not None and owner.host != socket.gethostname() and owner.is_beating:  # here the folder's lock tells
         raise BadInput(f"{sweep_id}: is run by {owner.name}; wait for it, or end it there")
+
+
+def _owner_in(store: ObjectStore) -> Owner | None:
+    try:
+        return _OWNER.validate_json(store.read(OWNER) or b"")
+    except ValueError:
+        return None
 
 
 def _remember(folder: Path, store: ObjectStore) -> None:
@@ -249,5 +265,7 @@ def _this_process() -> Owner:
 def _told(store: ObjectStore) -> Iterator[None]:
     try:
         yield
+    except TakenOverError as error:
+        raise BadInput(f"--storage {store.uri}: another machine goes on with this sweep; wait for it") from error
     except StoreFault as fault:
         raise BadInput(f"--storage {store.uri}: {fault}") from fault

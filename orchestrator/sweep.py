@@ -239,6 +239,7 @@ def _last_words(sweep: OpenSweep, reason: str) -> None:
 
 def _write_inputs(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest) -> "tuple[Path, TestData]":
     """Write what actors read; the test images are named only in what finalists are given."""
+    from orchestrator.tuning.code_digest import code_digest
     from orchestrator.tuning.test_data import TestData
     from orchestrator.tuning.trial_setup import TrialSetup, own_task
     from trainables.data.split_rows import digest_rows, write_rows
@@ -251,6 +252,7 @@ def _write_inputs(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest
         development=folder / "development.csv",
         development_digest=digest_rows(data.development.rows),
         arrays=data.development.arrays,
+        code_digest=code_digest() if planned.nodes else "",
         array_digests=data.development.array_digests() if planned.nodes else {},
         pretrained=plan.weights == "pretrained",
         epochs=plan.budget.epochs,

@@ -77,6 +77,7 @@ def kuberay(
         "env_secret": env_secret,
         **_image_and_server(image, tracking_uri),
     }
+    driver = driver.model_copy(update={"nodes": max(1, min_workers)})
     _write(kuberay_manifest(checked(KubeRayRequest, asked), driver), out)
     space = f" --namespace {namespace}" if namespace else ""
     _tell(driver, out, "kubectl apply --filename {file}", f"kubectl get rayjob {plain_name(driver.id)}{space} --watch")
@@ -118,6 +119,7 @@ def launcher(
         "mount": tuple(mount or []),
         **_image_and_server(image, tracking_uri),
     }
+    driver = driver.model_copy(update={"nodes": len(worker)})
     _write(launcher_manifest(checked(LauncherRequest, asked), driver, plain_name(driver.id)), out)
     _tell(driver, out, "ray up {file}", "ray exec {file} COMMAND, where COMMAND is its metadata.driver")
 

@@ -74,6 +74,9 @@ def sweep(
             help="where all nodes of a cluster have the sweep: a shared folder, or a bucket", metavar="DIR|URI"
         ),
     ] = None,
+    wait_for_nodes: Annotated[
+        int, typer.Option(help="nodes that a cluster should have before the sweep begins", min=0)
+    ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved plan and stop")] = False,
     witness: Annotated[bool, typer.Option("--witness", hidden=True)] = False,
     task_files: Annotated[  # own tasks that the sweep files name; `submit` says it
@@ -139,6 +142,10 @@ def sweep(
         )
         for one in asked
     ]
+    if wait_for_nodes and address != "local":
+        from orchestrator.tuning import cluster
+
+        cluster.wait_for_nodes(address, wait_for_nodes, messages().print)
     if dry_run:
         _plan(requests, as_json)
     elif len(requests) == 1:

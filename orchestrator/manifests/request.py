@@ -92,10 +92,12 @@ class Driver(BaseModel):
     id: Annotated[str, AfterValidator(_sweep_id)]
     storage: Storage
     flags: Annotated[tuple[str, ...], AfterValidator(_no_own_flags)] = ()
+    nodes: int = 0  # that should be there before it begins
 
     def words(self, *address: str) -> list[str]:
         """Return the command as words, with `--address` and its value where they are given."""
         own = ["--id", self.id, "--storage", self.storage]
+        own += ["--wait-for-nodes", str(self.nodes)] if self.nodes else []
         return ["orchestrate", "sweep", self.sweep, *own, *(["--address", *address] if address else []), *self.flags]
 
 

@@ -25,6 +25,7 @@ from trainables.errors import first_line
 
 REACH_S = 5.0
 LOOK_S = 1.0
+WAIT_S = 900.0  # images of containers are large
 LOST_AFTER_LOOKS = 5  # a head that is busy, or restarts, is not gone
 MOST_ASKED_FOR = 1024
 HOST_AND_PORT = re.compile(r"(?P<host>[^:/\s]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
@@ -56,7 +57,31 @@ def nodes() -> list[Node]:
 
 
 def attach(address: str) -> list[Node]:
-    """Connect this process to a running cluster, unless it is connected already, and return its nodes.
+    """Connect this process to a running cluster, see `connect`, and return its nodes. Raises BadInput where none is."""
+    connect(address)
+    found = nodes()
+    if not found:
+        raise BadInput(f"--address {address}: none of its nodes has a CPU for trials; add a node, then start again")
+    return found
+
+
+def wait_for_nodes(address: str, count: int, tell: Callable[[str], None]) -> None:
+    """Wait for so many nodes of a cluster, WAIT_S at most: with some of them a sweep begins, and more are used later.
+
+    `tell` hears that it waits. Raises BadInput as `attach`.
+    """
+    connect(address)
+    deadline_s, there = time.monotonic() + WAIT_S, -1
+    while len(nodes()) < count and time.monotonic() < deadline_s:
+        if len(nodes()) != there:
+            there = len(nodes())
+            tell(f"waiting for nodes: {there} of {count} are there")
+        time.sleep(LOOK_S)
+    attach(address)
+
+
+def connect(address: str) -> None:
+    """Connect this process to a running cluster, unless it is connected already.
 
     `address`: auto for the one on this machine, else HOST:PORT of its head. Raises BadInput where there is none, where
     it asks for another token, or runs another version of Ray or Python.
@@ -77,10 +102,6 @@ def attach(address: str) -> list[Node]:
         except (RayError, ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             raise BadInput(f"--address {address}: {_reason(error)}") from error
         put_back(handlers)
-    found = nodes()
-    if not found:
-        raise BadInput(f"--address {address}: none of its nodes has a CPU for trials; add a node, then start again")
-    return found
 
 
 def detach() -> None:
@@ -107,7 +128,7 @@ def attached_ray(
             request_resources(bundles=[{"CPU": slots.cpus_each, **share}] * wanted)
             yield
         finally:
-            if not stopping.requested:
+            if stopping.cause != "ray":
                 request_resources(bundles=[])
             detach()
 

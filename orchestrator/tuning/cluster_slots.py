@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from orchestrator.errors import BadInput
 from orchestrator.tuning.cluster import Node
-from orchestrator.tuning.resources import Slots
+from orchestrator.tuning.resources import Slots, share_of
 
 
 def slots_of_nodes(nodes: Sequence[Node], requested: int | None, gpu_share: float | None) -> Slots:
@@ -23,7 +23,7 @@ def slots_of_nodes(nodes: Sequence[Node], requested: int | None, gpu_share: floa
             raise BadInput(f"--slots {requested}: the nodes of the cluster have {cpus} CPUs for trials; add nodes")
         threads = 1 if requested is None else _most_threads(nodes, requested)
         return Slots(requested or cpus, threads, 0.0, 0, cpus_each=threads, most=requested)
-    share = gpu_share or 1.0
+    share = gpu_share or (1.0 if requested is None else share_of(requested, gpus))
     held = {node: min(round(node.gpus / share), node.cpus) for node in nodes if node.gpus}
     fitting = sum(held.values())
     if not fitting:
@@ -31,7 +31,9 @@ def slots_of_nodes(nodes: Sequence[Node], requested: int | None, gpu_share: floa
             f"--gpus-per-trial {share:g}: no node with a GPU has a CPU for a trial; start Ray there with some"
         )
     if requested is not None and requested > fitting:
-        raise BadInput(f"--slots {requested}: the nodes' {gpus} GPUs hold {fitting} trials of {share:g} each")
+        raise BadInput(
+            f"--slots {requested}: the nodes' {gpus} GPUs hold {fitting} trials of {share:g} each; take fewer"
+        )
     threads = min(node.cpus // count for node, count in held.items() if count)
     return Slots(requested or fitting, threads, share, gpus, most=requested)
 

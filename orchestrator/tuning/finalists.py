@@ -22,10 +22,10 @@ from trainables.evaluation.trial_files import BEST_WEIGHTS
 
 
 def submit_finalist(
-    config: TrialConfig, setup: TrialSetup, test: TestData, folder: Path, gpu_share: float
+    config: TrialConfig, setup: TrialSetup, test: TestData, folder: Path, cpus: int, gpu_share: float
 ) -> "ray.ObjectRef[FinalistEvaluated]":
     """Start the evaluation of one finalist; its folder receives metrics and tables."""
-    task: Any = ray.remote(num_cpus=1, num_gpus=gpu_share, max_retries=MOST_TIMES_KILLED)(_evaluate)
+    task: Any = ray.remote(num_cpus=cpus, num_gpus=gpu_share, max_retries=MOST_TIMES_KILLED)(_evaluate)
     reference: ray.ObjectRef[FinalistEvaluated] = task.remote(config, setup, test, folder)
     return reference
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from orchestrator.errors import BadInput, Interrupted
+from orchestrator.errors import BadInput
 from orchestrator.journal import ArchitectureChecked
 from orchestrator.tuning.resources import Slots
 from orchestrator.tuning.shipping import on_this_node
@@ -20,7 +20,7 @@ Check = Callable[["PreparedPart"], ArchitectureChecked]
 
 
 def check_on_nodes(checks: Sequence[Check], development: "PreparedPart", slots: Slots) -> list[ArchitectureChecked]:
-    """Run every check with the room of a trial. Raises BadInput as a check does, Interrupted for lost nodes."""
+    """Run every check with the room of a trial. Raises BadInput as a check does, and for faults of nodes."""
     task: Any = ray.remote(num_cpus=slots.cpus_each, num_gpus=slots.gpu_share)(_check)
     digests = development.array_digests() if checks else {}
     waiting = [task.remote(check, development, digests) for check in checks]
@@ -30,9 +30,12 @@ def check_on_nodes(checks: Sequence[Check], development: "PreparedPart", slots: 
     except RayTaskError as error:
         if isinstance(error.cause, BadInput):
             raise BadInput(str(error.cause)) from error
-        raise
+        cause = first_line(error.cause or error)
+        raise BadInput(
+            f"the first steps on the cluster: {cause}; orchestrate doctor on its nodes may say why"
+        ) from error
     except RayError as error:
-        raise Interrupted(f"a node was lost before the first trial: {first_line(error)}") from error
+        raise BadInput(f"a node was lost before the first trial ({first_line(error)}); start again") from error
 
 
 def _check(check: Check, development: "PreparedPart", digests: dict[str, str]) -> ArchitectureChecked:

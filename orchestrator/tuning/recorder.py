@@ -16,10 +16,19 @@ from orchestrator.open_sweep import OpenSweep
 from orchestrator.sweep_state import TrialState
 from orchestrator.tuning.faults import MOST_CHARACTERS, in_one_line, without_folders
 from orchestrator.tuning.stopping import Stopping
-from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED
+from orchestrator.tuning.trainable import DISK_FULL, EPOCH, FAILED, STOPPED, UNFIT
 from orchestrator.tuning.trial import MICRO_BATCH
 from orchestrator.tuning.trial_files import TrialFiles
-from orchestrator.tuning.trial_log import KILLED, LOG, MOST_TIMES_KILLED, NODE_LOST, SILENT, cause_of_death, size_bytes
+from orchestrator.tuning.trial_log import (
+    KILLED,
+    LOG,
+    MOST_NODES_LOST,
+    MOST_TIMES_KILLED,
+    NODE_LOST,
+    SILENT,
+    cause_of_death,
+    size_bytes,
+)
 from trainables.training.disk import says_disk_full
 
 if TYPE_CHECKING:
@@ -57,6 +66,7 @@ class JournalRecorder(Callback):
         self._stop_reasons = stop_reasons
         self._searcher = searcher
         self._times_killed: Counter[int] = Counter()
+        self._nodes_lost: Counter[tuple[int, int]] = Counter()  # trial, its last epoch
         # of a process that a driver before this one began; one of this driver that says why it dies does not go on
         self._said_bytes = {
             trial.number: size_bytes(files.folder(trial.number) / LOG)
@@ -125,19 +135,27 @@ class JournalRecorder(Callback):
         # not trial.get_error(): that reads the copy in storage, which is written later
         file = Path(trial.error_file) if trial.error_file else None
         text = file.read_text(encoding="utf-8", errors="replace") if file and file.is_file() else ""
+        if UNFIT in text:
+            self._stopping.request("node", in_one_line(text))
+            return
         if says_disk_full(text):
             self._stopping.request("disk", "a trial could not begin")
             return
         cause = cause_of_death(self._files.folder(number) / LOG, self._said_bytes.get(number, 0))
-        was_killed = any(words in text for words in KILLED)
-        if not cause and was_killed and self._times_killed[number] < MOST_TIMES_KILLED:
-            self._times_killed[number] += not any(
-                words in text for words in NODE_LOST
-            )  # machines come and go on a cluster
+        if not cause and self._goes_on(number, text):
             self._searcher.go_on(number)
             return
         self._searcher.give_up(number)
         self._end(number, "failed", in_one_line(cause or text) or SILENT)
+
+    def _goes_on(self, number: int, text: str) -> bool:
+        """Tell whether a trial that did not end by itself is begun again; machines come and go on a cluster."""
+        if any(words in text for words in NODE_LOST):
+            key = (number, self._sweep.state.trials[number].last_epoch)
+            self._nodes_lost[key] += 1
+            return self._nodes_lost[key] <= MOST_NODES_LOST
+        self._times_killed[number] += KILLED in text
+        return KILLED in text and self._times_killed[number] <= MOST_TIMES_KILLED
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle nothing: Ray pickles the whole Tuner once, and never reads it back here."""

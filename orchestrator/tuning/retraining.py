@@ -20,9 +20,11 @@ from trainables.errors import TrainingFailed
 Retrained = FoldEvaluated | SeedEvaluated
 
 
-def submit_retraining(config: TrialConfig, setup: TrialSetup, gpu_share: float) -> "ray.ObjectRef[Retrained]":
+def submit_retraining(
+    config: TrialConfig, setup: TrialSetup, cpus: int, gpu_share: float
+) -> "ray.ObjectRef[Retrained]":
     """Start the training of one finalist on one other fold, or from one other seed."""
-    task: Any = ray.remote(num_cpus=1, num_gpus=gpu_share, max_retries=MOST_TIMES_KILLED)(_train_again)
+    task: Any = ray.remote(num_cpus=cpus, num_gpus=gpu_share, max_retries=MOST_TIMES_KILLED)(_train_again)
     reference: ray.ObjectRef[Retrained] = task.remote(config, setup)
     return reference
 

@@ -164,7 +164,7 @@ def evaluate_finalists(
         own = shared.model_copy(update={"epochs": epochs_to_repeat(sweep.past, trial) or shared.epochs})
         log = shared.trial_folder(config) / LOG
         said_bytes = size_bytes(log)
-        task = submit_finalist(config, own, test, results, slots.share(trial.architecture))
+        task = submit_finalist(config, own, test, results, slots.cpus_each, slots.share(trial.architecture))
         waiting[task] = _Task(log, said_bytes, bring=partial(bring_finalist, shared, config, results))
         new.append(trial)
     _record(waiting, sweep, stopping)
@@ -197,7 +197,7 @@ def train_again(
                 own = at_place(config, index)
                 log = shared.trial_folder(own) / LOG
                 said_bytes = size_bytes(log)
-                task = submit_retraining(own, shared, slots.share(trial.architecture))
+                task = submit_retraining(own, shared, slots.cpus_each, slots.share(trial.architecture))
                 waiting[task] = _Task(log, said_bytes, evaluated(own, 0, {}))
     _record(waiting, sweep, stopping)
 

@@ -87,6 +87,15 @@ def mask_from_driver(root: Path, path: str, view: "View") -> "np.ndarray | None"
     return mask_HW
 
 
+def is_on_this_node(array: Path, digest: str) -> bool:
+    """Tell whether `on_this_node` would fetch nothing."""
+    return array.is_file() or _shipped(digest).is_file()
+
+
+def _shipped(digest: str) -> Path:
+    return node_cache() / "shipped" / digest / "images.npy"
+
+
 def on_this_node(array: Path, digest: str) -> Path:
     """Return where the driver's decoded images can be mapped on this node; they are fetched where nobody did before.
 
@@ -95,8 +104,8 @@ def on_this_node(array: Path, digest: str) -> Path:
     if array.is_file():  # the driver's own node, or a folder that all share
         return array
     cache = node_cache()
-    folder = cache / "shipped" / digest
-    target = folder / "images.npy"
+    target = _shipped(digest)
+    folder = target.parent
     locks = cache / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     with (locks / digest).open("ab") as lock:

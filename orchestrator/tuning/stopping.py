@@ -5,13 +5,14 @@ from typing import Any, Literal
 
 from ray import tune
 
-Cause = Literal["user", "disk", "ray"]
+Cause = Literal["user", "disk", "ray", "node"]
 EPOCH_GRACE_S = 4.0  # for epochs that are running when an end is asked for
 
 WORDS: dict[Cause, str] = {
     "user": "interrupted by the user",
     "disk": "the disk is full",
     "ray": "Ray was lost",
+    "node": "a node that joined is not fit for the sweep",
 }
 
 

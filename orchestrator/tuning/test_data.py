@@ -68,16 +68,14 @@ class TestData(BaseModel):
         read = TestRead(
             test_digest=self.test_digest, images=len(rows), purpose="evaluation", who=self.who, model=model, why=why
         )
-        array = self.arrays[view]
+        note, array = record_test_read, self.arrays[view]
         if self.is_shipped:
             from orchestrator.tuning.shipping import note_on_driver, on_this_node
 
-            note_on_driver(self.ledger, read)
-            array = on_this_node(array, self.array_digests[view])
-        else:
-            record_test_read(self.ledger, read)
+            note, array = note_on_driver, on_this_node(array, self.array_digests[view])
         if digest_file(array) != self.array_digests[view]:
             raise DataError(f"{array}: the decoded test images were changed since the plan")
+        note(self.ledger, read)
         return rows, open_cases(array, len(rows))
 
     def lesion_masks(self) -> "FindMask":

@@ -2,19 +2,23 @@
 
 import json
 import os
+import socket
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from ray import tune
 
+from orchestrator.tuning.code_digest import code_digest
 from orchestrator.tuning.faults import reason_of
 from orchestrator.tuning.hang_guard import ended_if_hanging, epoch_limit_s
 from orchestrator.tuning.stored_trials import TrialPlace, setup_of
 from orchestrator.tuning.trial import begin_or_begin_anew
 from orchestrator.tuning.trial_log import WITNESS, speak_into
-from orchestrator.tuning.trial_setup import TrialConfig
+from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
+from trainables.data.views import View
 from trainables.errors import TrainingFailed
 from trainables.training.disk import WRITING_FAULTS, is_disk_full
 from trainables.training.run import EpochRecord
@@ -23,6 +27,26 @@ EPOCH = "epoch"
 FAILED = "failed"
 STOPPED = "stopped"  # why training ended before its last epoch
 DISK_FULL = "disk_full"
+UNFIT = "UnfitNodeError"
+
+
+class UnfitNodeError(Exception):
+    """A node that joined later must not train: what is wrong with it, and the way out."""
+
+
+def fit_setup(config: TrialConfig) -> TrialSetup:
+    """Return what trials share. Raises UnfitNodeError where this node lacks it, or runs other code than the driver."""
+    host = socket.gethostname()
+    try:
+        setup = setup_of(config)
+    except FileNotFoundError as error:
+        way_out = "let it have the storage at that path, or take it out, and resume"
+        raise UnfitNodeError(f"{host}: {Path(config.setup).name} is not there; {way_out}") from error
+    if setup.code_digest and setup.code_digest != code_digest():
+        raise UnfitNodeError(
+            f"{host}: runs another version of this project; install the same, or take it out, and resume"
+        )
+    return setup
 
 
 def _free_gpu() -> None:
@@ -94,7 +118,7 @@ class TrialActor(tune.Trainable):
     def _begin(self, config: TrialConfig) -> None:
         self._epochs: Iterator[EpochRecord] = iter(())  # the model and images of the last trial go
         self.cleanup()
-        self._config, self._setup = config, setup_of(config)
+        self._config, self._setup = config, fit_setup(config)
         self._epoch_s: list[float] = []
         self._folder = self._setup.trial_folder(config)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -103,6 +127,7 @@ class TrialActor(tune.Trainable):
         speak_into(self._folder)
         if self._setup.device == "cuda":
             _free_gpu()
+        self._setup.images(View.of(config.hyperparameters).name)  # fetched here, where no guard against hangs runs
         self._epochs = begin_or_begin_anew(config, self._setup)
 
     def _timeout_s(self) -> float:

@@ -15,9 +15,10 @@ _HANG = re.compile(r"^Timeout \((\d+):(\d\d):([\d.]+)\)!$", re.MULTILINE)
 _CRASH = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
 TAIL_BYTES = 20_000
 HANGING, CRASHED, SILENT = "hanging: ", "its process crashed: ", "the process died without a message"
-# as Ray says of a process that neither returned nor raised nor exited, and of one whose machine is gone
+# as Ray says of a process whose machine is gone, and of one that neither returned nor raised nor exited
 NODE_LOST = ("its node has died", "The actor is temporarily unavailable")  # that it is dead is known only later
-KILLED = ("Worker exit type: SYSTEM_ERROR", *NODE_LOST)
+KILLED = "Worker exit type: SYSTEM_ERROR"
+MOST_NODES_LOST = 5  # by a trial without an epoch between: then it is what costs them
 MOST_TIMES_KILLED = 2  # by others than itself; then a trial, or what is done with a finalist, is not begun again
 
 

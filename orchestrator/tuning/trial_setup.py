@@ -29,6 +29,7 @@ class TrialSetup(BaseModel):
     development: Path  # CSV of rows, in the order of the arrays
     development_digest: str
     arrays: dict[str, Path]  # name of the view -> decoded development images, on the driver's machine
+    code_digest: str = ""  # of the driver's code, where nodes may have another
     array_digests: dict[str, str] = {}  # of them, where trials run on other machines too, which may lack them
     pretrained: bool
     epochs: int

@@ -15,7 +15,8 @@ def test_what_is_printed_is_the_manifest_alone(orchestrate_here: Orchestrate) ->
     done = orchestrate_here(*asked, "--", "--trials", "20")
     assert done.exit_code == 0, done.stderr
     job = yaml.safe_load(done.stdout)
-    assert job["spec"]["entrypoint"].endswith("--id s-1 --storage /shared/orchestrate --address auto --trials 20")
+    command = "--id s-1 --storage /shared/orchestrate --wait-for-nodes 1 --address auto --trials 20"
+    assert job["spec"]["entrypoint"].endswith(command), "the head is there before its workers are"
     assert "kubectl get rayjob s-1 --watch" in done.stderr
     assert "no MLflow server is named" in done.stderr
 

@@ -148,3 +148,32 @@ def test_what_the_storage_has_not_or_has_already_is_said(tmp_path: Path, storage
         adopt_stored_sweep(other, "one", storage)
     with pytest.raises(BadInput, match="--max-disk: cannot be held in s3://lab/sweeps; leave it out"):
         check_storage(SweepRequest(name="stroke_hybrid", home=other, store=storage, max_disk_bytes=1))
+
+
+@pytest.mark.parametrize("how", ["segment", "owner"])
+def test_a_driver_that_was_away_does_not_write_over_the_one_that_goes_on(
+    tmp_path: Path, storage: ObjectStore, how: str
+) -> None:
+    folder = Home(tmp_path / "home").new_sweep("stroke", "one")
+    keep_request(folder, SweepRequest(name="stroke_hybrid", home=Home(tmp_path / "home")), Path("/images"))
+    told: list[str] = []
+    store = storage.below("one")
+    with opened(folder, lambda event, state: None) as sweep:
+        sweep.append(started(make_plan(), "one"))
+        stored = begin_storing(folder, storage)
+        assert stored is not None
+        stored.send(told.append)
+        begin(sweep, 0)
+        if how == "segment":
+            store.write("journal/00000002.jsonl", b"{}\n")
+        else:
+            store.write("owner.json", json.dumps(asdict(Owner(1, "elsewhere", time.time()))).encode())
+            stored._owned_at_s = 0.0
+        for _ in range(2):
+            stored.send(told.append)
+        assert [text for text in told if "another machine goes on with this sweep" in text] == told[-1:]
+        assert sweep.stop_request.exists(), "its own trials end"
+        stored.end(told.append)
+    there = store.read("journal/00000002.jsonl")
+    assert there == (b"{}\n" if how == "segment" else None)
+    assert store.read("owner.json") is not None, "that of the other stays"

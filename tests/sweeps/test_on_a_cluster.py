@@ -12,7 +12,7 @@ from tests_support import TINY, clean_environment, command, run_command, with_ph
 
 from orchestrator.journal import EpochEnded, read_events
 
-pytestmark = [pytest.mark.sweep, needs_namespaces]
+pytestmark = [pytest.mark.sweep, pytest.mark.faults, needs_namespaces]
 TRIALS, EPOCHS = 8, 5
 BUDGET = ["--trials", str(TRIALS), "--epochs", str(EPOCHS), "--finalists", "1", "--set", "scheduler.name=none"]
 WITHIN_S = 420
@@ -66,7 +66,6 @@ def test_a_node_dies_and_another_joins(tmp_path: Path) -> None:
         assert any("pointing" in name for name in masks), "masks of the phantom reached the node"
 
 
-@pytest.mark.faults
 def test_what_is_wrong_with_a_cluster_is_one_line(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()

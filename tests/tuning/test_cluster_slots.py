@@ -26,6 +26,11 @@ def test_a_trial_has_a_gpu_and_its_share_of_the_cores() -> None:
     assert (slots.count, slots.threads, slots.gpu_share, slots.gpus, slots.cpus_each) == (3, 6, 1.0, 3, 1)
 
 
+def test_more_slots_than_gpus_share_them() -> None:
+    slots = slots_of_nodes([node("a", 8, 1), node("b", 8, 1)], 4, None)
+    assert (slots.count, slots.gpu_share, slots.threads, slots.most) == (4, 0.5, 4, 4)
+
+
 def test_a_node_holds_no_more_trials_than_it_has_cores() -> None:
     assert slots_of_nodes([node("a", 2, 1)], None, 0.125).count == 2
 
@@ -36,7 +41,8 @@ def test_a_node_holds_no_more_trials_than_it_has_cores() -> None:
         ([node("a", 4)], None, 0.5, "--gpus-per-trial 0.5: no node of the cluster has a GPU"),
         ([node("a", 4)], 5, None, "--slots 5: the nodes of the cluster have 4 CPUs for trials"),
         ([node("a", 4)], 0, None, "--slots 0: expected auto or a whole number"),
-        ([node("a", 8, 1)], 3, 0.5, "--slots 3: the nodes' 1 GPUs hold 2 trials of 0.5 each"),
+        ([node("a", 8, 1)], 3, 0.5, "--slots 3: the nodes' 1 GPUs hold 2 trials of 0.5 each; take fewer"),
+        ([node("a", 16, 1)], 9, None, "--slots 9: 9 trials on one GPU"),
         ([node("head", 8), node("a", 0, 1)], None, None, "no node with a GPU has a CPU for a trial"),
     ],
 )

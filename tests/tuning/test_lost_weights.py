@@ -89,8 +89,8 @@ def test_who_was_evaluated_is_evaluated_again_only_without_weights(
     submitted: dict[int, tuple[int, int]] = {}
     told: list[str] = []
 
-    def submit(config: TrialConfig, own: TrialSetup, test: None, folder: Path, gpu_share: float) -> None:
-        assert gpu_share == 0.5, "that of its architecture"
+    def submit(config: TrialConfig, own: TrialSetup, test: None, folder: Path, cpus: int, gpu_share: float) -> None:
+        assert (cpus, gpu_share) == (2, 0.5), "those of a slot, and that of its architecture"
         submitted[config.trial] = config.best_epoch, own.epochs
 
     monkeypatch.setattr(runner, "submit_finalist", submit)
@@ -113,7 +113,7 @@ def test_who_was_evaluated_is_evaluated_again_only_without_weights(
         (setup.trials / "0003" / "best.safetensors").write_bytes(content)
         (setup.trials / "0001" / "best.safetensors").write_bytes(content[:-1])
         monkeypatch.setattr(sweep, "tell", told.append)
-        slots = runner.Slots(8, 1, 1.0, 1, shares={"resnet_vit": 0.5})
+        slots = runner.Slots(8, 1, 1.0, 1, cpus_each=2, shares={"resnet_vit": 0.5})
         new = runner.evaluate_finalists(
             list(sweep.state.trials.values()), tmp_path / "setup.json", None, tmp_path, slots, sweep, Stopping()
         )

@@ -135,14 +135,33 @@ def test_a_trial_that_is_killed_from_outside_goes_on_twice_at_most(sweep: OpenSw
         "The actor c7 is unavailable: The actor is temporarily unavailable: RpcError: Socket closed rpc_code: 14.\n",
     ],
 )
-def test_a_trial_goes_on_however_often_its_node_is_lost(sweep: OpenSweep, tmp_path: Path, words: str) -> None:
+def test_a_trial_whose_node_is_lost_goes_on_unless_it_is_what_costs_them(
+    sweep: OpenSweep, tmp_path: Path, words: str
+) -> None:
     (tmp_path / "error.txt").write_text(words)
     recorded = Recorded(sweep)
     begin(sweep, 0)
-    for _ in range(4):
+    for at in (1, 2):
+        for _ in range(5):
+            recorded.error(0, tmp_path / "error.txt")
+        assert recorded.decided == [("goes on", 0)] * 5 * at
+        recorded.result(0, at)
+    for _ in range(6):
         recorded.error(0, tmp_path / "error.txt")
-    assert recorded.decided == [("goes on", 0)] * 4
+    assert recorded.decided[-1] == ("failed", 0)
+    assert sweep.state.trials[0].state == "failed"
+
+
+def test_a_node_that_is_not_fit_ends_the_sweep_and_no_trial(sweep: OpenSweep, tmp_path: Path) -> None:
+    said = "orchestrator.tuning.trainable.UnfitNodeError: worker-9: runs another version of this project"
+    (tmp_path / "error.txt").write_text(f"Traceback ...\n{said}\n")
+    recorded = Recorded(sweep)
+    begin(sweep, 0)
+    recorded.error(0, tmp_path / "error.txt")
+    assert recorded.decided == []
     assert not sweep.state.trials[0].has_ended
+    assert "a node that joined is not fit for the sweep" in recorded.stopping.reason
+    assert "worker-9: runs another version" in recorded.stopping.reason
 
 
 def test_a_crash_of_before_this_driver_is_no_fault_of_a_trial_that_is_killed_now(

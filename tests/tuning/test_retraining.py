@@ -54,8 +54,8 @@ def test_only_what_the_journal_lacks_is_trained(
 
     submitted: list[TrialConfig] = []
 
-    def submit(config: TrialConfig, setup: TrialSetup, gpu_share: float) -> None:
-        assert gpu_share == 0.5, "that of its architecture"
+    def submit(config: TrialConfig, setup: TrialSetup, cpus: int, gpu_share: float) -> None:
+        assert (cpus, gpu_share) == (2, 0.5), "those of a slot, and that of its architecture"
         submitted.append(config)
 
     monkeypatch.setattr(runner, "submit_retraining", submit)
@@ -67,7 +67,7 @@ def test_only_what_the_journal_lacks_is_trained(
         for known in (event(0, 0), event(0, 2)):
             sweep.append(known)
         trials = list(sweep.state.trials.values())
-        slots = runner.Slots(8, 1, 1.0, 1, shares={"resnet_vit": 0.5})
+        slots = runner.Slots(8, 1, 1.0, 1, cpus_each=2, shares={"resnet_vit": 0.5})
         runner.train_again(trials, over, 4, tmp_path / "setup.json", slots, sweep, Stopping())
         again = sweep.state.retrained(over)
     last = [4] if over == "seed" else []  # the search's training was on fold 0; it is none of the four seeds

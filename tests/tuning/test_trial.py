@@ -1,5 +1,6 @@
 """One trial without Ray: memory that ends, states that are damaged, the process that hangs."""
 
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from orchestrator.tuning.hang_guard import FIRST_TIMEOUT_S, LEAST_TIMEOUT_S
-from orchestrator.tuning.trainable import TrialActor
+from orchestrator.tuning.trainable import TrialActor, UnfitNodeError
 from orchestrator.tuning.trial import begin_training
 from orchestrator.tuning.trial_setup import TrialConfig, TrialSetup
 from trainables.catalog import default_hyperparameters
@@ -114,6 +115,20 @@ def test_an_actor_begins_anew_where_no_state_is_whole(setup, tmp_path) -> None:
     assert [result["epoch"] for result in second] == [1, 2, 3]
     assert [result["val/auroc"] for result in second[:2]] == [result["val/auroc"] for result in first]
     assert second[-1]["done"]
+
+
+@pytest.mark.parametrize("fault", ["without the storage", "other code"])
+def test_a_node_that_is_not_fit_trains_nothing(setup: TrialSetup, tmp_path: Path, fault: str) -> None:
+    if fault == "other code":
+        other = setup.model_copy(update={"code_digest": "of another version"})
+        (tmp_path / "setup.json").write_text(other.model_dump_json())
+        words = "runs another version of this project"
+    else:
+        (tmp_path / "setup.json").unlink()
+        words = "setup.json is not there; let it have the storage"
+    with pytest.raises(UnfitNodeError, match=f"{socket.gethostname()}: {words}"):
+        Actor(config(tmp_path))
+    assert not list((tmp_path).glob("trials/*/state*"))
 
 
 def test_an_actor_whose_trial_had_ended_says_so(setup, tmp_path) -> None:

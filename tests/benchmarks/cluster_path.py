@@ -10,6 +10,8 @@ the cluster with the node's image cache empty; both run in a home that has phant
 import argparse
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -70,14 +72,21 @@ def main() -> None:
     parser.add_argument("--images", default="1000,10000")
     parser.add_argument("--image-px", type=int, default=224)
     parser.add_argument("--trials", type=int, default=4)
+    parser.add_argument("--ship", nargs=2, metavar=("ADDRESS", "FOLDER"), help="only that, from this process")
     options = parser.parse_args()
+    sizes = list(map(int, options.images.split(",")))
+    if options.ship:
+        ship(options.ship[0], Path(options.ship[1]), sizes, options.image_px)
+        return
     with tempfile.TemporaryDirectory() as name, started_cluster(Path(name)) as cluster:
         root = Path(name)
         head = with_phantom(with_store(cluster.nodes["head"].home))
         cluster.add("worker", 1, [head])
         (root / "shared").mkdir()
-        os.environ.update(cluster.environment)
-        ship(cluster.address, head, list(map(int, options.images.split(","))), options.image_px)
+        line = [sys.executable, __file__, *sys.argv[1:], "--ship", cluster.address, str(head)]
+        subprocess.run(
+            line, env=os.environ | cluster.environment, check=True
+        )  # Ray reads its token once, when imported
         local_s = sweep_s(head, options.trials, "--slots", "1", "--id", "local")
         where = ["--address", cluster.address, "--storage", str(root / "shared"), "--id", "attached"]
         attached_s = sweep_s(head, options.trials, *where, **cluster.environment)

@@ -204,6 +204,11 @@ def _reason(error: Exception) -> str:
     if versions:
         theirs, ours = f"Ray {versions[1]}, Python {versions[2]}", f"Ray {versions[3]}, Python {versions[4]}"
         return f"the cluster runs {theirs}, this is {ours}; all machines need the same (constraints.txt)"
+    if text.startswith("Failed to connect to Ray cluster"):  # why stands in Ray's own log alone
+        return (
+            "it answers, and refuses: another token, or no head of a Ray cluster; give this process the cluster's: "
+            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE"
+        )
     if "Could not find any running Ray" in text:
         return "no Ray runs on this machine; start one with ray start, or give HOST:PORT of a cluster's head"
     return first_line(error)

@@ -15,6 +15,7 @@ from orchestrator.shared_path import network_type
 from orchestrator.space import Space
 from orchestrator.sweep_planning import PlannedSweep
 from orchestrator.sweep_request import LOCAL, SweepRequest
+from orchestrator.words import counted
 
 
 def ready_cluster(planned: PlannedSweep, request: SweepRequest, storage: Path | ObjectStore) -> PlannedSweep:
@@ -36,7 +37,7 @@ def ready_cluster(planned: PlannedSweep, request: SweepRequest, storage: Path | 
     plan, parts = planned.plan, (planned.data.development, planned.data.test)
     arrays: dict[Path, str] = {}
     for part in parts:
-        digests = part.array_digests()
+        digests = part.array_digests
         arrays |= {path: digests[view] for view, path in part.arrays.items()}
     has_weights = partial(check_weights, plan.architectures, pretrained=True) if plan.weights == "pretrained" else None
     reports = check_nodes(planned.nodes, storage, Needs(tuple(plan.architectures), arrays, has_weights))
@@ -74,11 +75,7 @@ def nodes_in_words(planned: PlannedSweep) -> str:
     """Return "3 nodes (2 x 8 CPUs and 1 GPU, 1 x 16 CPUs)"."""
     alike = Counter((node.cpus, node.gpus) for node in planned.nodes)
     kinds = [
-        f"{count} x {_counted(cpus, 'CPU')}" + (f" and {_counted(gpus, 'GPU')}" if gpus else "")
+        f"{count} x {counted(cpus, 'CPU')}" + (f" and {counted(gpus, 'GPU')}" if gpus else "")
         for (cpus, gpus), count in alike.items()
     ]
-    return f"{_counted(len(planned.nodes), 'node')} ({', '.join(kinds)})"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{counted(len(planned.nodes), 'node')} ({', '.join(kinds)})"

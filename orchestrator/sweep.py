@@ -253,7 +253,7 @@ def _write_inputs(sweep: OpenSweep, planned: PlannedSweep, request: SweepRequest
         development_digest=digest_rows(data.development.rows),
         arrays=data.development.arrays,
         code_digest=code_digest() if planned.nodes else "",
-        array_digests=data.development.array_digests() if planned.nodes else {},
+        array_digests=data.development.array_digests if planned.nodes else {},
         pretrained=plan.weights == "pretrained",
         epochs=plan.budget.epochs,
         metric=plan.metric,

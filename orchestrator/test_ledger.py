@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.errors import BadInput
+from orchestrator.words import counted
 
 Purpose = Literal["evaluation", "preparation"]
 TRAINING = "train "  # begins the name of a training in the foreground
@@ -83,12 +84,12 @@ def count_in_words(reads: list[TestRead]) -> str:
     trainings = {one for one in who if one.startswith(TRAINING)}
     commands = sorted(who & COMMANDS, reverse=True)
     sweeps = who - trainings - COMMANDS
-    kinds = [_counted(len(sweeps), "sweep")] if sweeps or not who else []
-    kinds += [_counted(len(trainings), "training")] if trainings else []
+    kinds = [counted(len(sweeps), "sweep")] if sweeps or not who else []
+    kinds += [counted(len(trainings), "training")] if trainings else []
     kinds += commands
     by = " and ".join([", ".join(kinds[:-1]), kinds[-1]]) if len(kinds) > 1 else kinds[0]
-    others = _counted(len(reads) - len(evaluations), "read")
-    return f"{_counted(len(evaluations), 'evaluation')} by {by}, {others} for preparation and audits"
+    others = counted(len(reads) - len(evaluations), "read")
+    return f"{counted(len(evaluations), 'evaluation')} by {by}, {others} for preparation and audits"
 
 
 def read_ledger(ledger: Path, test_digest: str) -> list[TestRead]:
@@ -100,10 +101,6 @@ def read_ledger(ledger: Path, test_digest: str) -> list[TestRead]:
         for read in _reads(ledger.read_text(encoding="utf-8", errors="replace").splitlines())
         if read.test_digest == test_digest
     ]
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _reads(lines: Iterable[str]) -> Iterable[TestRead]:

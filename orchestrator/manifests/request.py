@@ -2,9 +2,7 @@
 
 import hashlib
 import re
-import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -13,7 +11,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from orchestrator.errors import BadInput
-from orchestrator.home import SWEEP_ID
+from orchestrator.home import SWEEP_ID, new_sweep_id
 from orchestrator.sweep_files import find_sweep_file
 from orchestrator.yaml_file import shortened
 
@@ -123,8 +121,7 @@ def named_sweep(name: str) -> tuple[str, str]:
     Raises BadInput for an unknown sweep.
     """
     path = find_sweep_file(name)
-    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    new_id = f"{path.stem.replace('_', '-')}-{moment}-{secrets.token_hex(2)}"
+    new_id = new_sweep_id(path.stem.replace("_", "-"))
     return str(Path(name).absolute()) if name.endswith((".yaml", ".yml")) else name, new_id
 
 

@@ -22,7 +22,7 @@ Check = Callable[["PreparedPart"], ArchitectureChecked]
 def check_on_nodes(checks: Sequence[Check], development: "PreparedPart", slots: Slots) -> list[ArchitectureChecked]:
     """Run every check with the room of a trial. Raises BadInput as a check does, and for faults of nodes."""
     task: Any = ray.remote(num_cpus=slots.cpus_each, num_gpus=slots.gpu_share)(_check)
-    digests = development.array_digests() if checks else {}
+    digests = development.array_digests if checks else {}
     waiting = [task.remote(check, development, digests) for check in checks]
     try:
         checked: list[ArchitectureChecked] = ray.get(waiting)

@@ -54,7 +54,7 @@ class TestData(BaseModel):
             rows_digest=digest_rows(data.test.rows),
             test_digest=data.test_digest,
             arrays=data.test.arrays,
-            array_digests=data.test.array_digests(),
+            array_digests=data.test.array_digests,
             ledger=ledger,
             who=who,
             root=data.examined.data_set.root,

@@ -44,6 +44,9 @@ def test_a_command_keeps_its_words_and_its_home_out_of_the_jobs_folder(
     python.chmod(0o755)
     line = command_line(["sweep", "it's.yaml", "--set", "lr={float: [1, 2]}"])
     said = subprocess.run(
-        line, shell=True, env={"PATH": str(tmp_path), "HOME": "/users/me"} | environment, capture_output=True, text=True
+        ["/bin/sh", "-c", line],  # as Ray Jobs runs it
+        env={"PATH": str(tmp_path), "HOME": "/users/me"} | environment,
+        capture_output=True,
+        text=True,
     ).stdout
     assert said == f"{home}|-m|orchestrator.cli.main|sweep|it's.yaml|--set|lr={{float: [1, 2]}}|"

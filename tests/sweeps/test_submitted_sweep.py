@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cluster_support import free_ports
 from process_support import is_alive, pids_naming
 from tests_support import TINY, Finished, run_command, with_phantom, with_store
 
@@ -44,14 +44,6 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
         for pid in pids_naming(str(rays)):
             os.kill(pid, signal.SIGKILL)
         subprocess.run(["rm", "-rf", str(rays)], check=True)
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 @pytest.fixture

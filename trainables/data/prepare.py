@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from trainables.audit.facts import AuditInput
@@ -24,8 +25,9 @@ class PreparedPart:
     rows: list[SplitRow]
     arrays: dict[str, Path]
 
+    @cached_property
     def array_digests(self) -> dict[str, str]:
-        """Return the digest of each array's file."""
+        """Return the digest of each array's file, as it was when first asked for: arrays are large."""
         return {view: digest_file(path) for view, path in self.arrays.items()}
 
 

@@ -88,14 +88,13 @@ class JournalRecorder(Callback):
         if EPOCH not in result or result[EPOCH] != state.trials[number].last_epoch + 1:
             return  # told already, or one before it found no room: then all are told again when the sweep is resumed
         metrics = {name: value for name, value in result.items() if name.startswith(METRIC_SECTIONS)}
-        host = result.get(HOSTNAME, "")
         self._append(
             EpochEnded(
                 trial=number,
                 epoch=result[EPOCH],
                 metrics=metrics,
                 stop_reason=result.get(STOPPED) or "",
-                node="" if host == socket.gethostname() else host,
+                node=_node_of(result),
             )
         )
         self._note_limit(number, metrics.get(MICRO_BATCH))
@@ -109,7 +108,8 @@ class JournalRecorder(Callback):
         if last.get(EPOCH, 0) > self._sweep.state.trials[number].last_epoch:
             return
         if last.get(DISK_FULL):
-            self._stopping.request("disk", last[DISK_FULL])
+            where = f" on node {node}" if (node := _node_of(last)) else ""
+            self._stopping.request("disk", last[DISK_FULL] + where)
         elif last.get(FAILED):
             self._end(number, "failed", last[FAILED])
         elif last.get(STOPPED) or last.get(EPOCH, 0) >= epochs:
@@ -187,3 +187,9 @@ class JournalRecorder(Callback):
         if micro_batch and int(micro_batch) < state.micro_batch_limits.get(architecture, 10**9):
             limit = MicroBatchLimited(trial=number, architecture=architecture, micro_batch_size=int(micro_batch))
             self._append(limit)
+
+
+def _node_of(result: dict[str, Any]) -> str:
+    """Return the machine that a result comes from; empty where it is this one."""
+    host: str = result.get(HOSTNAME, "")
+    return "" if host == socket.gethostname() else host

@@ -219,11 +219,11 @@ def run_case(case: Case, home: Path, rng: random.Random, without: str, reference
     case.end_s = time.monotonic() - began_s
     if case.fault in ENDS_WITHIN_S and (code != 130 or case.end_s > ENDS_WITHIN_S[case.fault]):
         case.faults_found.append(f"it ended with exit {code} after {case.end_s:.1f} s")
-    wait_for_end(family, case)
     for _ in range(MOST_RESUMES):
         if code == 0:
             break
-        code = resume(home, sweep_id, without, running.folder, case)
+        code = resume(home, sweep_id, without, running.folder, case, family)
+    wait_for_end(family, case)  # not before: whoever resumes does not wait until Ray's agents are gone
     if code != 0:
         case.faults_found.append(f"it cannot be resumed: exit {code}")
         return None
@@ -235,6 +235,8 @@ def run_case(case: Case, home: Path, rng: random.Random, without: str, reference
     case.faults_found += compare(found, TRIALS, EPOCHS)
     if reference is not None and case.slots == 1 and found.suggestions != reference.suggestions:
         case.faults_found.append("other suggestions than an undisturbed sweep")
+    if reference is not None and case.slots == 1 and found.journal != reference.journal:
+        case.faults_found.append("other epochs than an undisturbed sweep")
     return found
 
 
@@ -264,7 +266,8 @@ def wait_for_end(family: list[int], case: Case) -> None:
         kill(orphans)
 
 
-def resume(home: Path, sweep_id: str, without: str, folder: Path, case: Case) -> int:
+def resume(home: Path, sweep_id: str, without: str, folder: Path, case: Case, family: list[int]) -> int:
+    """Let the sweep go on; return its exit code, and add its processes to the family."""
     lines = (folder / "journal.jsonl").read_text().count('"trial_started"')
     began_s = time.monotonic()
     running = start(home, ["resume", sweep_id, "--json"], without, sweep_id)
@@ -275,10 +278,8 @@ def resume(home: Path, sweep_id: str, without: str, folder: Path, case: Case) ->
 
     if running.wait_for(went_on, START_S):
         case.resume_s = time.monotonic() - began_s
-    family = descendants(running.process.pid)
-    code = end_of(running, case)
-    wait_for_end(family, case)
-    return code
+    family += descendants(running.process.pid)
+    return end_of(running, case)
 
 
 def main() -> None:

@@ -74,11 +74,17 @@ class StartedCluster:
     port: int
     token: Path
     ray: Path  # its sessions; a socket's path may have 107 letters
+    dashboard_port: int
     nodes: dict[str, StartedNode] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def dashboard(self) -> str:
+        """Where jobs are submitted."""
+        return f"http://127.0.0.1:{self.dashboard_port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -107,14 +113,16 @@ class StartedCluster:
         if self.nodes:
             line.append(f"--address={self.address}")
         else:
-            line += ["--head", f"--port={self.port}", "--include-dashboard=false"]
-            line += [f"--ray-client-server-port={free_ports(1)[0]}", f"--temp-dir={self.ray}"]
+            line += ["--head", f"--port={self.port}", "--dashboard-host=127.0.0.1"]
+            line += [f"--dashboard-port={self.dashboard_port}", f"--temp-dir={self.ray}"]
+            line += [f"--ray-client-server-port={free_ports(1)[0]}"]
         hide = "".join(f"mount -t tmpfs none {shlex.quote(str(folder))} && " for folder in hidden)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # a job is run by this Python
         script = f"hostname {name} && {hide}exec {shlex.join(line)}"
         with self._log(name).open("wb") as log:
             process = subprocess.Popen(
                 ["unshare", "--mount", "--uts", "sh", "-c", script],
-                env=clean_environment(home, **self.environment, OMP_NUM_THREADS="1", **environment),
+                env=clean_environment(home, PATH=path, **self.environment, OMP_NUM_THREADS="1", **environment),
                 cwd=self.root, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         return StartedNode(name, home, process)
@@ -133,16 +141,17 @@ class StartedCluster:
 
 
 @contextmanager
-def started_cluster(root: Path, **environment: str) -> Iterator[StartedCluster]:
-    """Start a cluster with a head that runs no trial, and end all of it with the block."""
+def started_cluster(root: Path, head_cpus: int = 0, **environment: str) -> Iterator[StartedCluster]:
+    """Start a cluster whose head runs no trial, unless it has cores for them; end all of it with the block."""
     root.mkdir(parents=True, exist_ok=True)
     token = root / "token"
     token.write_text(secrets.token_hex(32))
     token.chmod(0o600)
     ray = Path(tempfile.mkdtemp(prefix="ray-"))
-    cluster = StartedCluster(root, free_ports(1)[0], token, ray)
+    port, dashboard_port = free_ports(2)
+    cluster = StartedCluster(root, port, token, ray, dashboard_port)
     try:
-        cluster.add("head", 0, [], **environment)
+        cluster.add("head", head_cpus, [], **environment)
         yield cluster
     finally:
         for node in cluster.nodes.values():

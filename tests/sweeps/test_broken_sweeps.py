@@ -1,20 +1,23 @@
 """Sweeps whose processes, trials or disk fail: nothing lost, nothing twice, and the rest goes on."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from process_support import descendants
+from cluster_support import free_ports
+from process_support import descendants, is_alive
 from record_support import compare, forget_what_was_sent, records_of
-from started_sweep import EPOCHS, TRIALS, Started, epochs_in
-from tests_support import TINY, Finished, run_command, with_store
+from started_sweep import EPOCHS, TRIALS, Started, change_module, epochs_in, line_of
+from tests_support import TINY, run_command, run_here, with_store
 
 from orchestrator.open_sweep import state_of
 
 pytestmark = [pytest.mark.sweep, pytest.mark.faults]
+ENDS_WITHIN_S = 20  # design.md's contract for signals
 
 
-def test_a_killed_driver_loses_nothing(leaking_set: Path, swept: tuple[Path, Finished], tmp_path: Path) -> None:
+def test_a_killed_driver_loses_nothing(leaking_set: Path, tmp_path: Path) -> None:
     """tests/faults/run.py kills far more."""
     home = tmp_path / "home"
     sweep = Started(home, "killed", "--data", leaking_set)
@@ -33,7 +36,9 @@ def test_a_killed_driver_loses_nothing(leaking_set: Path, swept: tuple[Path, Fin
     assert done.exit_code == 0, done.stderr
     found = records_of(sweep.folder, home)
     assert compare(found, TRIALS, EPOCHS) == []
-    whole = records_of(swept[0] / "sweeps" / "whole", swept[0])
+    undisturbed = with_store(tmp_path / "undisturbed")
+    assert run_here(undisturbed, *line_of("whole", "--data", leaking_set)).exit_code == 0
+    whole = records_of(undisturbed / "sweeps" / "whole", undisturbed)
     assert found.suggestions == whole.suggestions
     assert found.journal == whole.journal
 
@@ -52,28 +57,17 @@ CRASHES = {
 
 def test_a_trial_that_misbehaves_takes_nothing_with_it(leaking_set: Path, tmp_path: Path) -> None:
     """Trials 1 to 5 each do something else that a training may do to its process, in their second epoch."""
-    lines = [f"    if number == {n}:\n        {code}" for n, code in enumerate(CRASHES.values(), start=1)]
-    (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.util, sys\n"
-        "def misbehave(number):\n" + "\n".join(lines) + "\n"
-        "class Finder:\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        "        if name != 'orchestrator.tuning.trial':\n"
-        "            return None\n"
-        "        sys.meta_path.remove(self)\n"
-        "        spec = importlib.util.find_spec(name)\n"
-        "        run = spec.loader.exec_module\n"
-        "        def exec_module(module):\n"
-        "            run(module)\n"
-        "            begin = module.begin_training\n"
-        "            def begun(config, setup, watch=None):\n"
-        "                for record in begin(config, setup, watch):\n"
-        "                    yield record\n"
-        "                    misbehave(config.trial)\n"
-        "            module.begin_training = begun\n"
-        "        spec.loader.exec_module = exec_module\n"
-        "        return spec\n"
-        "sys.meta_path.insert(0, Finder())\n"
+    crashes = "".join(f"    if number == {n}:\n        {code}\n" for n, code in enumerate(CRASHES.values(), start=1))
+    change_module(
+        tmp_path,
+        "orchestrator.tuning.trial",
+        f"def misbehave(number):\n{crashes}"
+        "begin = module.begin_training\n"
+        "def begun(config, setup, watch=None):\n"
+        "    for record in begin(config, setup, watch):\n"
+        "        yield record\n"
+        "        misbehave(config.trial)\n"
+        "module.begin_training = begun\n",
     )
     home = tmp_path / "home"
     done = run_command(
@@ -134,3 +128,33 @@ def test_stop_ends_a_sweep_of_another_terminal(leaking_set: Path, tmp_path: Path
     assert sweep.ended()[0] == 130
     again = run_command(home, "stop", "elsewhere")
     assert (again.exit_code, "nobody runs it" in again.stderr) == (2, True)
+
+
+def test_sigterm_in_a_long_epoch_with_the_store_away_ends_in_time(leaking_set: Path, tmp_path: Path) -> None:
+    change_module(
+        tmp_path,
+        "trainables.training.learner",
+        "import time\n"
+        "train = module.Learner.train_epoch\n"
+        "def slowly(self, epoch, watch=None):\n"
+        "    time.sleep(30 if epoch > 1 else 0)\n"
+        "    return train(self, epoch, watch)\n"
+        "module.Learner.train_epoch = slowly\n",
+    )
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
+    sweep = Started(
+        tmp_path / "home", "slow", "--data", leaking_set, MLFLOW_TRACKING_URI=nobody, PYTHONPATH=str(tmp_path)
+    )
+    sweep.wait_for(lambda state: epochs_in(state) >= 1)
+    time.sleep(3)
+    family = [sweep.process.pid, *descendants(sweep.process.pid)]
+    began_s = time.monotonic()
+    sweep.process.terminate()
+    code, _, stderr = sweep.ended()
+    assert (code, time.monotonic() - began_s < ENDS_WITHIN_S) == (130, True), stderr
+    assert "orchestrate resume slow" in stderr and "Traceback" not in stderr
+    assert state_of(sweep.folder).trials[0].last_epoch == 1
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and any(map(is_alive, family)):
+        time.sleep(0.2)
+    assert not [pid for pid in family if is_alive(pid)], "orphans"

@@ -2,12 +2,14 @@
 
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from tests_support import Finished, clean_environment, command, with_store
+from tests_support import Finished, clean_environment, command, run_here, with_store
 
+from trainables import catalog
 from trainables.data.phantom import write_tumor_4class_phantom
 
 pytestmark = pytest.mark.sweep
@@ -69,15 +71,23 @@ def test_it_is_swept_explained_and_registered(tmp_path: Path) -> None:
         ("tiny_net.record:TinyNetConfig", "is not an Architecture (CONTRIBUTING.md says how)"),
     ],
 )
-def test_a_package_that_is_wrong_is_told_in_one_line(tmp_path: Path, value: str, told: str) -> None:
+def test_a_package_that_is_wrong_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, told: str
+) -> None:
     home, packages = tmp_path / "home", tmp_path / "packages"
-    with_store(home)
     packages.mkdir()
     sweeps = {"x": "gone_for_good", "tiny_net": "tiny_net"}
     install(packages, **{"orchestrator.architectures": {"tiny_net": value}, "orchestrator.search_spaces": sweeps})
-    done = run(home, packages, "train", "tiny_net", "--task", "tumor_4class")
-    assert done.exit_code == 2 and told in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
-    for what, other in (("architectures", "resnet_vit"), ("sweeps", "stroke_hybrid")):
-        listed = run(home, packages, "list", what)
-        assert listed.exit_code == 0 and other in listed.stdout and told in listed.stderr, "others are not harmed"
-    assert "sweeps of x: no package 'gone_for_good'" in listed.stderr
+    monkeypatch.syspath_prepend(packages)
+    catalog._entry_points.cache_clear()
+    try:
+        done = run_here(home, "train", "tiny_net", "--task", "tumor_4class")
+        assert done.exit_code == 2 and told in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+        for what, other in (("architectures", "resnet_vit"), ("sweeps", "stroke_hybrid")):
+            listed = run_here(home, "list", what)
+            assert listed.exit_code == 0 and other in listed.stdout and told in listed.stderr, "others are not harmed"
+        assert "sweeps of x: no package 'gone_for_good'" in listed.stderr
+    finally:
+        catalog._entry_points.cache_clear()
+        for name in [name for name in sys.modules if name.partition(".")[0] == "tiny_net"]:
+            del sys.modules[name]

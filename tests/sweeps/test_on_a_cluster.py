@@ -1,18 +1,19 @@
-"""A sweep on a real Ray cluster with a token: a node dies midway, another joins, no disk is shared but the storage."""
+"""A sweep on a real Ray cluster with a token: submitted, a node dies, one joins, no disk is shared but the storage."""
 
 import shutil
-import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cluster_support import StartedCluster, needs_namespaces, started_cluster
+from process_support import is_alive, pids_naming
 from record_support import compare, records_of
-from tests_support import TINY, clean_environment, command, run_command, with_phantom, with_store
+from tests_support import TINY, Finished, all_cores, run_command, with_phantom, with_store
 
 from orchestrator.journal import EpochEnded, read_events
 
-pytestmark = [pytest.mark.sweep, pytest.mark.faults, needs_namespaces]
+pytestmark = [pytest.mark.sweep, needs_namespaces]
 TRIALS, EPOCHS = 8, 5
 BUDGET = ["--trials", str(TRIALS), "--epochs", str(EPOCHS), "--finalists", "1", "--set", "scheduler.name=none"]
 WITHIN_S = 420
@@ -28,28 +29,34 @@ def epochs_in(journal: Path) -> list[EpochEnded]:
     return [event for event in events if isinstance(event, EpochEnded)]
 
 
-def test_a_node_dies_and_another_joins(tmp_path: Path) -> None:
-    elsewhere, shared = tmp_path / "elsewhere", tmp_path / "shared"
-    elsewhere.mkdir()
+def test_a_submitted_sweep_loses_a_node_and_gains_one(tmp_path: Path) -> None:
+    user, shared = tmp_path / "elsewhere" / "home", tmp_path / "shared"
+    user.parent.mkdir()
     shared.mkdir()
-    with started_cluster(tmp_path) as cluster:
+    with all_cores(), started_cluster(tmp_path) as cluster:
         head = with_phantom(with_store(cluster.nodes["head"].home))
         first = cluster.add("worker-1", 1, [head])
         second = cluster.add("worker-2", 1, [head, first.home])
         journal = shared / "one" / "journal.jsonl"
-        process = subprocess.Popen(
-            command(*sweep_arguments(cluster, "one", "--witness", "--json")),
-            env=clean_environment(head, **cluster.environment), cwd=elsewhere, text=True,
-            stdout=subprocess.PIPE, stderr=(tmp_path / "driver.log").open("w"),
-        )  # fmt: skip
-        deadline = time.monotonic() + WITHIN_S
-        while {event.node for event in epochs_in(journal)} < {"worker-1", "worker-2"}:
-            assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "driver.log").read_text()
-            time.sleep(0.2)
+
+        def asked(*words: str) -> Finished:
+            return run_command(user, *words, **cluster.environment)
+
+        def wait_until(happened: Callable[[], bool]) -> None:
+            deadline = time.monotonic() + WITHIN_S
+            while not happened():
+                assert time.monotonic() < deadline, asked("logs", "one").stdout
+                time.sleep(0.2)
+
+        line = ["stroke_hybrid", *TINY, *BUDGET, "--witness", "--storage", str(shared), "--id", "one"]
+        submitted = asked("submit", *line, "--address", cluster.dashboard)
+        assert submitted.exit_code == 0, submitted.stderr
+        wait_until(lambda: {event.node for event in epochs_in(journal)} >= {"worker-1", "worker-2"})
         second.kill()
         third = cluster.add("worker-3", 1, [head, first.home])
-        process.communicate(timeout=WITHIN_S)
-        assert process.returncode == 0, (tmp_path / "driver.log").read_text()
+        wait_until(lambda: not any(map(is_alive, pids_naming("--id one"))))
+        told_of = asked("status", "one", "--json").json
+        assert (told_of["state"], told_of["job_status"]) == ("completed", "SUCCEEDED"), asked("logs", "one").stdout
         told = epochs_in(journal)
         by_node = {name: {event.trial for event in told if event.node == name} for name in cluster.nodes}
         assert by_node["worker-3"], f"the node that joined was not used: {by_node}"
@@ -66,6 +73,7 @@ def test_a_node_dies_and_another_joins(tmp_path: Path) -> None:
         assert any("pointing" in name for name in masks), "masks of the phantom reached the node"
 
 
+@pytest.mark.faults
 def test_what_is_wrong_with_a_cluster_is_one_line(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()

@@ -1,15 +1,14 @@
 """One small sweep on data that leak: what is told and kept, and that it goes on when it is broken off or has ended."""
 
 import json
-import signal
 import time
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from process_support import descendants, is_alive, titled
+from process_support import is_alive, titled
 from record_support import compare, records_of
-from started_sweep import EPOCHS, LEAKING, TRIALS, Started, epochs_in
+from started_sweep import EPOCHS, LEAKING, TRIALS, BrokenOff, Started, epochs_in
 from tests_support import Finished, run_here
 
 from orchestrator.home import Home
@@ -23,15 +22,72 @@ pytestmark = pytest.mark.sweep
 
 
 @pytest.fixture(scope="module")
+def broken_off(leaking_set: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BrokenOff]:
+    """A sweep that was told to end in its second trial, and its home."""
+    home = tmp_path_factory.mktemp("swept") / "home"
+    sweep = Started(home, "whole", "--data", leaking_set, "--seeds", "2")
+    sweep.wait_for(lambda state: epochs_in(state) >= EPOCHS + 3)
+    return home, sweep.ctrl_c()
+
+
+@pytest.fixture(scope="module")
+def swept(broken_off: tuple[Path, BrokenOff]) -> tuple[Path, Finished]:
+    """The same sweep, resumed to its end: its home and what it printed."""
+    done = run_here(broken_off[0], "resume", "whole", "--json")
+    assert done.exit_code == 0, done.stderr
+    return broken_off[0], done
+
+
+@pytest.fixture(scope="module")
 def state(swept: tuple[Path, Finished]) -> SweepState:
     return replay(read_events(Path(swept[1].json["journal"]))[0])
 
 
-def test_leaks_are_said_counted_and_scored_apart(swept: tuple[Path, Finished], state: SweepState) -> None:
+def test_ctrl_c_keeps_every_epoch_and_says_how_to_go_on(broken_off: tuple[Path, BrokenOff]) -> None:
+    home, sweep = broken_off
+    assert sweep.exit_code == 130, sweep.stderr
+    assert "Traceback" not in sweep.stderr
+    assert "orchestrate resume whole" in sweep.stderr
+    assert (sweep.state.ended.state, sweep.state.trials[1].state) == ("interrupted", "interrupted")
+    said = run_here(home, "status", "whole")
+    assert "interrupted by the user" in said.stdout
+    assert "to go on: orchestrate resume whole" in said.stdout
+
+
+def test_data_that_changed_are_refused(broken_off: tuple[Path, BrokenOff], leaking_set: Path) -> None:
+    victim = next((leaking_set / "deep/train/1- Stroke/StrokeMR").iterdir())
+    kept = victim.read_bytes()
+    victim.write_bytes(next((leaking_set / "deep/train/2- Control/NormalMR").iterdir()).read_bytes())
+    refused = run_here(broken_off[0], "resume", "whole")
+    victim.write_bytes(kept)
+    assert refused.exit_code == 2
+    assert "data or sweep file changed since it was started: data.digest was" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_it_goes_on_and_loses_and_repeats_nothing(
+    broken_off: tuple[Path, BrokenOff], swept: tuple[Path, Finished]
+) -> None:
+    """That it ends as an undisturbed one: test_broken_sweeps.py and tests/faults/run.py."""
+    journal = Path(swept[1].json["journal"])
+    found = records_of(journal.parent, swept[0])
+    assert compare(found, TRIALS, EPOCHS) == []
+    assert found.redone_epochs() == 0, "the last finished epoch was kept"
+    starts = [event for event in read_events(journal)[0] if isinstance(event, TrialStarted)]
+    known = broken_off[1].state.trials[1].last_epoch
+    assert [event.after_epoch for event in starts if event.trial == 1] == [0, known]
+
+
+def test_leaks_are_said_counted_and_scored_apart(
+    broken_off: tuple[Path, BrokenOff], swept: tuple[Path, Finished], state: SweepState
+) -> None:
     result = swept[1].json
     test_images = sum(state.plan.data.images["test"].values())
     assert (result["split"], result["leaking_test_images"]) == ("shipped", LEAKING)
-    assert f"LEAK: {LEAKING} of {test_images} test images were seen in development ({LEAKING} copy)" in swept[1].stderr
+    assert (
+        f"LEAK: {LEAKING} of {test_images} test images were seen in development ({LEAKING} copy)"
+        in broken_off[1].stderr
+    )
     assert result["winner"]["leak_free_images"] == test_images - LEAKING
     leak_free, whole = result["winner"]["test_leak_free"], result["winner"]["test"]
     assert set(leak_free) == set(whole)
@@ -120,52 +176,6 @@ def test_search_is_given_no_path_to_test_images(swept: tuple[Path, Finished], st
         assert "test.csv" not in text
 
 
-def test_ctrl_c_keeps_every_epoch_and_resume_goes_on_as_if_nothing_had_been(
-    leaking_set: Path, swept: tuple[Path, Finished], tmp_path: Path
-) -> None:
-    home = tmp_path / "home"
-    sweep = Started(home, "broken", "--data", leaking_set)
-    sweep.wait_for(lambda state: epochs_in(state) >= EPOCHS + 3)
-    family = [sweep.process.pid, *descendants(sweep.process.pid)]
-    assert len(family) > 3, "ray and sync are running"
-    sweep.process.send_signal(signal.SIGINT)
-    code, _, stderr = sweep.ended()
-    assert code == 130, stderr
-    assert "Traceback" not in stderr
-    assert "orchestrate resume broken" in stderr
-    deadline = time.monotonic() + 120  # a loaded machine may take long; orphans would stay
-    while time.monotonic() < deadline and any(map(is_alive, family)):
-        time.sleep(0.2)
-    assert not [titled(pid) for pid in family if is_alive(pid)], "orphans"
-    before = state_of(sweep.folder)
-    assert (before.ended.state, before.trials[1].state) == ("interrupted", "interrupted")
-    known = before.trials[1].last_epoch
-    said = run_here(home, "status", "broken")
-    assert "interrupted by the user" in said.stdout
-    assert "to go on: orchestrate resume broken" in said.stdout
-
-    victim = next((leaking_set / "deep/train/1- Stroke/StrokeMR").iterdir())
-    kept = victim.read_bytes()
-    victim.write_bytes(next((leaking_set / "deep/train/2- Control/NormalMR").iterdir()).read_bytes())
-    refused = run_here(home, "resume", "broken")
-    victim.write_bytes(kept)
-    assert refused.exit_code == 2
-    assert "data or sweep file changed since it was started: data.digest was" in refused.stderr
-    assert "Traceback" not in refused.stderr
-
-    done = run_here(home, "resume", "broken", "--json")
-    assert done.exit_code == 0, done.stderr
-    found = records_of(sweep.folder, home)
-    assert compare(found, TRIALS, EPOCHS) == []
-    assert found.redone_epochs() == 0, "the last finished epoch was kept"
-    starts = [event for event in read_events(sweep.folder / "journal.jsonl")[0] if isinstance(event, TrialStarted)]
-    assert [event.after_epoch for event in starts if event.trial == 1] == [0, known]
-    whole = records_of(swept[0] / "sweeps" / "whole", swept[0])
-    assert found.suggestions == whole.suggestions
-    assert found.journal == whole.journal
-    assert done.json["winner"]["test"] == swept[1].json["winner"]["test"]
-
-
 def test_a_finished_sweep_goes_on_with_more_trials_and_epochs(swept: tuple[Path, Finished]) -> None:
     home, first = swept[0], swept[1].json
     nothing = run_here(home, "resume", "whole", "--json")
@@ -201,3 +211,12 @@ def test_a_trial_is_replayed_to_the_bit(swept: tuple[Path, Finished]) -> None:
     unknown = run_here(swept[0], "replay", "whole", "9")
     assert unknown.exit_code == 2
     assert "trial 9 has no epoch to compare with; those that have: 0, 1, 2" in unknown.stderr
+
+
+def test_ctrl_c_left_no_process(broken_off: tuple[Path, BrokenOff]) -> None:
+    family = broken_off[1].family
+    assert len(family) > 3, "ray and sync were running"
+    deadline = time.monotonic() + 120  # Ray's agents look for a core that is gone for up to a minute
+    while time.monotonic() < deadline and any(map(is_alive, family)):
+        time.sleep(0.2)
+    assert not [titled(pid) for pid in family if is_alive(pid)], "orphans"

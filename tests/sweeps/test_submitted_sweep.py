@@ -1,64 +1,38 @@
 """A sweep submitted to a real head of a Ray cluster that asks for a token: followed, asked after, submitted again."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cluster_support import free_ports
+from cluster_support import StartedCluster, needs_namespaces, started_cluster
 from process_support import is_alive, pids_naming
 from tests_support import TINY, Finished, run_command, with_phantom, with_store
 
-pytestmark = [pytest.mark.sweep, pytest.mark.faults]
-TOKEN = "only-this-cluster-knows-it-0123456789abcdef"
+pytestmark = [pytest.mark.sweep, pytest.mark.faults, needs_namespaces]
 TRAINS_WITHIN_S = 400.0
-PORTS = ("--port", "--dashboard-port", "--ray-client-server-port", "--dashboard-agent-listen-port")
 
 
 @pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A head with ports, folder and token of its own; its dashboard, and the home of its sweeps."""
-    folder = Path(os.path.realpath(tmp_path_factory.mktemp("head")))
-    home = with_store(with_phantom(folder / "home"))
-    # Ray names sockets below it, whose paths have at most 107 characters
-    rays = Path(f"/tmp/ray-of-tests-{os.getpid()}")
-    ports = free_ports(len(PORTS))
-    programs = Path(sys.executable).parent
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORCHESTRATE", "MLFLOW"))}
-    environment |= {
-        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN,
-        "ORCHESTRATE_HOME": str(home), "RAY_USAGE_STATS_ENABLED": "0",
-    }  # fmt: skip
-    line = [str(programs / "ray"), "start", "--head", "--num-cpus=2", "--disable-usage-stats", f"--temp-dir={rays}"]
-    line += ["--min-worker-port=0", "--max-worker-port=0", "--node-ip-address=127.0.0.1"]
-    line += ["--dashboard-host=127.0.0.1", f"--object-store-memory={80 * 2**20}"]
-    line += [f"{flag}={port}" for flag, port in zip(PORTS, ports, strict=True)]
-    subprocess.run(line, env=environment, cwd=folder, check=True, capture_output=True, timeout=180)
-    try:
-        yield f"http://127.0.0.1:{ports[1]}", home
-    finally:
-        for pid in pids_naming(str(rays)):
-            os.kill(pid, signal.SIGKILL)
-        subprocess.run(["rm", "-rf", str(rays)], check=True)
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartedCluster]:
+    with started_cluster(tmp_path_factory.mktemp("head"), head_cpus=2) as cluster:
+        with_store(with_phantom(cluster.nodes["head"].home))
+        yield cluster
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., Finished]:
-    def command(*arguments: str | Path, token: str = TOKEN) -> Finished:
-        return run_command(tmp_path / "here", *arguments, timeout_s=600, RAY_AUTH_TOKEN=token, RAY_AUTH_MODE="token")
+def run(tmp_path: Path, cluster: StartedCluster) -> Callable[..., Finished]:
+    def command(*arguments: str | Path, **environment: str) -> Finished:
+        return run_command(tmp_path / "here", *arguments, timeout_s=600, **(cluster.environment | environment))
 
     return command
 
 
 def test_a_sweep_is_submitted_followed_and_goes_on_under_its_id(
-    head: tuple[str, Path], run: Callable[..., Finished]
+    cluster: StartedCluster, run: Callable[..., Finished]
 ) -> None:
-    address, home = head
-    wrong = run("submit", "stroke_hybrid", "--address", address, token="of another cluster")
+    address, home = cluster.dashboard, cluster.nodes["head"].home
+    wrong = run("submit", "stroke_hybrid", "--address", address, RAY_AUTH_TOKEN="of another cluster")
     assert (wrong.exit_code, "refuses the token in RAY_AUTH_TOKEN" in wrong.stderr) == (2, True), wrong.stderr
     line = ["submit", "stroke_hybrid", *TINY, "--trials", "2", "--epochs", "1", "--finalists", "1", "--id", "far"]
     done = run(*line, "--address", address, "--follow")
@@ -76,8 +50,8 @@ def test_a_sweep_is_submitted_followed_and_goes_on_under_its_id(
     assert (other.exit_code, "of which --seed was 0, not 7" in other.stdout) == (2, True), other.stdout
 
 
-def test_a_sweep_that_trains_is_stopped_and_resumed(head: tuple[str, Path], run: Callable[..., Finished]) -> None:
-    address, home = head
+def test_a_sweep_that_trains_is_stopped_and_can_go_on(cluster: StartedCluster, run: Callable[..., Finished]) -> None:
+    address, home = cluster.dashboard, cluster.nodes["head"].home
     line = ["submit", "stroke_hybrid", *TINY, "--trials", "2", "--epochs", "400", "--finalists", "1", "--id", "long"]
     line += ["--set", "scheduler.name=none", "--address", address]
     assert run(*line).exit_code == 0

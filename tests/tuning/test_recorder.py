@@ -291,6 +291,10 @@ def test_a_full_disk_ends_the_sweep_and_no_trial(sweep: OpenSweep, monkeypatch: 
         begin(sweep, number)
     assert recorded.complete(1, disk_full="a trial found no room for its weights")[0] == "running"
     assert (recorded.stopping.cause, recorded.stopping.requested) == ("disk", True)
+    assert recorded.stopping.reason == "the disk is full: a trial found no room for its weights"
+    elsewhere = Recorded(sweep)
+    elsewhere.complete(1, disk_full="a trial found no room for its weights", hostname="node-7")
+    assert elsewhere.stopping.reason.endswith("no room for its weights on node node-7")
     again = Recorded(sweep)
 
     def full(event: object) -> None:

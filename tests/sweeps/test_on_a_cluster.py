@@ -11,7 +11,10 @@ from process_support import is_alive, pids_naming
 from record_support import compare, records_of
 from tests_support import TINY, Finished, all_cores, run_command, with_phantom, with_store
 
+from orchestrator.home import Home
 from orchestrator.journal import EpochEnded, read_events
+from orchestrator.tracking.server import HOST, Address, free_port, mlflow_server
+from orchestrator.tracking.store import open_store
 
 pytestmark = [pytest.mark.sweep, needs_namespaces]
 TRIALS, EPOCHS = 8, 5
@@ -108,3 +111,29 @@ def test_what_is_wrong_with_a_cluster_is_one_line(tmp_path: Path) -> None:
         assert "runs another version of this project" in said
         stale.kill()
         assert not (head / "sweeps").exists() and not list(shared.iterdir()), "nothing was begun"
+
+
+@pytest.mark.faults
+def test_a_store_that_nobody_answers_is_told_once_and_sent_to_later(tmp_path: Path) -> None:
+    shared, store, port = tmp_path / "shared", tmp_path / "store", free_port()
+    shared.mkdir()
+    store.mkdir()
+    uri = f"http://{HOST}:{port}"
+    with started_cluster(tmp_path) as cluster:
+        head = with_phantom(cluster.nodes["head"].home)
+        cluster.add("worker-1", 2, [head])
+        few = ["--trials", "2", "--epochs", "2", "--json"]
+        line = sweep_arguments(cluster, "three", *few)
+        done = run_command(head, *line, MLFLOW_TRACKING_URI=uri, **cluster.environment)
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr.count("is out of reach") == 1, done.stderr
+    assert (len(epochs_in(shared / "three" / "journal.jsonl")), done.json["registered"]) == (4, None)
+    with mlflow_server(f"sqlite:///{store / 'mlflow.db'}", store / "artifacts", Address(HOST, port)):
+        sent = run_command(head, "sync", "three", MLFLOW_TRACKING_URI=uri)
+        assert sent.exit_code == 0, sent.stderr
+        client = open_store(Home(head), uri)
+        (experiment,) = [one for one in client.search_experiments() if one.name == "stroke"]
+        runs = client.search_runs([experiment.experiment_id])
+        registered = client.get_registered_model("stroke_phantom")
+    assert sorted(run.info.status for run in runs) == ["FINISHED"] * 3
+    assert list(registered.aliases.values()) == ["1"]

@@ -176,6 +176,7 @@ def test_search_is_given_no_path_to_test_images(swept: tuple[Path, Finished], st
         assert "test.csv" not in text
 
 
+@pytest.mark.faults  # minutes: all that is done with finalists is done again; tests/tuning/test_extended_trials.py
 def test_a_finished_sweep_goes_on_with_more_trials_and_epochs(swept: tuple[Path, Finished]) -> None:
     home, first = swept[0], swept[1].json
     nothing = run_here(home, "resume", "whole", "--json")
@@ -200,7 +201,7 @@ def test_a_finished_sweep_goes_on_with_more_trials_and_epochs(swept: tuple[Path,
     assert set(compare(found, TRIALS + 1, EPOCHS)) == grown, "all else agrees"
     events = read_events(home / "sweeps" / "whole" / "journal.jsonl")[0]
     ends = [event for event in events if isinstance(event, SweepEnded)]
-    assert [end.state for end in ends] == ["completed", "completed"]
+    assert [end.state for end in ends] == ["interrupted", "completed", "completed"]
 
 
 def test_a_trial_is_replayed_to_the_bit(swept: tuple[Path, Finished]) -> None:

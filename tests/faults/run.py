@@ -21,6 +21,7 @@ from pathlib import Path
 
 from process_support import descendants, is_alive, titled
 from record_support import Records, compare, forget_what_was_sent, records_of
+from started_sweep import hear_ctrl_c
 from tests_support import TINY, clean_environment, command
 
 from orchestrator.tuning.trial_log import WITNESS
@@ -196,7 +197,7 @@ def start(home: Path, arguments: list[str], without: str, sweep_id: str) -> Runn
     log = (home.parent / f"{sweep_id}.log").open("a")
     process = subprocess.Popen(
         command(*arguments), env=environment, cwd=home.parent, text=True, stdout=subprocess.PIPE, stderr=log,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=hear_ctrl_c,
     )  # fmt: skip
     return Running(process, folder)
 

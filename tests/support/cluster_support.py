@@ -112,6 +112,9 @@ class StartedCluster:
         ]  # fmt: skip
         if self.nodes:
             line.append(f"--address={self.address}")
+            unpacked = (self.ray / "session_latest").resolve() / "runtime_resources"  # what each node unpacks anew
+            unpacked.mkdir(parents=True, exist_ok=True)
+            hidden = [*hidden, unpacked]
         else:
             line += ["--head", f"--port={self.port}", "--dashboard-host=127.0.0.1"]
             line += [f"--dashboard-port={self.dashboard_port}", f"--temp-dir={self.ray}"]

@@ -9,6 +9,7 @@ import pytest
 from cluster_support import StartedCluster, needs_namespaces, started_cluster
 from process_support import is_alive, pids_naming
 from record_support import compare, records_of
+from started_sweep import change_module
 from tests_support import TINY, Finished, all_cores, run_command, with_phantom, with_store
 
 from orchestrator.home import Home
@@ -17,7 +18,8 @@ from orchestrator.tracking.server import HOST, Address, free_port, mlflow_server
 from orchestrator.tracking.store import open_store
 
 pytestmark = [pytest.mark.sweep, needs_namespaces]
-TRIALS, EPOCHS = 8, 5
+TRIALS, EPOCHS = 5, 4
+HELD_AFTER = 2  # epochs: trials wait for the node that joins, however fast they are
 BUDGET = ["--trials", str(TRIALS), "--epochs", str(EPOCHS), "--finalists", "1", "--set", "scheduler.name=none"]
 WITHIN_S = 420
 
@@ -36,10 +38,22 @@ def test_a_submitted_sweep_loses_a_node_and_gains_one(tmp_path: Path) -> None:
     user, shared = tmp_path / "elsewhere" / "home", tmp_path / "shared"
     user.parent.mkdir()
     shared.mkdir()
+    gate = shared / "go on"
+    change_module(
+        tmp_path,
+        "trainables.training.learner",
+        "import pathlib, time\n"
+        "train = module.Learner.train_epoch\n"
+        "def held(self, epoch, watch=None):\n"
+        f"    while epoch > {HELD_AFTER} and not pathlib.Path({str(gate)!r}).exists():\n"
+        "        time.sleep(0.1)\n"
+        "    return train(self, epoch, watch)\n"
+        "module.Learner.train_epoch = held\n",
+    )
     with all_cores(), started_cluster(tmp_path) as cluster:
         head = with_phantom(with_store(cluster.nodes["head"].home))
-        first = cluster.add("worker-1", 1, [head])
-        second = cluster.add("worker-2", 1, [head, first.home])
+        first = cluster.add("worker-1", 1, [head], PYTHONPATH=str(tmp_path))
+        second = cluster.add("worker-2", 1, [head, first.home], PYTHONPATH=str(tmp_path))
         journal = shared / "one" / "journal.jsonl"
 
         def asked(*words: str) -> Finished:
@@ -52,11 +66,13 @@ def test_a_submitted_sweep_loses_a_node_and_gains_one(tmp_path: Path) -> None:
                 time.sleep(0.2)
 
         line = ["stroke_hybrid", *TINY, *BUDGET, "--witness", "--storage", str(shared), "--id", "one"]
+        line += ["--set", f"budget.epoch_timeout_s={WITHIN_S}"]
         submitted = asked("submit", *line, "--address", cluster.dashboard)
         assert submitted.exit_code == 0, submitted.stderr
         wait_until(lambda: {event.node for event in epochs_in(journal)} >= {"worker-1", "worker-2"})
         second.kill()
-        third = cluster.add("worker-3", 1, [head, first.home])
+        third = cluster.add("worker-3", 1, [head, first.home], PYTHONPATH=str(tmp_path))
+        gate.touch()
         wait_until(lambda: not any(map(is_alive, pids_naming("--id one"))))
         told_of = asked("status", "one", "--json").json
         assert (told_of["state"], told_of["job_status"]) == ("completed", "SUCCEEDED"), asked("logs", "one").stdout

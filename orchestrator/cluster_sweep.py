@@ -21,19 +21,12 @@ from orchestrator.words import counted
 def ready_cluster(planned: PlannedSweep, request: SweepRequest, storage: Path | ObjectStore) -> PlannedSweep:
     """Return the plan with what its nodes' GPUs hold, once every node is found fit and can ask this machine for images.
 
-    `storage` holds the sweep's folder. Raises BadInput that names a node at fault, and for an embedded MLflow store on
-    a network file system, where SQLite's write-ahead log does not work.
+    `storage` holds the sweep's folder. Raises BadInput that names a node at fault, and as `require_safe_store`.
     """
     from orchestrator.tuning.node_checks import Needs, check_nodes
     from orchestrator.tuning.shipping import serve_driver_files
 
-    kind = network_type(request.home.mlflow)
-    if request.tracking_uri is None and kind:
-        raise BadInput(
-            f"ORCHESTRATE_HOME={request.home.root}: is on {kind}, where the embedded MLflow store cannot be; set "
-            "MLFLOW_TRACKING_URI to a server's http(s) address, or ORCHESTRATE_HOME to this machine's own disk and "
-            "--storage to the shared one"
-        )
+    require_safe_store(request)
     plan, parts = planned.plan, (planned.data.development, planned.data.test)
     arrays: dict[Path, str] = {}
     for part in parts:
@@ -43,6 +36,24 @@ def ready_cluster(planned: PlannedSweep, request: SweepRequest, storage: Path | 
     reports = check_nodes(planned.nodes, storage, Needs(tuple(plan.architectures), arrays, has_weights))
     serve_driver_files()
     return replace(planned, cards_mib=tuple(mib for report in reports for mib in report.cards_mib))
+
+
+def require_safe_store(request: SweepRequest) -> None:
+    """Raise BadInput for an MLflow store in a SQLite file on a network file system, where its log does not work."""
+    uri, home, own_disk = request.tracking_uri, request.home, "on this machine's own disk"
+    if uri is None:
+        told, file = f"ORCHESTRATE_HOME={home.root}", home.mlflow
+        way_out = f"ORCHESTRATE_HOME to a folder {own_disk} and --storage to the shared one"
+    elif uri.startswith("sqlite"):
+        told, file, way_out = f"MLFLOW_TRACKING_URI={uri}", Path(uri.partition("///")[2]), f"it to a file {own_disk}"
+    else:
+        return
+    kind = network_type(file)
+    if kind:
+        raise BadInput(
+            f"{told}: is on {kind}, where an MLflow store in a SQLite file would be damaged; set MLFLOW_TRACKING_URI to "
+            f"a server's http(s) address, or {way_out}"
+        )
 
 
 @contextmanager

@@ -51,8 +51,8 @@ def require_safe_store(request: SweepRequest) -> None:
     kind = network_type(file)
     if kind:
         raise BadInput(
-            f"{told}: is on {kind}, where an MLflow store in a SQLite file would be damaged; set MLFLOW_TRACKING_URI to "
-            f"a server's http(s) address, or {way_out}"
+            f"{told}: is on {kind}, where an MLflow store in a SQLite file would be damaged; set MLFLOW_TRACKING_URI "
+            f"to a server's http(s) address, or {way_out}"
         )
 
 

@@ -127,11 +127,16 @@ class Home:
             raise _taken(sweep_id)
 
     def sweep_folder(self, sweep_id: str) -> Path:
-        """Return the folder of a sweep by its id. Raises BadInput for an unknown one; its journal must be a file."""
+        """Return the folder of a sweep by its id. Raises BadInput for an unknown one, or one that is away."""
         folder = self.sweeps / sweep_id
         journal = folder / "journal.jsonl"
         if SWEEP_ID.fullmatch(sweep_id) and journal.exists() and not journal.is_file():
             raise BadInput(f"{journal}: is no file; put back the journal of the sweep, or move its folder away")
+        if SWEEP_ID.fullmatch(sweep_id) and folder.is_symlink() and not folder.exists():
+            raise BadInput(
+                f"{sweep_id}: its folder {folder.readlink()} is not there; mount its disk again, or remove {folder}, "
+                "the link to it, where the sweep is gone for good"
+            )
         if not SWEEP_ID.fullmatch(sweep_id) or not journal.is_file():
             raise BadInput(unknown_name("sweep", sweep_id, [known.name for known in self.sweep_folders()]))
         return folder.resolve() if folder.is_symlink() else folder  # nodes know the place itself

@@ -62,6 +62,17 @@ def test_removing_it_removes_the_folder_and_the_link(
     assert not list(home.sweeps.iterdir())
 
 
+def test_a_disk_that_is_away_is_told_with_the_place_of_the_sweep(tmp_path: Path, storage: Path) -> None:
+    home = Home(tmp_path / "home")
+    with open_sweep(home.new_sweep("stroke", "one", storage)) as sweep:
+        begin(sweep, 0)
+    storage.rename(tmp_path / "unmounted")
+    with pytest.raises(BadInput, match=f"^one: its folder {storage}/one is not there; mount its disk again, or remove"):
+        home.sweep_folder("one")
+    (tmp_path / "unmounted").rename(storage)
+    assert home.sweep_folder("one") == storage / "one"
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [

@@ -148,14 +148,21 @@ def patiently(act: Callable[[], T], within_s: float) -> T:
         time.sleep(AGAIN_S)
 
 
+def is_address(value: str) -> bool:
+    """Tell whether a text is the address of a bucket, or of a place in one, in a store that there is a package for."""
+    scheme, _, place = value.partition("://")
+    is_place = _BUCKET_AND_PREFIX.fullmatch(place) is not None and not {".", ".."} & set(place.split("/"))
+    return scheme in PACKAGES and is_place
+
+
 def object_store(value: str) -> ObjectStore:
     """Return the store that --storage names. Raises BadInput where it cannot be used: it is tried at once."""
-    scheme, _, place = value.partition("://")
+    scheme = value.partition("://")[0]
     package = PACKAGES.get(scheme)
     known = " or ".join(f"{name}://bucket/prefix" for name in PACKAGES)
     if package is None:
         raise BadInput(f"--storage {value}: {scheme}:// is no store for sweeps; name a shared folder, or {known}")
-    if not _BUCKET_AND_PREFIX.fullmatch(place):
+    if not is_address(value):
         raise BadInput(f"--storage {value}: expected {scheme}://bucket/prefix, in letters, digits, points and dashes")
     if find_spec(package) is None:
         raise BadInput(f"--storage {value}: needs {package}: pip install -c constraints.txt -e '.[{scheme}]'")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.errors import BadInput
 from orchestrator.home import SWEEP_ID, Home
@@ -68,8 +68,27 @@ def kept_submission(home: Home, sweep_id: str) -> Submission | None:
         return _SUBMISSION.validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        why = f"{where}: {fault['msg']}" if where else fault["msg"]
+        raise BadInput(f"{path}: is damaged ({why}); say --address, or remove it") from error
+    except OSError as error:
         raise BadInput(f"{path}: cannot be read ({first_line(error)}); say --address, or remove it") from error
+
+
+def submitted_ids(home: Home) -> list[str]:
+    """Return the sweeps that this machine submitted."""
+    return sorted(path.stem for path in home.submitted.glob("*.json"))
+
+
+def forget_submission(home: Home, sweep_id: str) -> None:
+    """Forget a submission and its code; the cluster keeps what it has. Raises BadInput where they cannot be removed."""
+    for path in (_file(home, sweep_id), code_file(home, sweep_id)):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise BadInput(f"{path}: {error.strerror or error}; see that it can be removed") from error
 
 
 def _file(home: Home, sweep_id: str) -> Path:

@@ -1,6 +1,9 @@
 """`orchestrate cluster manifest kuberay|launcher|slurm`: a file that starts a sweep on many machines."""
 
+import errno
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -65,6 +68,7 @@ def kuberay(
     from orchestrator.manifests.request import checked, plain_name
 
     driver = _driver(name, sweep_id, storage, flags or [])
+    server = _image_and_server(image, tracking_uri)
     asked = {
         "gpus": gpus,
         "workers": workers,
@@ -75,10 +79,11 @@ def kuberay(
         "claim": claim,
         "token_secret": token_secret,
         "env_secret": env_secret,
-        **_image_and_server(image, tracking_uri),
+        **server,
     }
     driver = driver.model_copy(update={"nodes": max(1, min_workers)})
     _write(kuberay_manifest(checked(KubeRayRequest, asked), driver), out)
+    _tell_without_server(server)
     space = f" --namespace {namespace}" if namespace else ""
     _tell(driver, out, "kubectl apply --filename {file}", f"kubectl get rayjob {plain_name(driver.id)}{space} --watch")
 
@@ -109,6 +114,7 @@ def launcher(
     driver = _driver(name, sweep_id, storage, flags or [])
     if not head or not worker:
         raise BadInput("launcher: say which hosts: --head HOST --worker HOST [--worker HOST ...]")
+    server = _image_and_server(image, tracking_uri)
     asked = {
         "head": head,
         "worker": tuple(worker),
@@ -117,10 +123,11 @@ def launcher(
         "gpus": gpus,
         "cpus": cpus,
         "mount": tuple(mount or []),
-        **_image_and_server(image, tracking_uri),
+        **server,
     }
     driver = driver.model_copy(update={"nodes": len(worker)})
     _write(launcher_manifest(checked(LauncherRequest, asked), driver, plain_name(driver.id)), out)
+    _tell_without_server(server)
     _tell(driver, out, "ray up {file}", "ray exec {file} COMMAND, where COMMAND is its metadata.driver")
 
 
@@ -159,6 +166,7 @@ def slurm(
 
 def _driver(name: str, sweep_id: str | None, storage: str, flags: list[str]) -> "Driver":
     from orchestrator.cli import sweeps
+    from orchestrator.cli.sweep_flags import flag_values
     from orchestrator.manifests.request import Driver, checked, named_sweep
 
     called, new_id = named_sweep(name)
@@ -174,6 +182,7 @@ def _driver(name: str, sweep_id: str | None, storage: str, flags: list[str]) -> 
     asked = command.make_context("sweep", [name, *flags])  # a misspelt flag is told now, not when nodes were waited for
     if asked.params["sweeps"] != [name]:
         raise BadInput(f"{' '.join(asked.params['sweeps'])}: one sweep for each manifest")
+    flag_values(asked.params)
     return driver
 
 
@@ -188,19 +197,13 @@ def _mib(memory: str) -> int:
 
 def _image_and_server(image: str | None, tracking_uri: str | None) -> dict[str, Any]:
     from orchestrator.cli import environment
-    from orchestrator.cli.console import messages
     from orchestrator.manifests.request import default_image
     from orchestrator.tracking.outcome import without_password
 
     given = environment.tracking_uri() if tracking_uri is None else tracking_uri
     where = "MLFLOW_TRACKING_URI" if tracking_uri is None else "--tracking-uri"
     if given is None or (tracking_uri is None and not given.startswith(("http://", "https://"))):
-        messages().print(
-            "no MLflow server is named (--tracking-uri): runs and models end with the cluster; "
-            "the journal in --storage stays",
-            soft_wrap=True,
-        )
-        return {"image": image or default_image()}
+        return {"image": image or default_image(), "tracking_uri": None}
     shown = without_password(environment.store_uri(where, given))
     if not given.startswith(("http://", "https://")):
         raise BadInput(f"{where}={shown}: expected http:// or https:// of a server that all nodes reach")
@@ -220,6 +223,23 @@ def _write(text: str, out: Path | None) -> None:
             file.write(text)
     except FileExistsError:
         raise BadInput(f"--out {out}: is there already; remove it, or name another file") from None
+    except OSError as error:
+        with suppress(OSError):
+            out.unlink()  # half a file
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise BadInput(f"--out {out}: {error.strerror or error}; name a file in a folder that can be written") from None
+
+
+def _tell_without_server(asked: Mapping[str, Any]) -> None:
+    from orchestrator.cli.console import messages
+
+    if asked["tracking_uri"] is None:
+        messages().print(
+            "no MLflow server is named (--tracking-uri): runs and models end with the cluster; "
+            "the journal in --storage stays",
+            soft_wrap=True,
+        )
 
 
 def _tell(driver: "Driver", out: Path | None, *commands: str) -> None:

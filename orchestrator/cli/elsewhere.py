@@ -1,12 +1,14 @@
 """`orchestrate status`, `logs` and `stop` of a sweep on a cluster: the same command runs there, as a short job."""
 
 import json
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, unknown_name
 from orchestrator.home import Home
-from orchestrator.submission import code_file, command_line, kept_submission
+from orchestrator.submission import code_file, command_line, kept_submission, submitted_ids
 
 if TYPE_CHECKING:
     from orchestrator.tuning.jobs import Job, Jobs
@@ -20,6 +22,18 @@ def is_elsewhere(home: Home, sweep_id: str, address: str | None) -> bool:
     if address is not None:
         return True
     return not (home.sweeps / sweep_id).is_dir() and kept_submission(home, sweep_id) is not None
+
+
+def folder_here(home: Home, sweep_id: str) -> Path:
+    """Return the folder of a sweep of this home. Raises BadInput; the nearest name may be a submission's."""
+    try:
+        return home.sweep_folder(sweep_id)
+    except BadInput:
+        submitted = submitted_ids(home)
+        if not submitted or os.path.lexists(home.sweeps / sweep_id):
+            raise
+        known = [folder.name for folder in home.sweep_folders()]
+        raise BadInput(unknown_name("sweep", sweep_id, {*known, *submitted})) from None
 
 
 def status(home: Home, sweep_id: str, address: str | None, as_json: bool) -> None:
@@ -100,8 +114,8 @@ class _There:
 def _found(home: Home, sweep_id: str, address: str | None) -> _There:
     from orchestrator.tuning.jobs import Jobs
 
-    known = kept_submission(home, sweep_id)
     if address is None:
+        known = kept_submission(home, sweep_id)
         assert known is not None, "is_elsewhere"
         address = known.address
     jobs = Jobs(address)

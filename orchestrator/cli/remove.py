@@ -14,19 +14,26 @@ def remove(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Remove sweeps from this home: journals, states, weights, figures. MLflow keeps its runs and registered models."""
-    from orchestrator.cli import environment
+    from orchestrator.cli import elsewhere, environment
     from orchestrator.cli.console import messages, print_json, results
     from orchestrator.removal import remove_sweep, what_would_go
+    from orchestrator.submission import forget_submission
 
     home = environment.home_to_read()
-    going = [what_would_go(home.sweep_folder(sweep_id)) for sweep_id in dict.fromkeys(sweep_ids)]
+    submitted = [one for one in dict.fromkeys(sweep_ids) if elsewhere.is_elsewhere(home, one, None)]
+    here = [one for one in dict.fromkeys(sweep_ids) if one not in submitted]
+    going = [what_would_go(elsewhere.folder_here(home, one)) for one in here]
     if yes:
+        for sweep_id in submitted:
+            forget_submission(home, sweep_id)
         for one in going:
             remove_sweep(one)
             home.forget_sweep(one.folder.name)
     if as_json:
-        print_json({"removed": yes, "sweeps": [_json(one) for one in going]})
+        print_json({"removed": yes, "sweeps": [_json(one) for one in going], "submissions": submitted})
         return
+    for sweep_id in submitted:
+        results().print(f"{sweep_id}: what this machine knows of its submission; the sweep stays on the cluster")
     for one in going:
         size = f"{one.files:,} files, {one.size_bytes / 2**20:.1f} MiB"
         said = f"{one.folder.name}: {size}, {one.trials} trials, {one.state}"

@@ -34,7 +34,7 @@ def status(
     if elsewhere.is_elsewhere(home, sweep_id, address):
         elsewhere.status(home, sweep_id, address, as_json)
         return
-    folder = home.sweep_folder(sweep_id)
+    folder = elsewhere.folder_here(home, sweep_id)
     state, owner = state_of(folder), living_owner(folder)
     plan, metric = state.plan, state.plan.metric
     counts = {name: 0 for name in ("waiting", "running", "completed", "pruned", "failed", "interrupted")}
@@ -97,7 +97,7 @@ def logs(
     if elsewhere.is_elsewhere(home, sweep_id, address):
         elsewhere.logs(home, sweep_id, address, trial, lines)
         return
-    folder = home.sweep_folder(sweep_id)
+    folder = elsewhere.folder_here(home, sweep_id)
     state = state_of(folder)
     if trial is not None and trial not in state.trials:
         raise BadInput(f"--trial {trial}: {sweep_id} has {len(state.trials)} trials so far, numbered from 0")
@@ -120,7 +120,7 @@ def stop(sweep_id: Annotated[str, typer.Argument(metavar="SWEEP_ID")], address: 
     if elsewhere.is_elsewhere(home, sweep_id, address):
         elsewhere.stop(home, sweep_id, address)
         return
-    folder = home.sweep_folder(sweep_id)
+    folder = elsewhere.folder_here(home, sweep_id)
     owner = living_owner(folder)
     if owner is None:
         raise BadInput(f"{sweep_id}: nobody runs it; orchestrate status {sweep_id} says how it ended")

@@ -1,6 +1,7 @@
 """`orchestrate submit`: a sweep as a job of a Ray cluster, with the code of this installation."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -158,9 +159,10 @@ def _asked(home: "Home", words: Sequence[str]) -> _Asked:
 
 
 def _parsed(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """Return the values of `sweep`'s own arguments, and the flags of those that are no default."""
+    """Return the values of `sweep`'s own arguments, and the flags of those that are no default. Raises BadInput."""
     from typer.main import get_command
 
+    from orchestrator.cli.sweep_flags import flag_values
     from orchestrator.cli.sweeps import sweep
 
     app = typer.Typer(add_completion=False)
@@ -168,6 +170,7 @@ def _parsed(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     command = get_command(app)
     with command.make_context("submit", list(words)) as context:
         given: dict[str, Any] = dict(context.params)
+    flag_values(given)
     flags: list[str] = []
     for parameter in command.params:
         name = str(parameter.name)
@@ -273,8 +276,20 @@ def _followed(jobs: "Jobs", sweep_id: str, job_id: str, is_log_result: bool) -> 
             f"the job goes on without you; orchestrate status {sweep_id} says how far it is, "
             f"orchestrate stop {sweep_id} ends it"
         ) from None
+    lacks = _missing_package(jobs.log(job_id)) if job.exit_code == 1 else ""
+    if lacks:
+        raise BadInput(
+            f"{jobs.address}: the Python there lacks {lacks}; say --environment pip, or start Ray in an environment "
+            "that has this project's dependencies"
+        )
     if job.exit_code is not None:
         return job.exit_code if job.exit_code >= 0 else 128 - job.exit_code
     if job.status == "STOPPED":
         raise Interrupted(f"{sweep_id}: its job was stopped; submit it again with --id to go on")
     raise BadInput(f"{sweep_id}: its job did not come to an end of its own: {why(job)}")
+
+
+def _missing_package(log: str) -> str:
+    """Return the package for want of which a job's Python ended, empty where that is not why."""
+    found = re.search(r"^ModuleNotFoundError: No module named '([\w.]+)'", log, re.MULTILINE)
+    return found[1] if found else ""

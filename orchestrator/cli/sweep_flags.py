@@ -3,12 +3,13 @@
 import math
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.cli.flags import one_of
+from orchestrator.cli.flags import one_of, settings
 from orchestrator.errors import BadInput
-from orchestrator.sweep_sections import PRESETS, Preset
+from orchestrator.sweep_sections import ALLOCATIONS, PRESETS, Preset
 
 if TYPE_CHECKING:
     from orchestrator.object_store import ObjectStore
@@ -37,10 +38,9 @@ def slots_of(value: str) -> int | None:
     """Return a number of slots, None for auto. Raises BadInput."""
     if value == "auto":
         return None
-    try:
-        return int(value)
-    except ValueError:
-        raise BadInput(f"--slots {value}: expected auto or a whole number of at least 1") from None
+    if not re.fullmatch(r"-?[0-9]{1,6}", value):
+        raise BadInput(f"--slots {value}: expected auto or a whole number of at least 1")
+    return int(value)
 
 
 def gpu_share(value: str) -> float | None:
@@ -81,12 +81,40 @@ def storage_of(value: str | None) -> "Path | ObjectStore | None":
         from orchestrator.object_store import object_store
 
         return object_store(value)
+    if not (rest if sign else value):
+        raise BadInput(f"--storage={value}: is empty; name a folder that all nodes share, or a bucket")
     folder = Path(rest if sign else value).absolute()
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise BadInput(f"--storage {value}: is no folder; name one, on a file system that all nodes share")
     if not folder.is_dir():
         raise BadInput(f"--storage {value}: no such folder; make it, on a file system that all nodes share")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise BadInput(f"--storage {value}: cannot be written; name another folder, or give this user the right")
     return folder
+
+
+def flag_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the texts of `sweep`'s flags mean, by the names of a request; nothing else is asked for it.
+
+    `given` has them by the names of the command's parameters. Raises BadInput.
+    """
+    if given["metric"] is not None:
+        from orchestrator.sweep_planning import check_metric_name
+
+        check_metric_name(given["metric"])
+    return {
+        "preset": preset_of(given["preset"]),
+        "slots": slots_of(given["slots"]),
+        "gpu_share": gpu_share(given["gpus_per_trial"]),
+        "split": one_of("--split", given["split"], ("shipped", "grouped")),
+        "weights": one_of("--weights", given["weights"], ("pretrained", "random")),
+        "allocation": one_of("--allocation", given["allocation"], ALLOCATIONS),
+        "overrides": settings(given["overrides"] or []),
+        "architectures": names("--architectures", given["architectures"]),
+        "exclude": names("--exclude", given["exclude"]),
+        "time_budget_s": None if given["time_budget"] is None else seconds(given["time_budget"]),
+        "max_disk_bytes": max_disk_bytes(given["max_disk"]),
+    }
 
 
 def seconds(value: str) -> float:

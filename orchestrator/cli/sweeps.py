@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.flags import one_of, settings
-from orchestrator.cli.sweep_flags import gpu_share, max_disk_bytes, names, preset_of, seconds, slots_of, storage_of
-from orchestrator.sweep_sections import ALLOCATIONS
+from orchestrator.cli.sweep_flags import flag_values, storage_of
+from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     from orchestrator.cli.sweep_progress import SweepProgress
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def sweep(
+    context: typer.Context,
     sweeps: Annotated[
         list[str] | None, typer.Argument(metavar="NAME|FILE.yaml...", help="names or files; of one task they are one")
     ] = None,
@@ -94,17 +94,9 @@ def sweep(
     own_texts = dict(task_named(environment.home(), file) for file in task_files or [])
     asked = asked_sweeps(sweeps or [], name, every_task)
     place = storage_of(storage)
-    request_values = {
-        "preset": preset_of(preset),
-        "slots": slots_of(slots),
-        "gpu_share": gpu_share(gpus_per_trial),
-        "split": one_of("--split", split, ("shipped", "grouped")),
-        "weights": one_of("--weights", weights, ("pretrained", "random")),
-        "allocation": one_of("--allocation", allocation, ALLOCATIONS),
-        "overrides": settings(overrides or []),
-        "architectures": names("--architectures", architectures),
-        "exclude": names("--exclude", exclude),
-        "time_budget_s": None if time_budget is None else seconds(time_budget),
+    if wait_for_nodes and address == "local":
+        raise BadInput(f"--wait-for-nodes {wait_for_nodes}: there are none without --address")
+    request_values = flag_values(context.params) | {
         "sweep_id": sweep_id,
         "address": address,
         "storage": place if isinstance(place, Path) else None,
@@ -134,7 +126,6 @@ def sweep(
             metric=metric,
             folds=folds,
             seeds=seeds,
-            max_disk_bytes=max_disk_bytes(max_disk),
             max_cache_bytes=environment.max_cache_bytes(),
             witness=witness,
             warm_start=warm_start,
@@ -142,7 +133,7 @@ def sweep(
         )
         for one in asked
     ]
-    if wait_for_nodes and address != "local":
+    if wait_for_nodes and not dry_run:
         from orchestrator.tuning import cluster
 
         cluster.wait_for_nodes(address, wait_for_nodes, messages().print)

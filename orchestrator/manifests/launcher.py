@@ -23,7 +23,7 @@ Host = Annotated[str, matching(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?",
 def _mounted(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         if not value.startswith("/") or not value.isprintable() or ":" in value:
-            raise ValueError("expected the whole path of a folder, without a colon")
+            raise ValueError(f"{value!r}: expected the whole path of a folder, without a colon")
     return values
 
 

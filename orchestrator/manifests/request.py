@@ -12,12 +12,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from orchestrator.errors import BadInput
 from orchestrator.home import SWEEP_ID, new_sweep_id
+from orchestrator.object_store import PACKAGES, is_address
 from orchestrator.sweep_files import find_sweep_file
 from orchestrator.yaml_file import shortened
 
 OWN_FLAGS = ("--id", "--address", "--storage")
 MOST_NAME = 47  # of a RayJob: KubeRay appends what Kubernetes allows
-NO_STORES = ("http", "https", "file")
 
 
 def matching(pattern: str, rule: str) -> AfterValidator:
@@ -43,11 +43,13 @@ def whole(low: int, high: int) -> AfterValidator:
 
 
 def _storage(value: str) -> str:
-    scheme, is_uri, rest = value.partition("://")
+    is_uri = "://" in value
     if not is_uri and not value.startswith("/"):
         raise ValueError("expected a whole path that every node sees, or a URI such as s3://bucket/sweeps")
-    if is_uri and (not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme) or scheme in NO_STORES or not rest.strip("/")):
-        raise ValueError("expected the URI of an object store, such as s3://bucket/sweeps")
+    if is_uri and not is_address(value):
+        raise ValueError(f"expected the URI of an object store ({', '.join(PACKAGES)}), such as s3://bucket/sweeps")
+    if ".." in value.split("/"):
+        raise ValueError("expected a place without ..")
     return _one_line(value)
 
 
@@ -109,9 +111,9 @@ def checked(model: type[Model], values: Mapping[str, Any]) -> Model:
     except ValidationError as error:
         lines = []
         for fault in error.errors():
-            flag = str(fault["loc"][0]).replace("_", "-")
-            reason = fault["msg"].removeprefix("Value error, ")
-            lines.append(f"--{flag} {shortened(fault['input'])}: {reason}")
+            flag, given = str(fault["loc"][0]).replace("_", "-"), fault["input"]
+            shown = f"--{flag}" if isinstance(given, tuple) else f"--{flag} {shortened(given)}"  # its reason names one
+            lines.append(f"{'after --' if flag == 'flags' else shown}: {fault['msg'].removeprefix('Value error, ')}")
         raise BadInput("\n".join(lines)) from None
 
 

@@ -13,7 +13,7 @@ from orchestrator.manifests.request import Driver, MemoryMiB, NumCpus, NumGpus, 
 
 WARNED_S = 120  # the driver ends within seconds; what follows is Slurm's kill
 WORD = r"[\w.,@:+-]{1,100}"
-TIME = r"\d{1,4}(:\d{2}){0,2}|\d{1,3}-\d{1,2}(:\d{2}){0,2}"
+TIME = r"(?!0*[0:-]*$)(\d{1,5}|\d{1,4}(:[0-5]\d){1,2}|\d{1,3}-([01]?\d|2[0-3])(:[0-5]\d){0,2})"  # not 0: no limit
 
 
 class SlurmRequest(BaseModel):

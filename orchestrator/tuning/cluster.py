@@ -90,6 +90,7 @@ def connect(address: str) -> None:
         _require_reachable(address)
         os.environ.update(ENVIRONMENT)
         logging.getLogger("ray").setLevel(logging.CRITICAL)
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its C++ says each of its tries on stderr
         handlers = own_handlers()
         try:
             ray.init(
@@ -161,7 +162,7 @@ def _takes_connections(place: str) -> bool:
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S):
             return True
-    except OSError:
+    except (OSError, UnicodeError):  # a name with an empty part
         return False
 
 
@@ -181,7 +182,8 @@ def _require_reachable(address: str) -> None:
     match = HOST_AND_PORT.fullmatch(address)
     if match is None or int(match["port"]) > 65535:
         raise BadInput(
-            f"--address {address}: expected auto, local, or HOST:PORT of the cluster's head, e.g. 10.0.0.1:6379"
+            f"--address {' '.join(address.split())}: expected auto, local, or HOST:PORT of the cluster's head, e.g. "
+            "10.0.0.1:6379"
         )
     if not _takes_connections(address):
         raise BadInput(

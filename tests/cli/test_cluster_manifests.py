@@ -62,7 +62,14 @@ def test_the_teams_server_is_named_to_every_pod_and_never_with_a_password(
         (("kuberay", "tumor_vit", "--", "--trails", "3"), "No such option: --trails"),
         (("kuberay", "tumor_vit", "--", "--trials", "many"), "Invalid value for '--trials'"),
         (("kuberay", "tumor_vit", "stroke_hybrid"), "tumor_vit stroke_hybrid: one sweep for each manifest"),
-        (("kuberay", "tumor_vit", "--", "--storage", "/x"), "--storage is the manifest's own"),
+        (("kuberay", "tumor_vit", "--", "--storage", "/x"), "after --: --storage is the manifest's own"),
+        (("kuberay", "tumor_vit", "--", "--metric", "aurocc"), "--metric: no metric 'aurocc'; did you mean 'auroc'"),
+        (("kuberay", "tumor_vit", "--", "--time-budget", "soon"), "--time-budget soon: expected a time such as"),
+        (("kuberay", "tumor_vit", "--storage", "hdfs://lab/x"), "expected the URI of an object store (s3, gs)"),
+        (("slurm", "tumor_vit", "--storage", "/nfs/../etc"), "expected a place without .."),
+        (("slurm", "tumor_vit", "--storage", "/nfs", "--time", "99:99:99"), "expected a time as sbatch takes it"),
+        (("slurm", "tumor_vit", "--storage", "/nfs", "--time", "00:00:00"), "expected a time as sbatch takes it"),
+        (("launcher", "tumor_vit", *HOSTS, "--storage", "/nfs", "--mount", "nfs:x"), "--mount: 'nfs:x': expected the"),
         (("kuberay", "tumor_vit", "--memory", "lots"), "--memory=lots: expected a size such as 20GiB"),
         (("kuberay", "tumor_vit", "--memory", "1MiB"), "--memory=1MiB: expected from 1GiB to 64TiB"),
         (("kuberay", "tumor_vit", "--workers", "0"), "--workers 0: expected a whole number from 1"),
@@ -70,7 +77,7 @@ def test_the_teams_server_is_named_to_every_pod_and_never_with_a_password(
         (("slurm", "tumor_vit"), "--storage: say where every node sees journal and checkpoints"),
         (("slurm", "tumor_vit", "--storage", "/nfs", "--image", "x"), "No such option: --image"),
         (("launcher", "tumor_vit", "--storage", "/nfs"), "launcher: say which hosts: --head HOST --worker HOST"),
-        (("slurm", "tumor_vit", "--storage", "/nfs", "--out", "/nowhere/x.sh"), "/nowhere/x.sh: No such file"),
+        (("slurm", "tumor_vit", "--storage", "/nfs", "--out", "/nowhere/x.sh"), "--out /nowhere/x.sh: No such file"),
     ],
 )
 def test_bad_input_is_one_line(orchestrate_here: Orchestrate, arguments: tuple[str, ...], message: str) -> None:
@@ -78,3 +85,4 @@ def test_bad_input_is_one_line(orchestrate_here: Orchestrate, arguments: tuple[s
     assert (done.exit_code, done.stdout) == (2, ""), done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert "no MLflow server" not in done.stderr, "only what is written is told of"

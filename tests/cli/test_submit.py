@@ -164,6 +164,28 @@ def test_a_followed_job_ends_the_command_as_it_ended(
     assert words in done.stderr
 
 
+def test_a_python_without_the_dependencies_is_told_with_the_way_out(run: Cluster, cluster: StubCluster) -> None:
+    cluster.run_status, cluster.run_exit_code = "FAILED", 1
+    cluster.logs["run"] = "Traceback ...\nModuleNotFoundError: No module named 'typer'\n"
+    done = run(*SUBMIT, "--address", cluster.url, "--follow")
+    assert (done.exit_code, "the Python there lacks typer; say --environment pip" in done.stderr) == (2, True)
+
+
+def test_a_note_may_be_damaged_and_can_be_forgotten(run: Cluster, cluster: StubCluster, tmp_path: Path) -> None:
+    run(*SUBMIT, "--address", cluster.url)
+    near = run("status", "s-11")
+    assert (near.exit_code, "no sweep 's-11'; did you mean 's-1'?" in near.stderr) == (2, True)
+    note, code = (tmp_path / "home" / "submitted" / f"s-1.{kind}" for kind in ("json", "zip"))
+    assert "nothing is removed yet" in run("rm", "s-1").stderr and note.is_file() and code.is_file()
+    cluster.answers, whole = answer_of_the_head, note.read_text()
+    note.write_text('{"sweep_id": "s-1"}')
+    assert "is damaged (address: Field required); say --address" in run("status", "s-1").stderr
+    assert "s-1: running" in run("status", "s-1", "--address", cluster.url).stdout
+    note.write_text(whole)
+    assert run("rm", "s-1", "--yes", "--json").json["submissions"] == ["s-1"]
+    assert not note.exists() and not code.exists()
+
+
 def test_who_leaves_a_followed_job_leaves_it_running(
     run: Cluster, cluster: StubCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +296,8 @@ def test_a_sweep_that_has_begun_is_stopped_by_its_own_command_alone(run: Cluster
         (["--address", "URL", "--env", "NOT_SET_HERE"], "--env NOT_SET_HERE: is not set here"),
         (["--address", "URL", "--trails", "3"], "No such option: --trails"),
         (["--address", "URL", "--trials", "many"], "--trials"),
+        (["--address", "URL", "--metric", "aurocc"], "--metric: no metric 'aurocc'; did you mean 'auroc'"),
+        (["--address", "URL", "--split", "foo"], "--split: no value 'foo'"),
         (["--address", "URL", "--dry-run"], "submit: --dry-run cannot be submitted"),
         (["--address", "URL", "--architectures", "vitt"], "no architecture"),
         (["--address", "URL", "tumor_vit"], "submit: stroke_hybrid, tumor_vit are of several tasks"),

@@ -217,7 +217,7 @@ def test_a_launchers_hosts_stand_once_and_its_storage_is_seen() -> None:
         (launcher, {"head": "a;b"}, "--head 'a;b': expected a host name"),
         (launcher, {"worker": ("a", "b c")}, "--worker 'b c': expected a host name"),
         (launcher, {"ssh_user": "a b"}, "--ssh-user 'a b': expected"),
-        (launcher, {"mount": ("shared",)}, r"--mount .*: expected the whole path"),
+        (launcher, {"mount": ("shared",)}, r"--mount: .*: expected the whole path"),
         (slurm, {"time": "tomorrow"}, "--time 'tomorrow': expected a time as sbatch takes it"),
         (slurm, {"partition": "a\n#SBATCH --wrap=x"}, r"--partition .*: expected the name of a partition"),
         (slurm, {"account": "a b"}, "--account 'a b': expected"),
@@ -236,7 +236,7 @@ def test_a_value_that_breaks_its_rule_is_told_by_its_flag(make: Any, changed: di
         ({"storage": "s3://"}, "--storage 's3://': expected the URI of an object store"),
         ({"storage": "/a\nb"}, "--storage .*: holds a line break"),
         ({"id": "../x"}, "--id '../x': expected up to 100 letters"),
-        ({"flags": ("--id=x",)}, "--flags .*: --id is the manifest's own"),
+        ({"flags": ("--id=x",)}, "after --: --id is the manifest's own"),
     ],
 )
 def test_a_driver_that_could_not_go_on_is_refused(values: dict[str, Any], message: str) -> None:

@@ -29,7 +29,7 @@ def test_a_damaged_note_is_told(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.submitted.mkdir()
     (home.submitted / "s.json").write_text("{")
-    with pytest.raises(BadInput, match=r"s\.json: cannot be read .*; say --address, or remove it"):
+    with pytest.raises(BadInput, match=r"s\.json: is damaged .*; say --address, or remove it"):
         kept_submission(home, "s")
 
 

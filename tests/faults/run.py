@@ -41,6 +41,8 @@ class Case:
     fault: str
     slots: int
     after_epochs: int
+    trials: int = TRIALS
+    epochs: int = EPOCHS
     faults_found: list[str] = field(default_factory=list)
     end_s: float = 0.0
     redone_epochs: int = 0
@@ -183,8 +185,8 @@ ENDS_WITHIN_S = {"sigterm": 20.0, "group": 20.0, "twice": 5.0}
 MOST_REDONE_S = 60.0  # of a trial, where that is more than one epoch
 
 
-def sweep_arguments(sweep_id: str, slots: int) -> list[str]:
-    budget = ["--trials", str(TRIALS), "--epochs", str(EPOCHS), "--slots", str(slots)]
+def sweep_arguments(sweep_id: str, case: Case) -> list[str]:
+    budget = ["--trials", str(case.trials), "--epochs", str(case.epochs), "--slots", str(case.slots)]
     return ["sweep", "stroke_hybrid", *TINY, *SETTINGS, *budget, "--id", sweep_id, "--witness", "--json"]
 
 
@@ -205,7 +207,7 @@ def start(home: Path, arguments: list[str], without: str, sweep_id: str) -> Runn
 def run_case(case: Case, home: Path, rng: random.Random, without: str, reference: Records | None) -> Records | None:
     """Run one case to its resumed end and write into it what was found."""
     sweep_id = f"case-{case.number}-{case.fault}"
-    running = start(home, sweep_arguments(sweep_id, case.slots), without, sweep_id)
+    running = start(home, sweep_arguments(sweep_id, case), without, sweep_id)
     if not running.wait_for(lambda: running.epochs() >= case.after_epochs, START_S + END_S):
         case.faults_found.append("the sweep ended before its fault")
     time.sleep(rng.uniform(0, 0.4))
@@ -233,7 +235,7 @@ def run_case(case: Case, home: Path, rng: random.Random, without: str, reference
     epochs, seconds = found.most_redone()
     if epochs > 1 and seconds > MOST_REDONE_S:
         case.faults_found.append(f"{epochs} epochs of a trial were redone, {seconds:.0f} s")
-    case.faults_found += compare(found, TRIALS, EPOCHS)
+    case.faults_found += compare(found, case.trials, case.epochs)
     if reference is not None and case.slots == 1 and found.suggestions != reference.suggestions:
         case.faults_found.append("other suggestions than an undisturbed sweep")
     if reference is not None and case.slots == 1 and found.journal != reference.journal:
@@ -289,18 +291,22 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default=",".join(FAULTS))
     parser.add_argument("--without", choices=["", "fsync", "tags"], default="")
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of each trial")
     parser.add_argument("--out", type=Path, default=Path("var/faults"))
     options = parser.parse_args()
     home = (options.out / f"home-{options.seed}").absolute()
     home.mkdir(parents=True, exist_ok=True)
     rng = random.Random(options.seed)
     kinds = options.only.split(",")
-    undisturbed = Case(-1, "none", 1, 1)
+    budget = {"trials": options.trials, "epochs": options.epochs}
+    undisturbed = Case(-1, "none", 1, 1, **budget)
     reference = run_case(undisturbed, home, rng, "", None)
     print(f"undisturbed: {undisturbed.faults_found or 'all three records are equal'}", flush=True)
     cases = []
     for number in range(options.cases):
-        case = Case(number, kinds[number % len(kinds)], rng.choice((1, 2)), rng.randint(1, TRIALS * EPOCHS - 12))
+        after_epochs = rng.randint(1, options.trials * options.epochs - 12)
+        case = Case(number, kinds[number % len(kinds)], rng.choice((1, 2)), after_epochs, **budget)
         run_case(case, home, rng, options.without, reference)
         cases.append(case)
         print(json.dumps(asdict(case)), flush=True)

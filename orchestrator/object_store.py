@@ -163,7 +163,9 @@ def object_store(value: str) -> ObjectStore:
     if package is None:
         raise BadInput(f"--storage {value}: {scheme}:// is no store for sweeps; name a shared folder, or {known}")
     if not is_address(value):
-        raise BadInput(f"--storage {value}: expected {scheme}://bucket/prefix, in letters, digits, points and dashes")
+        raise BadInput(
+            f"--storage {value}: expected {scheme}://bucket/prefix, in letters, digits, points and dashes, without .."
+        )
     if find_spec(package) is None:
         raise BadInput(f"--storage {value}: needs {package}: pip install -c constraints.txt -e '.[{scheme}]'")
     store = ObjectStore(value.rstrip("/"))

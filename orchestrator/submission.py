@@ -78,13 +78,14 @@ def kept_submission(home: Home, sweep_id: str) -> Submission | None:
 
 
 def submitted_ids(home: Home) -> list[str]:
-    """Return the sweeps that this machine submitted."""
-    return sorted(path.stem for path in home.submitted.glob("*.json"))
+    """Return the sweeps that this machine submitted, or tried to."""
+    return sorted({path.stem for kind in ("json", "zip") for path in home.submitted.glob(f"*.{kind}")})
 
 
 def forget_submission(home: Home, sweep_id: str) -> None:
     """Forget a submission and its code; the cluster keeps what it has. Raises BadInput where they cannot be removed."""
-    for path in (_file(home, sweep_id), code_file(home, sweep_id)):
+    note = _file(home, sweep_id)
+    for path in (note, note.with_name(f"{note.name}.part"), code_file(home, sweep_id)):
         try:
             path.unlink(missing_ok=True)
         except OSError as error:

@@ -3,7 +3,6 @@
 import errno
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -220,12 +219,15 @@ def _write(text: str, out: Path | None) -> None:
         return
     try:
         with out.open("x", encoding="utf-8") as file:
-            file.write(text)
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:
+                out.unlink()  # half a file
+                raise
     except FileExistsError:
         raise BadInput(f"--out {out}: is there already; remove it, or name another file") from None
     except OSError as error:
-        with suppress(OSError):
-            out.unlink()  # half a file
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise BadInput(f"--out {out}: {error.strerror or error}; name a file in a folder that can be written") from None

@@ -21,7 +21,7 @@ def is_elsewhere(home: Home, sweep_id: str, address: str | None) -> bool:
     """Tell whether to ask a cluster: where an address says so, and for what was submitted and is not of this home."""
     if address is not None:
         return True
-    return not (home.sweeps / sweep_id).is_dir() and kept_submission(home, sweep_id) is not None
+    return kept_submission(home, sweep_id) is not None and not (home.sweeps / sweep_id).is_dir()
 
 
 def folder_here(home: Home, sweep_id: str) -> Path:

@@ -139,6 +139,8 @@ def _asked(home: "Home", words: Sequence[str]) -> _Asked:
     for flag, name in (("--dry-run", "dry_run"), ("--all", "every_task"), ("--task-file", "task_files")):
         if given[name]:
             raise BadInput(f"submit: {flag} cannot be submitted; orchestrate sweep knows it")
+    if given["storage"] is not None:
+        _require_shared(given["storage"])
     sweeps, task = list(given["sweeps"] or []), given["task"]
     task_name = None if task is None else task_named(home, task)[0]
     all_asked = asked_sweeps(sweeps, task_name, every_task=False)
@@ -279,8 +281,8 @@ def _followed(jobs: "Jobs", sweep_id: str, job_id: str, is_log_result: bool) -> 
     lacks = _missing_package(jobs.log(job_id)) if job.exit_code == 1 else ""
     if lacks:
         raise BadInput(
-            f"{jobs.address}: the Python there lacks {lacks}; say --environment pip, or start Ray in an environment "
-            "that has this project's dependencies"
+            f"{jobs.address}: the Python there lacks {lacks}; start Ray in an environment that has this project's "
+            "dependencies, or say --environment pip, which installs them"
         )
     if job.exit_code is not None:
         return job.exit_code if job.exit_code >= 0 else 128 - job.exit_code
@@ -291,5 +293,14 @@ def _followed(jobs: "Jobs", sweep_id: str, job_id: str, is_log_result: bool) -> 
 
 def _missing_package(log: str) -> str:
     """Return the package for want of which a job's Python ended, empty where that is not why."""
-    found = re.search(r"^ModuleNotFoundError: No module named '([\w.]+)'", log, re.MULTILINE)
+    found = re.search(r"^ModuleNotFoundError: No module named '([\w.]+)'\s*\Z", log, re.MULTILINE)
     return found[1] if found else ""
+
+
+def _require_shared(storage: str) -> None:
+    from orchestrator.manifests.request import shared_place
+
+    try:
+        shared_place(storage)
+    except ValueError as error:
+        raise BadInput(f"--storage={storage}: {error}") from None

@@ -93,10 +93,11 @@ def sweep(
     name, text = (None, "") if task is None else task_named(environment.home(), task)
     own_texts = dict(task_named(environment.home(), file) for file in task_files or [])
     asked = asked_sweeps(sweeps or [], name, every_task)
-    place = storage_of(storage)
+    values = flag_values(context.params)  # the texts, none of which is read here
     if wait_for_nodes and address == "local":
         raise BadInput(f"--wait-for-nodes {wait_for_nodes}: there are none without --address")
-    request_values = flag_values(context.params) | {
+    place = storage_of(storage)
+    request_values = values | {
         "sweep_id": sweep_id,
         "address": address,
         "storage": place if isinstance(place, Path) else None,

@@ -42,7 +42,8 @@ def whole(low: int, high: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _storage(value: str) -> str:
+def shared_place(value: str) -> str:
+    """Return what can hold a sweep for every node: a whole path, or a bucket. Raises ValueError for anything else."""
     is_uri = "://" in value
     if not is_uri and not value.startswith("/"):
         raise ValueError("expected a whole path that every node sees, or a URI such as s3://bucket/sweeps")
@@ -75,7 +76,7 @@ def _sweep_id(value: str) -> str:
 
 
 Line = Annotated[str, AfterValidator(_one_line)]
-Storage = Annotated[str, AfterValidator(_storage)]
+Storage = Annotated[str, AfterValidator(shared_place)]
 Image = Annotated[str, matching(r"[A-Za-z0-9][\w.:/@-]{0,254}", "the name of an image, such as registry/name:tag")]
 NumGpus = Annotated[int, whole(0, 64)]
 NumCpus = Annotated[int, whole(1, 4096)]

@@ -25,7 +25,7 @@ class SlurmRequest(BaseModel):
     workers: NumNodes
     cpus: NumCpus
     memory: MemoryMiB
-    time: Annotated[str, matching(TIME, "a time as sbatch takes it, such as 12:00:00 or 2-00:00:00")]
+    time: Annotated[str, matching(TIME, "a time above 0, such as 90 (minutes), 12:00:00 or 2-00:00:00")]
     partition: Annotated[str, matching(WORD, "the name of a partition")] | None = None
     account: Annotated[str, matching(WORD, "the name of an account")] | None = None
 

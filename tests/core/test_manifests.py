@@ -218,7 +218,7 @@ def test_a_launchers_hosts_stand_once_and_its_storage_is_seen() -> None:
         (launcher, {"worker": ("a", "b c")}, "--worker 'b c': expected a host name"),
         (launcher, {"ssh_user": "a b"}, "--ssh-user 'a b': expected"),
         (launcher, {"mount": ("shared",)}, r"--mount: .*: expected the whole path"),
-        (slurm, {"time": "tomorrow"}, "--time 'tomorrow': expected a time as sbatch takes it"),
+        (slurm, {"time": "tomorrow"}, "--time 'tomorrow': expected a time above 0"),
         (slurm, {"partition": "a\n#SBATCH --wrap=x"}, r"--partition .*: expected the name of a partition"),
         (slurm, {"account": "a b"}, "--account 'a b': expected"),
     ],

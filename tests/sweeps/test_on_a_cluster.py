@@ -59,30 +59,34 @@ def test_a_submitted_sweep_loses_a_node_and_gains_one(tmp_path: Path) -> None:
         def asked(*words: str) -> Finished:
             return run_command(user, *words, **cluster.environment)
 
-        def wait_until(happened: Callable[[], bool]) -> None:
+        def trains() -> bool:
+            return any(map(is_alive, pids_naming(f"--storage {shared} ")))  # the driver, which `submit` has started
+
+        def wait_until(happened: Callable[[], bool], while_true: Callable[[], bool] = lambda: True) -> None:
             deadline = time.monotonic() + WITHIN_S
             while not happened():
-                assert time.monotonic() < deadline, asked("logs", "one").stdout
+                assert while_true() and time.monotonic() < deadline, asked("logs", "one").stdout
                 time.sleep(0.2)
 
         line = ["stroke_hybrid", *TINY, *BUDGET, "--witness", "--storage", str(shared), "--id", "one"]
         line += ["--set", f"budget.epoch_timeout_s={WITHIN_S}"]
         submitted = asked("submit", *line, "--address", cluster.dashboard)
         assert submitted.exit_code == 0, submitted.stderr
-        wait_until(lambda: {event.node for event in epochs_in(journal)} >= {"worker-1", "worker-2"})
+        wait_until(trains)
+        wait_until(lambda: {event.node for event in epochs_in(journal)} >= {"worker-1", "worker-2"}, while_true=trains)
         second.kill()
         third = cluster.add("worker-3", 1, [head, first.home], PYTHONPATH=str(tmp_path))
         gate.touch()
-        wait_until(lambda: not any(map(is_alive, pids_naming("--id one"))))
+        wait_until(lambda: not trains())
         told_of = asked("status", "one", "--json").json
         assert (told_of["state"], told_of["job_status"]) == ("completed", "SUCCEEDED"), asked("logs", "one").stdout
         told = epochs_in(journal)
         by_node = {name: {event.trial for event in told if event.node == name} for name in cluster.nodes}
         assert by_node["worker-3"], f"the node that joined was not used: {by_node}"
-        assert not by_node["head"]
+        assert {event.node for event in told} <= {"worker-1", "worker-2", "worker-3"}, "none trained on the head"
         found = records_of(shared / "one", head)
         assert compare(found, TRIALS, EPOCHS) == []
-        assert found.most_redone()[0] <= 1 or found.most_redone()[1] <= 60
+        assert found.most_redone()[0] <= 1
         shipped = [list((node.home / "cache" / "shipped").glob("*/images.npy")) for node in (first, third)]
         assert all(len(arrays) >= 1 for arrays in shipped), "each node has its own copy of the images"
         ledger = [line for line in (head / "test_reads.jsonl").read_text().splitlines() if '"evaluation"' in line]

@@ -1,6 +1,6 @@
 """Read by every process of a sweep under test: notes what of it is on disk, and takes out a safeguard.
 
-Finalists are judged, but nothing of it is drawn or explained: that takes a third of a case and is no record.
+Finalists are judged, but their sides are not drawn nor their answers explained: a third of a case, and no record.
 """
 
 import importlib.util
@@ -34,7 +34,7 @@ if _without == "tags" and "orchestrator.tracking.sync" in " ".join(sys.orig_argv
     orchestrator.tracking.runs.SweepRuns.adopt = lambda self, sweep_id: None
 
 
-class _JudgesInFigures:
+class _JudgesAlone:
     """Change the module that judges as soon as it is loaded."""
 
     def find_spec(self, name, path, target=None):
@@ -55,4 +55,4 @@ class _JudgesInFigures:
 
 
 if _note:
-    sys.meta_path.insert(0, _JudgesInFigures())
+    sys.meta_path.insert(0, _JudgesAlone())

@@ -37,10 +37,12 @@ def test_a_killed_driver_loses_nothing(leaking_set: Path, tmp_path: Path) -> Non
     found = records_of(sweep.folder, home)
     assert compare(found, TRIALS, EPOCHS) == []
     undisturbed = with_store(tmp_path / "undisturbed")
-    assert run_here(undisturbed, *line_of("whole", "--data", leaking_set)).exit_code == 0
+    first = run_here(undisturbed, *line_of("whole", "--data", leaking_set))
+    assert first.exit_code == 0
     whole = records_of(undisturbed / "sweeps" / "whole", undisturbed)
     assert found.suggestions == whole.suggestions
     assert found.journal == whole.journal
+    assert done.json["winner"]["test"] == first.json["winner"]["test"]
 
 
 CRASHES = {

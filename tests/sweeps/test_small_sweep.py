@@ -58,8 +58,10 @@ def test_data_that_changed_are_refused(broken_off: tuple[Path, BrokenOff], leaki
     victim = next((leaking_set / "deep/train/1- Stroke/StrokeMR").iterdir())
     kept = victim.read_bytes()
     victim.write_bytes(next((leaking_set / "deep/train/2- Control/NormalMR").iterdir()).read_bytes())
-    refused = run_here(broken_off[0], "resume", "whole")
-    victim.write_bytes(kept)
+    try:
+        refused = run_here(broken_off[0], "resume", "whole")
+    finally:
+        victim.write_bytes(kept)
     assert refused.exit_code == 2
     assert "data or sweep file changed since it was started: data.digest was" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -168,7 +168,7 @@ def test_a_python_without_the_dependencies_is_told_with_the_way_out(run: Cluster
     cluster.run_status, cluster.run_exit_code = "FAILED", 1
     cluster.logs["run"] = "Traceback ...\nModuleNotFoundError: No module named 'typer'\n"
     done = run(*SUBMIT, "--address", cluster.url, "--follow")
-    assert (done.exit_code, "the Python there lacks typer; say --environment pip" in done.stderr) == (2, True)
+    assert (done.exit_code, "the Python there lacks typer; start Ray in an environment" in done.stderr) == (2, True)
 
 
 def test_a_note_may_be_damaged_and_can_be_forgotten(run: Cluster, cluster: StubCluster, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.flags import one_of, settings
+from orchestrator.cli.flags import one_of
 from orchestrator.errors import BadInput, Interrupted
 
 if TYPE_CHECKING:
@@ -132,10 +132,9 @@ def _asked(home: "Home", words: Sequence[str]) -> _Asked:
     """Return what the words after `submit` ask for. Raises BadInput as `sweep` would, for all but the data."""
     from orchestrator.asked_sweeps import asked_sweeps
     from orchestrator.chosen_architectures import Choice
-    from orchestrator.cli.sweep_flags import names, preset_of
     from orchestrator.own_tasks import task_named
 
-    given, flags = _parsed(words)
+    given, values, flags = _parsed(words)
     for flag, name in (("--dry-run", "dry_run"), ("--all", "every_task"), ("--task-file", "task_files")):
         if given[name]:
             raise BadInput(f"submit: {flag} cannot be submitted; orchestrate sweep knows it")
@@ -146,9 +145,9 @@ def _asked(home: "Home", words: Sequence[str]) -> _Asked:
     all_asked = asked_sweeps(sweeps, task_name, every_task=False)
     if len(all_asked) > 1:
         raise BadInput(f"submit: {', '.join(sweeps)} are of several tasks; submit one sweep for each")
-    choice = Choice(names("--architectures", given["architectures"]), names("--exclude", given["exclude"]))
+    choice = Choice(values["architectures"], values["exclude"])
     asked = all_asked[0]
-    of_task = asked.load(preset_of(given["preset"]) or "full", settings(list(given["overrides"] or [])), choice).task
+    of_task = asked.load(values["preset"] or "full", values["overrides"], choice).task
     files: dict[str, bytes] = {}
     line = ["sweep", *(_sent(files, f"sweeps/{place}", name) for place, name in enumerate(sweeps))]
     own_task = home.tasks / f"{of_task}.yaml"
@@ -160,8 +159,8 @@ def _asked(home: "Home", words: Sequence[str]) -> _Asked:
     return _Asked(asked.name, (*line, *flags), files)
 
 
-def _parsed(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """Return the values of `sweep`'s own arguments, and the flags of those that are no default. Raises BadInput."""
+def _parsed(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """Return `sweep`'s own arguments, what they mean, and the flags of those that are no default. Raises BadInput."""
     from typer.main import get_command
 
     from orchestrator.cli.sweep_flags import flag_values
@@ -172,7 +171,7 @@ def _parsed(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     command = get_command(app)
     with command.make_context("submit", list(words)) as context:
         given: dict[str, Any] = dict(context.params)
-    flag_values(given)
+    values = flag_values(given)
     flags: list[str] = []
     for parameter in command.params:
         name = str(parameter.name)
@@ -184,7 +183,7 @@ def _parsed(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         else:
             for one in value if isinstance(value, list | tuple) else [value]:
                 flags += [parameter.opts[0], str(one)]
-    return given, flags
+    return given, values, flags
 
 
 def _is_file(name: str) -> bool:
